@@ -1,0 +1,96 @@
+package frame
+
+import (
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+)
+
+// SetTTL writes the time to live and updates the header checksum (RFC 1141).
+func (p *Packet) SetTTL(ttl uint8) {
+	ip := header.IPv4(p.b)
+	old := uint16(p.b[8])<<8 | uint16(p.b[9])
+	p.b[8] = ttl
+	ip.SetChecksum(^updateSum(^ip.Checksum(), old, uint16(ttl)<<8|uint16(p.b[9])))
+}
+
+// SetSource rewrites the source address, and the source port or ICMP
+// identifier where the protocol has one, with every checksum that covers
+// them. port is in host byte order and ignored for other protocols.
+func (p *Packet) SetSource(a Addr, port uint16) {
+	ip := header.IPv4(p.b)
+	old, now := tcpip.AddrFrom4(p.Src), tcpip.AddrFrom4(a)
+	ip.SetSourceAddressWithChecksumUpdate(now)
+	p.Src = a
+	switch p.l4() {
+	case ProtoTCP:
+		t := header.TCP(p.Transport())
+		t.UpdateChecksumPseudoHeaderAddress(old, now, true)
+		t.SetSourcePortWithChecksumUpdate(port)
+		p.SrcPort = port
+	case ProtoUDP:
+		p.setUDP(old, now, port, header.UDP.SetSourcePort, header.UDP.SetSourcePortWithChecksumUpdate)
+		p.SrcPort = port
+	case ProtoICMP:
+		p.setICMPID(port)
+	}
+}
+
+// SetDestination is SetSource for the destination side.
+func (p *Packet) SetDestination(a Addr, port uint16) {
+	ip := header.IPv4(p.b)
+	old, now := tcpip.AddrFrom4(p.Dst), tcpip.AddrFrom4(a)
+	ip.SetDestinationAddressWithChecksumUpdate(now)
+	p.Dst = a
+	switch p.l4() {
+	case ProtoTCP:
+		t := header.TCP(p.Transport())
+		t.UpdateChecksumPseudoHeaderAddress(old, now, true)
+		t.SetDestinationPortWithChecksumUpdate(port)
+		p.DstPort = port
+	case ProtoUDP:
+		p.setUDP(old, now, port, header.UDP.SetDestinationPort, header.UDP.SetDestinationPortWithChecksumUpdate)
+		p.DstPort = port
+	case ProtoICMP:
+		p.setICMPID(port)
+	}
+}
+
+// l4 returns the protocol whose header a rewrite must follow: none for
+// fragments, whose checksum covers bytes that are not here.
+func (p *Packet) l4() uint8 {
+	if p.Fragment {
+		return 0
+	}
+	return p.Proto
+}
+
+// setUDP updates address and port of a datagram. A checksum of zero means that
+// none was computed and stays; a computed one that becomes zero is sent as
+// 0xffff (RFC 768).
+func (p *Packet) setUDP(old, now tcpip.Address, port uint16, plain, summed func(header.UDP, uint16)) {
+	u := header.UDP(p.Transport())
+	if u.Checksum() == 0 {
+		plain(u, port)
+		return
+	}
+	u.UpdateChecksumPseudoHeaderAddress(old, now, true)
+	summed(u, port)
+	if u.Checksum() == 0 {
+		u.SetChecksum(0xffff)
+	}
+}
+
+func (p *Packet) setICMPID(id uint16) {
+	if query, _ := p.ICMPQuery(); !query {
+		return
+	}
+	header.ICMPv4(p.Transport()).SetIdentWithChecksumUpdate(id)
+	p.ICMPID = id
+}
+
+// updateSum replaces old by now in the one's complement sum.
+func updateSum(sum, old, now uint16) uint16 {
+	s := uint32(sum) + uint32(^old) + uint32(now)
+	s = s&0xffff + s>>16
+	return uint16(s&0xffff + s>>16)
+}
