@@ -1,0 +1,38 @@
+package link
+
+import (
+	"spigate/netstack/drop"
+	"spigate/netstack/frame"
+)
+
+// Driver moves frames between one port and memory. Read is called by one
+// goroutine; every other method is safe for concurrent use.
+type Driver interface {
+	// Read fills batch with frames and returns how many: at least one, or an
+	// error. It blocks; a port that is down just waits. The frames' memory is
+	// lent until the next Read. After Close the error is net.ErrClosed.
+	Read(batch []frame.Frame) (int, error)
+
+	// Write sends the frames and returns how many of them, counted from the
+	// start, were sent. The others share one reason: drop.TxRefused,
+	// drop.PortDown or drop.FrameTooBig. It never waits for room. It puts
+	// VLAN back into the frames (frame.PushTag), so it may change them.
+	Write(batch []frame.Frame) (sent int, why drop.Reason)
+
+	// MAC returns the address that the router uses on this port.
+	MAC() frame.MAC
+
+	// MTU returns the greatest number of bytes after the Ethernet header and
+	// its tag, which is what IP calls the MTU.
+	MTU() int
+
+	// Up reports whether frames can pass: administratively up, with carrier.
+	Up() bool
+
+	// Lost returns how many frames were lost on receive before Read could
+	// return them, since the port was opened.
+	Lost() uint64
+
+	// Close ends a Read that is waiting and gives the port's resources back.
+	Close() error
+}
