@@ -1,0 +1,48 @@
+package control
+
+import "iter"
+
+// Backend is what the daemon shows. Package wire implements it over the
+// runtime objects.
+//
+// Methods are called from many goroutines at once. The loops over a sequence
+// are as slow as the reader at the other end of the socket, so a sequence
+// must not hold a lock of the packet path while it yields: copy a shard or
+// some hundred rows under the lock, let go, then yield them.
+//
+// The filter is there to save work (skip a shard, look up one address). The
+// server applies it again to every row, so a backend may ignore it, but for
+// two things: it must return NotFound for a Filter.Client that the
+// configuration does not have, and fill the rows' Client field.
+type Backend interface {
+	IPsecSessions(f Filter) (iter.Seq[IPsecSession], error)
+	IPsecGates(f Filter) (iter.Seq[IPsecGate], error)
+	LSNSessions(f Filter) (iter.Seq[LSNSession], error)
+	Flows(f Filter) (iter.Seq[Flow], error)
+	Drops() []Drop // every reason of the table, in its order, those at zero too
+	Version() Version
+	Status() Status
+}
+
+// The paths of the views.
+const (
+	pathIPsecSessions = "/v1/ipsecalg/session"
+	pathIPsecGates    = "/v1/ipsecalg/gate"
+	pathLSNSessions   = "/v1/lsn/session"
+	pathFlows         = "/v1/flow"
+	pathDrops         = "/v1/drops"
+	pathVersion       = "/v1/version"
+	pathStatus        = "/v1/status"
+)
+
+// FiltersOfIPsec, FiltersOfLSN and FiltersOfFlow are the filters that the
+// views of the same name take; the others take none.
+func FiltersOfIPsec() []string {
+	return []string{BySourceIP, ByNATIP, ByDestIP, ByClient, ByNetwork}
+}
+
+// FiltersOfLSN returns the filters of "show lsn session".
+func FiltersOfLSN() []string { return append(FiltersOfIPsec(), ByNATPort, ByTD) }
+
+// FiltersOfFlow returns the filters of "show flow".
+func FiltersOfFlow() []string { return []string{BySourceIP, ByNATIP, ByDestIP, ByNetwork} }

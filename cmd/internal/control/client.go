@@ -1,0 +1,225 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"net"
+	"net/http"
+	"os"
+	"syscall"
+	"time"
+)
+
+// headerTimeout is how long a daemon may think before it begins to answer.
+const headerTimeout = 10 * time.Second
+
+// maxItem bounds what is read for one row, so that a stranger behind the
+// socket cannot fill our memory.
+const maxItem = 1 << 20
+
+// Client asks a daemon. It holds no connection between two questions.
+type Client struct {
+	socket string
+	http   *http.Client
+}
+
+// NewClient returns a client for the daemon behind socket. Nothing is dialed
+// until the first question.
+func NewClient(socket string) *Client {
+	dialer := net.Dialer{Timeout: dialTimeout}
+	return &Client{socket: socket, http: &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "unix", socket)
+		},
+		DisableKeepAlives:     true, // nothing to close afterwards
+		DisableCompression:    true,
+		ResponseHeaderTimeout: headerTimeout,
+	}}}
+}
+
+// IPsecSessions yields the ESP sessions that pass the filter. Like all
+// sequences of the client it ends at the first error, which comes last and
+// with a zero row.
+func (c *Client) IPsecSessions(ctx context.Context, f Filter) iter.Seq2[IPsecSession, error] {
+	return ask[IPsecSession](ctx, c, pathIPsecSessions, f)
+}
+
+// IPsecGates yields the locks and gates that pass the filter.
+func (c *Client) IPsecGates(ctx context.Context, f Filter) iter.Seq2[IPsecGate, error] {
+	return ask[IPsecGate](ctx, c, pathIPsecGates, f)
+}
+
+// LSNSessions yields the NAT sessions that pass the filter.
+func (c *Client) LSNSessions(ctx context.Context, f Filter) iter.Seq2[LSNSession, error] {
+	return ask[LSNSession](ctx, c, pathLSNSessions, f)
+}
+
+// Flows yields the entries of the fast path that pass the filter.
+func (c *Client) Flows(ctx context.Context, f Filter) iter.Seq2[Flow, error] {
+	return ask[Flow](ctx, c, pathFlows, f)
+}
+
+// Drops yields every reason for a drop, with its count.
+func (c *Client) Drops(ctx context.Context) iter.Seq2[Drop, error] {
+	return ask[Drop](ctx, c, pathDrops, Filter{})
+}
+
+// Version returns what the daemon was built from.
+func (c *Client) Version(ctx context.Context) (Version, error) {
+	return one(ask[Version](ctx, c, pathVersion, Filter{}))
+}
+
+// Status returns how the daemon is.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	return one(ask[Status](ctx, c, pathStatus, Filter{}))
+}
+
+// one takes the single row of an answer.
+func one[T any](rows iter.Seq2[T, error]) (T, error) {
+	for row, err := range rows {
+		return row, err
+	}
+	var none T
+	return none, errors.New("control: the daemon's answer has no item")
+}
+
+// ask sends one question and yields the rows of the answer as they arrive.
+func ask[T any](ctx context.Context, c *Client, path string, f Filter) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
+		body, err := c.get(ctx, path, f)
+		if err != nil {
+			yield(none, err)
+			return
+		}
+		defer body.Close()
+		more, err := decode(body, yield)
+		if err != nil && more {
+			yield(none, fmt.Errorf("control socket %s: %w", c.socket, err))
+		}
+	}
+}
+
+// get returns the body of a good answer, or the error that the other end or
+// the way there gave.
+func (c *Client) get(ctx context.Context, path string, f Filter) (io.ReadCloser, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://spigate"+path, nil)
+	if err != nil {
+		return nil, fmt.Errorf("control: %w", err)
+	}
+	request.URL.RawQuery = f.Values().Encode()
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	if response.StatusCode == http.StatusOK {
+		return response.Body, nil
+	}
+	defer response.Body.Close()
+	var e Error
+	body := io.LimitReader(response.Body, maxBody)
+	if err := json.NewDecoder(body).Decode(&e); err != nil || e.Message == "" {
+		return nil, fmt.Errorf("control socket %s: unexpected answer %q: is this spigate?", c.socket, response.Status)
+	}
+	return nil, &e
+}
+
+// explain turns an error of the HTTP client into one that says what to do.
+func (c *Client) explain(err error) error {
+	// The reasons are taken out of net/http's wrapping, which repeats method,
+	// address and path.
+	var number syscall.Errno
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOTDIR):
+		errors.As(err, &number)
+		return fmt.Errorf("control socket %s: %w: %w", c.socket, number, ErrNoDaemon)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("control socket %s: %w: try as root", c.socket, syscall.EACCES)
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.Is(err, os.ErrDeadlineExceeded), isTimeout(err):
+		return fmt.Errorf("control socket %s: the daemon does not answer", c.socket)
+	}
+	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(inner) {
+		err = inner
+	}
+	return fmt.Errorf("control socket %s: %w", c.socket, err)
+}
+
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
+}
+
+// decode reads {"version":1,"items":[…]} and yields each item. more is false
+// if the reader has had enough.
+func decode[T any](body io.Reader, yield func(T, error) bool) (more bool, err error) {
+	limited := &itemReader{r: body}
+	dec := json.NewDecoder(limited)
+	if err := decodeHead(dec); err != nil {
+		return true, notWhole(err)
+	}
+	for dec.More() {
+		limited.n = 0
+		var item T
+		if err := dec.Decode(&item); err != nil {
+			return true, notWhole(err)
+		}
+		if !yield(item, nil) {
+			return false, nil
+		}
+	}
+	for _, want := range []json.Delim{']', '}'} {
+		if t, err := dec.Token(); err != nil || t != want {
+			return true, notWhole(err)
+		}
+	}
+	return true, nil
+}
+
+// decodeHead reads up to the first item. The fields come in this order
+// because our own server writes them so.
+func decodeHead(dec *json.Decoder) error {
+	for _, want := range []json.Token{json.Delim('{'), "version", float64(FormatVersion), "items", json.Delim('[')} {
+		t, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		if t == want {
+			continue
+		}
+		if _, number := want.(float64); number {
+			return fmt.Errorf("format version %v, this program reads %v", t, want)
+		}
+		return fmt.Errorf("%v in place of %v", t, want)
+	}
+	return nil
+}
+
+// notWhole says what a broken answer means.
+func notWhole(err error) error {
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("the daemon's answer was cut short")
+	}
+	return fmt.Errorf("the daemon's answer is not what was expected: %w", err)
+}
+
+// itemReader fails when one item becomes too long.
+type itemReader struct {
+	r io.Reader
+	n int
+}
+
+func (i *itemReader) Read(b []byte) (int, error) {
+	if i.n > maxItem {
+		return 0, fmt.Errorf("an item of more than %d bytes", maxItem)
+	}
+	n, err := i.r.Read(b)
+	i.n += n
+	return n, err
+}
