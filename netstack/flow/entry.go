@@ -1,0 +1,124 @@
+package flow
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+	"time"
+
+	"spigate/netstack/frame"
+)
+
+// Side says which address of a packet, and which port, is rewritten.
+type Side uint8
+
+// The two sides. in2out rewrites the source, out2in the destination.
+const (
+	Source Side = iota
+	Destination
+)
+
+// OwnerKind says whose number an Owner's ID is.
+type OwnerKind uint8
+
+// The kinds of owners.
+const (
+	OwnerLSN OwnerKind = iota + 1 // a session of the large scale NAT
+	OwnerESP                      // an ESP session of the IPsec ALG
+)
+
+// Owner is what a flow exists for. When it ends, its flows end with it.
+type Owner struct {
+	Kind OwnerKind
+	ID   uint64
+}
+
+// Entry is one direction of one flow and what to do with its packets.
+type Entry struct {
+	Key   Key
+	Side  Side
+	Addr  frame.Addr    // the new address of that side
+	Port  uint16        // its new port or ICMP identifier, host byte order; ESP: ignored
+	Hop   HopID         // from Table.Hop
+	Owner Owner         // reported to and removed with
+	Idle  time.Duration // the flow leaves the table when idle for longer (R22)
+}
+
+// A slot's counter word: packets in the upper 28 bits, bytes in the lower 36,
+// so that one addition counts a packet. The difference of two readings is
+// exact as long as less than 64 GiB lie between them: at one Sweep a second,
+// 500 Gbit/s in a single flow.
+const (
+	bytesBits = 36
+	onePacket = uint64(1) << bytesBits
+	bytesMask = onePacket - 1
+)
+
+// slot is the part of a flow that a look-up reads: one cache line. The fields
+// below st belong to the writers and are under Table.mu.
+type slot struct {
+	seq  atomic.Uint32 // odd: live
+	next atomic.Uint32 // the next slot of the bucket's chain, 0 ends it
+	w0   atomic.Uint64 // source and destination address
+	w1   atomic.Uint64 // ID, protocol, interface; low 16 bits: the side
+	w2   atomic.Uint64 // new address, new port, next hop
+	st   atomic.Uint64 // packets and bytes, wrapping
+
+	seen uint64 // st as of the last credit
+	last int64  // the last known activity, monotonic nanoseconds
+	idle int64  // nanoseconds
+}
+
+// sideMask is where w1 holds the side, outside of the key.
+const sideMask = 0xffff
+
+// record is the part of a flow that only writers need, under Table.mu.
+type record struct {
+	owner          Owner
+	packets, bytes uint64
+	prev, next     uint32 // ring of the owner's flows; next also links free slots
+	state          state
+}
+
+type state uint8
+
+const (
+	stateFree state = iota
+	stateLive
+	stateRetired // removed since the last Sweep
+	stateResting // removed before the last Sweep: free after the next
+)
+
+// rewriteWord packs what a hit needs to know into one word.
+func (e *Entry) rewriteWord() uint64 {
+	return uint64(binary.BigEndian.Uint32(e.Addr[:]))<<32 | uint64(e.Port)<<16 | uint64(e.Hop)
+}
+
+// write puts e into a slot that no reader takes for live.
+func (s *slot) write(e *Entry, now int64) {
+	w0, w1 := e.Key.words()
+	s.w0.Store(w0)
+	s.w1.Store(w1 | uint64(e.Side))
+	s.w2.Store(e.rewriteWord())
+	s.seen = s.st.Load()
+	s.last, s.idle = now, int64(e.Idle)
+}
+
+func (s *slot) key() Key { return keyOfWords(s.w0.Load(), s.w1.Load()) }
+
+func (s *slot) hop() HopID { return HopID(s.w2.Load()) }
+
+// same reports whether the slot does for its key exactly what e would.
+func (s *slot) same(e *Entry) bool {
+	return s.w2.Load() == e.rewriteWord() && Side(s.w1.Load()&sideMask) == e.Side
+}
+
+// entry is the slot's content as it was inserted, without its owner.
+func (s *slot) entry() Entry {
+	w2 := s.w2.Load()
+	e := Entry{
+		Key: s.key(), Side: Side(s.w1.Load() & sideMask), Port: uint16(w2 >> 16),
+		Hop: HopID(w2), Idle: time.Duration(s.idle),
+	}
+	binary.BigEndian.PutUint32(e.Addr[:], uint32(w2>>32))
+	return e
+}
