@@ -28,6 +28,7 @@ const (
 	PortDown
 	FrameTooBig
 	StackPanic
+	ARPMalformed
 
 	// In the IPv4 header.
 	IPMalformed

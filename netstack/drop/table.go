@@ -23,6 +23,8 @@ var table = [NumReasons]Info{
 	FrameTooBig: {"frame_too_big", "The frame is longer than the port can send.",
 		"A peer uses a larger MTU than this port; check offloads (GRO) on the ingress port.", ""},
 	StackPanic: {"stack_panic", "The TCP/IP stack failed on this packet and was recovered.", "Report it, with a capture.", ""},
+	ARPMalformed: {"arp_malformed", "An ARP message that is cut short, not about IPv4 over Ethernet, or names no station as its sender.",
+		"Somebody sends broken or forged ARP.", "RFC 826"},
 
 	IPMalformed: {"ip_malformed", "The IPv4 header is short, or its lengths contradict the frame.", "Somebody sends broken or forged packets.", "RFC 791"},
 	L4Malformed: {"l4_malformed", "The transport header is cut, or its length field lies.", "Somebody sends broken or forged packets.", ""},

@@ -1,0 +1,267 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+
+	"spigate/netstack/drop"
+	"spigate/netstack/frame"
+)
+
+// maxVLAN is the greatest 802.1Q id that a VLAN may have.
+const maxVLAN = 4094
+
+// Port is one place from which frames come: a driver and its VLANs.
+type Port struct {
+	name   string
+	fabric *Fabric
+	driver Driver
+	mac    frame.MAC
+	addr   tcpip.LinkAddress // mac, in gVisor's form
+
+	vlans    [maxVLAN + 1]atomic.Pointer[Interface] // by 802.1Q id, 0 untagged
+	nextLost atomic.Int64                           // when to ask the driver again
+
+	mu   sync.Mutex // guards lost
+	lost uint64     // the driver's losses that are counted already
+}
+
+func newPort(f *Fabric, name string, d Driver) *Port {
+	mac := d.MAC()
+	return &Port{name: name, fabric: f, driver: d, mac: mac, addr: tcpip.LinkAddress(mac[:])}
+}
+
+// Name returns the port's name in the configuration.
+func (p *Port) Name() string { return p.name }
+
+// AddInterface makes a VLAN of the port known under a number, which is also
+// that of its NIC in the stack. vlan is its 802.1Q id, 0 for untagged frames.
+// It is an error if the number, or the VLAN on this port, is taken.
+func (p *Port) AddInterface(id frame.Interface, name string, vlan uint16) (*Interface, error) {
+	if id == 0 {
+		return nil, fmt.Errorf("interface %s on port %s: the number 0 means no interface", name, p.name)
+	}
+	if vlan > maxVLAN {
+		return nil, fmt.Errorf("interface %s on port %s: VLAN %d is greater than %d", name, p.name, vlan, maxVLAN)
+	}
+	p.fabric.mu.Lock()
+	defer p.fabric.mu.Unlock()
+	if other := p.fabric.interfaces[id].Load(); other != nil {
+		return nil, fmt.Errorf("interface %s on port %s: number %d is taken by %s", name, p.name, id, other.name)
+	}
+	if other := p.vlans[vlan].Load(); other != nil {
+		return nil, fmt.Errorf("interface %s on port %s: VLAN %d is taken by %s", name, p.name, vlan, other.name)
+	}
+	i := &Interface{id: id, name: name, vlan: vlan, port: p}
+	p.fabric.interfaces[id].Store(i)
+	p.vlans[vlan].Store(i)
+	return i, nil
+}
+
+// Run receives until ctx ends, and then returns nil. It closes the driver in
+// every case. A port that is down is no error; a driver that cannot read any
+// more is one.
+func (p *Port) Run(ctx context.Context) error {
+	closed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(closed)
+		p.close()
+	})
+	err := p.receive()
+	if stop() {
+		p.close()
+	} else {
+		<-closed
+	}
+	if err != nil {
+		return fmt.Errorf("port %s: read: %w", p.name, err)
+	}
+	return nil
+}
+
+func (p *Port) receive() error {
+	batch := make([]frame.Frame, frame.Batch)
+	for {
+		n, err := p.driver.Read(batch)
+		if errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		p.Input(batch[:n])
+	}
+}
+
+func (p *Port) close() {
+	if err := p.driver.Close(); err != nil {
+		p.fabric.log.Warn("closing a port failed", "port", p.name, "error", err)
+	}
+}
+
+// Input is one turn of the receive loop: it does with the frames all that is
+// to be done before it returns. It overwrites the batch. For each port it must
+// run in one goroutine at a time.
+func (p *Port) Input(batch []frame.Frame) {
+	now := p.fabric.now()
+	rest := batch[:p.sort(batch, now)]
+	if len(rest) > 0 {
+		if fast := p.fabric.fast; fast != nil && fast.Process(rest, now) > 0 {
+			p.hits(rest)
+			p.fabric.Send(rest)
+		}
+		p.slow(rest, now)
+	}
+	if now >= p.nextLost.Load() {
+		p.nextLost.Store(now + int64(time.Second))
+		p.countLost()
+	}
+}
+
+// sort drops what is not for us, handles ARP and group frames at once, moves
+// the IPv4 unicast frames to the front and returns their number.
+func (p *Port) sort(batch []frame.Frame, now int64) int {
+	n := 0
+	var rx tally
+	for k := range batch {
+		f := &batch[k]
+		i, why := p.admit(f)
+		if why != drop.None {
+			p.fabric.drops.Count(why, f.Bytes(), now)
+			continue
+		}
+		if rx.of != i {
+			rx.flush(receivedBy)
+			rx.of = i
+		}
+		rx.add(f.Len())
+		switch {
+		case f.EtherType() == frame.TypeARP:
+			p.arp(i, f, now)
+		case f.EtherType() != frame.TypeIPv4:
+			p.fabric.drops.Count(drop.EtherType, f.Bytes(), now)
+		case f.Dst().IsGroup():
+			i.deliver(f, now)
+		default:
+			if n != k {
+				batch[n] = *f
+			}
+			n++
+		}
+	}
+	rx.flush(receivedBy)
+	return n
+}
+
+// admit finds the interface on which f came in and writes it into f.
+func (p *Port) admit(f *frame.Frame) (*Interface, drop.Reason) {
+	if f.Len() < frame.HeaderLen {
+		return nil, drop.FrameShort
+	}
+	// Only one tag is looked at: a second one must not choose the VLAN.
+	if f.VLAN == 0 {
+		f.StripTag()
+	}
+	// A hub or a loop gives our own frames back.
+	if dst := f.Dst(); dst != p.mac && !dst.IsGroup() || f.Src() == p.mac {
+		return nil, drop.NotForUs
+	}
+	if f.VLAN > maxVLAN {
+		return nil, drop.VLANMiss
+	}
+	i := p.vlans[f.VLAN].Load()
+	if i == nil {
+		return nil, drop.VLANMiss
+	}
+	f.In, f.Out = i.id, 0
+	return i, drop.None
+}
+
+// hits counts the frames that the fast path took.
+func (p *Port) hits(batch []frame.Frame) {
+	var t tally
+	for k := range batch {
+		if batch[k].Out == 0 {
+			continue
+		}
+		if i := p.fabric.interfaces[batch[k].In].Load(); i != t.of {
+			t.flush(fastOn)
+			t.of = i
+		}
+		t.add(0)
+	}
+	t.flush(fastOn)
+}
+
+// slow gives to the stack what the fast path left.
+func (p *Port) slow(batch []frame.Frame, now int64) {
+	for k := range batch {
+		if batch[k].Out != 0 {
+			continue
+		}
+		if i := p.fabric.interfaces[batch[k].In].Load(); i != nil {
+			i.deliver(&batch[k], now)
+		} else {
+			p.fabric.drops.Count(drop.VLANMiss, batch[k].Bytes(), now)
+		}
+	}
+}
+
+// transmit writes frames of this port's interfaces, VLAN and Out set, and
+// counts those that the driver refuses.
+func (p *Port) transmit(batch []frame.Frame) {
+	for len(batch) > 0 {
+		sent, why := p.driver.Write(batch)
+		p.sent(batch[:sent])
+		batch = batch[sent:]
+		if len(batch) == 0 {
+			return
+		}
+		if why == drop.None {
+			why = drop.TxRefused
+		}
+		p.fabric.drops.Count(why, batch[0].Bytes(), p.fabric.now())
+		if why == drop.FrameTooBig {
+			batch = batch[1:] // it is about this frame alone
+			continue
+		}
+		p.fabric.drops.Add(why, uint64(len(batch)-1))
+		return
+	}
+}
+
+// sent counts frames by their interfaces.
+func (p *Port) sent(batch []frame.Frame) {
+	var t tally
+	for k := range batch {
+		f := &batch[k]
+		if i := p.fabric.interfaces[f.Out].Load(); i != t.of {
+			t.flush(sentBy)
+			t.of = i
+		}
+		n := f.Len()
+		if t.of != nil && t.of.vlan != 0 && f.VLAN == 0 {
+			n -= frame.TagLen // the driver has put the tag in
+		}
+		t.add(n)
+	}
+	t.flush(sentBy)
+}
+
+// countLost takes the driver's losses over into the drop counters.
+func (p *Port) countLost() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now := p.driver.Lost(); now > p.lost {
+		p.fabric.drops.Add(drop.RxRingFull, now-p.lost)
+		p.lost = now
+	}
+	return p.lost
+}
