@@ -13,10 +13,11 @@ type Driver interface {
 	// lent until the next Read. After Close the error is net.ErrClosed.
 	Read(batch []frame.Frame) (int, error)
 
-	// Write sends the frames and returns how many of them, counted from the
-	// start, were sent. The others share one reason: drop.TxRefused,
-	// drop.PortDown or drop.FrameTooBig. It never waits for room. It puts
-	// VLAN back into the frames (frame.PushTag), so it may change them.
+	// Write sends the frames and returns how many of them were sent. Those
+	// that were not share one reason: drop.TxRefused, drop.PortDown or
+	// drop.FrameTooBig; a frame that is too big does not hold up the others.
+	// It never waits for room. It puts VLAN back into the frames
+	// (frame.PushTag), so it may change them.
 	Write(batch []frame.Frame) (sent int, why drop.Reason)
 
 	// MAC returns the address that the router uses on this port.

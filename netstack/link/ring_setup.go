@@ -1,0 +1,165 @@
+package link
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"spigate/netstack/frame"
+)
+
+const (
+	ringBlockSize = 256 << 10
+	ringMemory    = 4 << 20
+	ringRetire    = time.Millisecond
+)
+
+// ringReserve is room in bytes before each frame beyond what the kernel leaves
+// anyway, so that a tag can be pushed. A multiple of 16 keeps the IPv4 header
+// aligned as the kernel aligns it, which ARM and MIPS care about.
+const ringReserve = 16
+
+// openReceive makes the receiving socket and its ring. It is bound last: a
+// socket of protocol 0 receives nothing, so no frame can arrive before the
+// ring stands, or from another port.
+func (r *ring) openReceive(c RingConfig, index int, promiscuous bool) error {
+	if c.Version != 0 && c.Version != 2 && c.Version != 3 {
+		return fmt.Errorf("ring version %d: want 2 or 3", c.Version)
+	}
+	var err error
+	if c.Version != 2 {
+		err = r.tryVersion(c, 3)
+		if err != nil && c.Version == 3 {
+			return err
+		}
+	}
+	if c.Version == 2 || err != nil {
+		if err = r.tryVersion(c, 2); err != nil {
+			return err
+		}
+	}
+	if promiscuous {
+		m := unix.PacketMreq{Ifindex: int32(index), Type: unix.PACKET_MR_PROMISC}
+		if err := unix.SetsockoptPacketMreq(r.fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &m); err != nil {
+			return fmt.Errorf("promiscuous mode: %w", err)
+		}
+	}
+	to := unix.SockaddrLinklayer{Protocol: hton16(unix.ETH_P_ALL), Ifindex: index}
+	if err := unix.Bind(r.fd, &to); err != nil && !errors.Is(err, unix.ENETDOWN) {
+		return fmt.Errorf("bind: %w", err)
+	}
+	return nil
+}
+
+// tryVersion makes a socket with a ring of one version. What it leaves behind
+// when it fails is closed by the next try or by free.
+func (r *ring) tryVersion(c RingConfig, version int) error {
+	if r.fd >= 0 {
+		_ = unix.Close(r.fd)
+	}
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	r.fd = fd
+	if err != nil {
+		return fmt.Errorf("packet socket: %w", err)
+	}
+	v := unix.TPACKET_V2
+	if version == 3 {
+		v = unix.TPACKET_V3
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VERSION, v); err != nil {
+		return fmt.Errorf("ring version %d: %w", version, err)
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_RESERVE, ringReserve); err != nil {
+		return fmt.Errorf("ring headroom: %w", err)
+	}
+	// Where the kernel is too old for this one (before 4.20), sieve drops
+	// our own frames by their packet type.
+	_ = unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1)
+	g, err := ringGeometry(c, version)
+	if err != nil {
+		return err
+	}
+	if err := g.set(fd, version); err != nil {
+		return fmt.Errorf("ring of %d blocks of %d bytes: %w", g.blocks, g.blockSize, err)
+	}
+	mem, err := unix.Mmap(fd, 0, g.blocks*g.blockSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return fmt.Errorf("ring memory: %w", err)
+	}
+	r.mem, r.version = mem, version
+	s := sieve{snaplen: c.Snaplen, drops: c.Drops}
+	if version == 3 {
+		r.cells = &ringV3{mem: mem, size: g.blockSize, blocks: g.blocks, sieve: s}
+	} else {
+		r.cells = &ringV2{mem: mem, blockSize: g.blockSize, cellSize: g.cellSize, perBlock: g.blockSize / g.cellSize,
+			cells: g.blockSize / g.cellSize * g.blocks, sieve: s}
+	}
+	return nil
+}
+
+// A geometry is the shape of a ring.
+type geometry struct {
+	blockSize, blocks int // bytes, count
+	cellSize          int // bytes for one frame in version 2; in version 3 only a number that the kernel checks
+	retire            time.Duration
+}
+
+// ringGeometry completes c with the defaults and checks it.
+func ringGeometry(c RingConfig, version int) (geometry, error) {
+	g := geometry{blockSize: c.BlockSize, blocks: c.Blocks, retire: c.Retire}
+	if g.blockSize == 0 {
+		g.blockSize = ringBlockSize
+	}
+	if g.blocks == 0 {
+		g.blocks = max(ringMemory/g.blockSize, 2)
+	}
+	if g.retire == 0 {
+		g.retire = ringRetire
+	}
+	page := os.Getpagesize()
+	if g.blockSize < page || g.blockSize&(g.blockSize-1) != 0 || g.blocks < 2 {
+		return g, fmt.Errorf("ring of %d blocks of %d bytes: want at least 2, of a power of two not below %d", g.blocks, g.blockSize, page)
+	}
+	// The kernel puts the frame behind its own header and the reserve.
+	need := unix.SizeofTpacket3Hdr + unix.SizeofSockaddrLinklayer + 2*tpacketAlign + ringReserve + c.Snaplen
+	for g.cellSize = 2048; g.cellSize < need; g.cellSize *= 2 {
+	}
+	if g.cellSize > g.blockSize-tpacketBlockHeader {
+		return g, fmt.Errorf("a frame of %d bytes does not fit into a ring block of %d bytes", c.Snaplen, g.blockSize)
+	}
+	if version == 3 {
+		g.cellSize = 2048
+	}
+	if g.retire < time.Millisecond {
+		return g, fmt.Errorf("ring retire time %v: want at least 1ms", g.retire)
+	}
+	return g, nil
+}
+
+// set asks the kernel for the ring.
+func (g geometry) set(fd, version int) error {
+	cells := uint32(g.blockSize / g.cellSize * g.blocks)
+	if version == 3 {
+		return unix.SetsockoptTpacketReq3(fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &unix.TpacketReq3{
+			Block_size: uint32(g.blockSize), Block_nr: uint32(g.blocks),
+			Frame_size: uint32(g.cellSize), Frame_nr: cells, Retire_blk_tov: uint32(g.retire.Milliseconds()),
+		})
+	}
+	return unix.SetsockoptTpacketReq(fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &unix.TpacketReq{
+		Block_size: uint32(g.blockSize), Block_nr: uint32(g.blocks),
+		Frame_size: uint32(g.cellSize), Frame_nr: cells,
+	})
+}
+
+// hton16 turns a host number into network byte order, as sockaddr_ll wants it.
+func hton16(v uint16) uint16 {
+	var b [2]byte
+	b[0], b[1] = byte(v>>8), byte(v)
+	return nativeEndian.Uint16(b[:])
+}
+
+// frameHeadroomIsEnough fails to compile if the reserve cannot hold a tag.
+const _ = uint(ringReserve - frame.TagLen)
