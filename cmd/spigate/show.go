@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"spigate/cmd/internal/control"
+)
+
+// defaultSocket is where a daemon without [control] listens.
+const defaultSocket = "/run/spigate.sock"
+
+// shower holds the flags of the show family.
+type shower struct {
+	*app
+	socket string
+	watch  time.Duration
+}
+
+func (a *app) newShow() *cobra.Command {
+	s := &shower{app: a}
+	show := newGroup("show", "Print what the running router is doing",
+		newGroup("ipsecalg", "The IPsec ALG", s.ipsecSession(), s.ipsecGate()),
+		newGroup("lsn", "Large scale NAT", s.lsnSession()),
+		s.flow(), s.drops(), s.status())
+	flags := show.PersistentFlags()
+	flags.StringVar(&s.socket, "socket", defaultSocket, "control socket of the daemon")
+	flags.DurationVar(&s.watch, "watch", 0, "print again every so often: 2s")
+	return show
+}
+
+// view is one noun of "show".
+type view[T any] struct {
+	noun, short string
+	long        string
+	filters     []string
+	ask         func(*control.Client, context.Context, control.Filter) iter.Seq2[T, error]
+	print       func(w io.Writer, bold bool, rows iter.Seq2[T, error]) error
+	verdict     func(rows []T) error // what the exit code says about the rows; may be nil
+}
+
+// command makes the cobra command of a view.
+func command[T any](s *shower, v view[T]) *cobra.Command {
+	var filter control.Filter
+	cmd := &cobra.Command{
+		Use: v.noun, Short: v.short, Long: v.long,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if s.watch != 0 && s.watch < leastWatch {
+				return usagef("--watch %s: at least %s", s.watch, leastWatch)
+			}
+			client := control.NewClient(s.socket)
+			return s.repeat(cmd.Context(), cmd.CommandPath(), s.watch, func(w io.Writer) error {
+				rows := v.ask(client, cmd.Context(), filter)
+				return draw(s, v, w, rows)
+			})
+		},
+	}
+	for _, name := range v.filters {
+		flag := &filterFlag{filter: &filter, name: name}
+		cmd.Flags().Var(flag, strings.ReplaceAll(name, "_", "-"), filterHelp(name))
+	}
+	return cmd
+}
+
+// draw prints the rows in the form asked for, then judges them.
+func draw[T any](s *shower, v view[T], w io.Writer, rows iter.Seq2[T, error]) error {
+	var kept []T
+	if v.verdict != nil {
+		rows = keep(rows, &kept)
+	}
+	var err error
+	if s.json {
+		err = printJSON(w, rows)
+	} else {
+		err = v.print(w, s.bold(), rows)
+	}
+	if err == nil && v.verdict != nil {
+		return v.verdict(kept)
+	}
+	return err
+}
+
+// keep passes rows on and remembers them; for views of a row or two.
+func keep[T any](rows iter.Seq2[T, error], kept *[]T) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for row, err := range rows {
+			if err == nil {
+				*kept = append(*kept, row)
+			}
+			if !yield(row, err) {
+				return
+			}
+		}
+	}
+}
+
+// filterHelp explains a filter. The word in back quotes is what --help prints
+// for the value.
+func filterHelp(name string) string {
+	switch name {
+	case control.BySourceIP:
+		return "only this subscriber (flow: this sender), `ADDR` or *"
+	case control.ByNATIP:
+		return "only this NAT address, `ADDR` or *"
+	case control.ByDestIP:
+		return "only this remote (flow: this receiver), `ADDR` or *"
+	case control.ByNATPort:
+		return "only this NAT `PORT`"
+	case control.ByClient:
+		return "only subscribers of the LSN client of this `NAME`"
+	case control.ByNetwork:
+		return "only subscribers in this network, `A/P`"
+	}
+	return "only this traffic domain, `TD`"
+}
+
+// filterFlag is one filter as a flag.
+type filterFlag struct {
+	filter *control.Filter
+	name   string
+	text   string
+}
+
+func (f *filterFlag) Set(text string) error {
+	if err := f.filter.Set(f.name, text); err != nil {
+		return errors.Unwrap(err) // pflag names the flag
+	}
+	f.text = text
+	return nil
+}
+
+func (f *filterFlag) String() string { return f.text }
+
+func (f *filterFlag) Type() string { return "string" }

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+
+	"github.com/spf13/cobra"
+
+	"spigate/cmd/internal/control"
+)
+
+func (s *shower) status() *cobra.Command {
+	return command(s, view[control.Status]{
+		noun: "status", short: "Is the router well: ports, fast and slow path",
+		long: "The daemon's health. The exit code is 6 if it is not ready or a port is down.",
+		ask: func(c *control.Client, ctx context.Context, _ control.Filter) iter.Seq2[control.Status, error] {
+			return func(yield func(control.Status, error) bool) { yield(c.Status(ctx)) }
+		},
+		print:   printStatus,
+		verdict: verdict,
+	})
+}
+
+func verdict(rows []control.Status) error {
+	for i := range rows {
+		if why := rows[i].Unhealthy(); why != "" {
+			return &coded{exitUnhealthy, errors.New("unhealthy: " + why)}
+		}
+	}
+	return nil
+}
+
+func printStatus(w io.Writer, bold bool, rows iter.Seq2[control.Status, error]) error {
+	for r, err := range rows {
+		if err != nil {
+			return err
+		}
+		if err := printOneStatus(w, bold, &r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func printOneStatus(w io.Writer, bold bool, r *control.Status) error {
+	facts := newTable(w, bold, "Ready", "Uptime", "PID", "FastHits", "SlowHits", "Flows", "Config")
+	facts.row(yes(r.Ready), r.Uptime.String(), fmt.Sprint(r.PID), number(r.FastHits), number(r.SlowHits),
+		fmt.Sprintf("%d of %d", r.Flows, r.FlowCapacity), r.Config)
+	if err := facts.end(); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	ports := newTable(w, bold, "Port", "Interface", "Up", "RxFrames", "RxBytes", "TxFrames", "TxBytes", "FastHits", "SlowHits", "Lost")
+	for _, p := range r.Ports {
+		ports.row(p.Port, p.Interface, yes(p.Up), number(p.RxFrames), number(p.RxBytes), number(p.TxFrames), number(p.TxBytes),
+			number(p.FastHits), number(p.SlowHits), number(p.Lost))
+	}
+	return ports.end()
+}
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"spigate/cmd/internal/control"
+)
+
+// rowsOf prints a plain table: a header and a function that makes the cells.
+func rowsOf[T any](header []string, cells func(T) []string) func(io.Writer, bool, iter.Seq2[T, error]) error {
+	return func(w io.Writer, bold bool, rows iter.Seq2[T, error]) error {
+		var t *table
+		for row, err := range rows {
+			if err != nil {
+				if t != nil {
+					t.end()
+				}
+				return err
+			}
+			if t == nil {
+				t = newTable(w, bold, header...)
+			}
+			if err := t.row(cells(row)...); err != nil {
+				return err
+			}
+		}
+		if t == nil {
+			t = newTable(w, bold, header...)
+		}
+		return t.end()
+	}
+}
+
+func (s *shower) ipsecSession() *cobra.Command {
+	return command(s, view[control.IPsecSession]{
+		noun: "session", short: "ESP sessions and their SPIs",
+		long: "ESP sessions. SPIIn is chosen by the client and stands in packets to it,\n" +
+			"SPIOut by the server. A session that is \"half\" has seen one of them: \"-\".\n" +
+			"Rx counts packets from the server, Tx packets to it.",
+		filters: control.FiltersOfIPsec(),
+		ask:     (*control.Client).IPsecSessions,
+		print: rowsOf(
+			[]string{"SourceIP", "NatIP", "DestIP", "SPIIn", "SPIOut", "State", "Idle", "RxPkts", "TxPkts", "Profile", "Group"},
+			func(r control.IPsecSession) []string {
+				return []string{r.SourceIP.String(), r.NATIP.String(), r.DestIP.String(), r.SPIIn.String(), r.SPIOut.String(),
+					r.State, r.Idle.String(), number(r.RxPackets), number(r.TxPackets), r.Profile, r.Group}
+			}),
+	})
+}
+
+func (s *shower) ipsecGate() *cobra.Command {
+	return command(s, view[control.IPsecGate]{
+		noun: "gate", short: "Who negotiates, who waits, which gate is open",
+		long: "The lock of each pair of NAT address and server, with the gates that its\n" +
+			"holder has open for SPIs that are not known yet, and the clients that wait.",
+		filters: control.FiltersOfIPsec(),
+		ask:     (*control.Client).IPsecGates,
+		print: rowsOf(
+			[]string{"NatIP", "DestIP", "State", "Holder", "Exchange", "Opened", "Expires", "SPIs", "Waiters"},
+			gateCells),
+	})
+}
+
+func gateCells(r control.IPsecGate) []string {
+	exchange, opened, expires := "-", "-", "-"
+	if r.Exchange != nil {
+		exchange = r.Exchange.String()
+	}
+	if r.State != control.StateFree {
+		opened, expires = r.Opened.String(), r.Expires.String()
+	}
+	spis := make([]string, len(r.SPIs))
+	for i, spi := range r.SPIs {
+		spis[i] = spi.String()
+	}
+	waiters := make([]string, len(r.Waiters))
+	for i, w := range r.Waiters {
+		waiters[i] = fmt.Sprintf("%s (%s, %s)", w.SourceIP, w.Exchange, w.Waiting)
+	}
+	return []string{r.NATIP.String(), r.DestIP.String(), r.State, r.Holder.String(), exchange, opened, expires,
+		strings.Join(spis, ","), strings.Join(waiters, ", ")}
+}
+
+func (s *shower) lsnSession() *cobra.Command {
+	return command(s, view[control.LSNSession]{
+		noun: "session", short: "NAT sessions",
+		long: "NAT sessions. For ICMP queries the ports are the query's identifier.",
+
+		filters: control.FiltersOfLSN(),
+		ask:     (*control.Client).LSNSessions,
+		print: rowsOf(
+			[]string{"SubscrIP", "SubscrPort", "SubscrTD", "DstIP", "DstPort", "DstTD", "NatIP", "NatPort", "Proto", "Dir"},
+			func(r control.LSNSession) []string {
+				return []string{r.SubscriberIP.String(), number(r.SubscriberPort), number(r.SubscriberTD),
+					r.DestIP.String(), number(r.DestPort), number(r.DestTD),
+					r.NATIP.String(), number(r.NATPort), r.Protocol, r.Direction}
+			}),
+	})
+}
+
+func (s *shower) flow() *cobra.Command {
+	return command(s, view[control.Flow]{
+		noun: "flow", short: "What the fast path forwards by itself",
+		long: "Entries of the fast path: one direction of one established flow, with its\n" +
+			"addresses as the packets come in, and what is rewritten.",
+		filters: control.FiltersOfFlow(),
+		ask:     (*control.Client).Flows,
+		print: rowsOf(
+			[]string{"Proto", "Source", "Destination", "ID", "In", "Out", "Rewrite", "NewAddress", "Packets", "Bytes", "Idle", "Owner"},
+			flowCells),
+	})
+}
+
+func flowCells(r control.Flow) []string {
+	id := "-"
+	switch {
+	case r.SPI != 0:
+		id = "spi " + r.SPI.String()
+	case r.ICMPID != nil:
+		id = "icmp " + number(*r.ICMPID)
+	}
+	rewrite := r.Side
+	if !r.NewIP.IsValid() {
+		rewrite = "none"
+	}
+	return []string{r.Protocol, endpoint(r.SourceIP, r.SourcePort), endpoint(r.DestIP, r.DestPort), id,
+		r.InInterface, r.OutInterface, rewrite, endpoint(r.NewIP, r.NewPort),
+		number(r.Packets), number(r.Bytes), r.Idle.String(), r.Owner + " " + number(r.OwnerID)}
+}
+
+func (s *shower) drops() *cobra.Command {
+	var all bool
+	cmd := command(s, view[control.Drop]{
+		noun: "drops", short: "Why frames were dropped, and what to do about it",
+		long: "Dropped frames by reason, with the rate over the last ten seconds and the\n" +
+			"newest example. With --json every reason is there, also those at zero.",
+		ask: func(c *control.Client, ctx context.Context, _ control.Filter) iter.Seq2[control.Drop, error] {
+			return c.Drops(ctx)
+		},
+		print: func(w io.Writer, bold bool, rows iter.Seq2[control.Drop, error]) error {
+			return printDrops(w, bold, rows, all)
+		},
+	})
+	cmd.Flags().BoolVar(&all, "all", false, "also reasons that have not happened")
+	return cmd
+}
+
+// printDrops prints the table and below it what the reasons in it mean, which
+// is too long for a column.
+func printDrops(w io.Writer, bold bool, rows iter.Seq2[control.Drop, error], all bool) error {
+	var shown []control.Drop
+	chosen := func(yield func(control.Drop, error) bool) {
+		for d, err := range rows {
+			if err == nil && d.Count == 0 && !all {
+				continue
+			}
+			if err == nil {
+				shown = append(shown, d)
+			}
+			if !yield(d, err) {
+				return
+			}
+		}
+	}
+	err := rowsOf([]string{"Reason", "Count", "Rate/s", "LastSeen", "LastFrame"}, dropCells)(w, bold, chosen)
+	if err != nil {
+		return err
+	}
+	for _, d := range shown {
+		rule := ""
+		if d.Rule != "" {
+			rule = " (" + d.Rule + ")"
+		}
+		if _, err := fmt.Fprintf(w, "\n%s: %s%s\n  To do: %s\n", d.Reason, d.Means, rule, d.Do); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func dropCells(d control.Drop) []string {
+	ago, frame := "-", "-"
+	if d.Last != nil {
+		ago, frame = d.Last.Ago.String()+" ago", d.Last.Summary
+	}
+	return []string{d.Reason, number(d.Count), strconv.FormatFloat(d.Rate, 'f', 1, 64), ago, frame}
+}
+
+// number prints any unsigned number.
+func number[N uint16 | uint64](n N) string { return strconv.FormatUint(uint64(n), 10) }
+
+// endpoint prints ADDR:PORT, or ADDR alone.
+func endpoint(a fmt.Stringer, port *uint16) string {
+	if port == nil || a.String() == "-" {
+		return a.String()
+	}
+	return a.String() + ":" + number(*port)
+}
