@@ -26,6 +26,9 @@ type Config struct {
 	Now   func() int64   // monotonic nanoseconds; asked once for each batch
 	Fast  FastPath       // nil: every frame goes to the stack
 	Log   *slog.Logger   // recovered panics, at most one a second
+	// After is called at the end of each turn of a port's loop, when the stack
+	// is done with every frame of the batch and holds no lock.
+	After func()
 }
 
 // Fabric is all ports and interfaces of one stack. It is safe for concurrent
@@ -35,6 +38,7 @@ type Fabric struct {
 	now   func() int64
 	fast  FastPath
 	log   *slog.Logger
+	after func()
 
 	interfaces [256]atomic.Pointer[Interface] // by number; read without a lock
 	proxy      atomic.Pointer[proxySet]       // never nil
@@ -46,7 +50,7 @@ type Fabric struct {
 
 // NewFabric returns a fabric without ports.
 func NewFabric(c Config) *Fabric {
-	f := &Fabric{drops: c.Drops, now: c.Now, fast: c.Fast, log: c.Log}
+	f := &Fabric{drops: c.Drops, now: c.Now, fast: c.Fast, log: c.Log, after: c.After}
 	if f.drops == nil {
 		f.drops = new(drop.Counters)
 	}
@@ -55,6 +59,9 @@ func NewFabric(c Config) *Fabric {
 	}
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
+	}
+	if f.after == nil {
+		f.after = func() {}
 	}
 	f.proxy.Store(new(proxySet))
 	return f

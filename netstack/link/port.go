@@ -119,6 +119,7 @@ func (p *Port) Input(batch []frame.Frame) {
 		}
 		p.slow(rest, now)
 	}
+	p.fabric.after()
 	if now >= p.nextLost.Load() {
 		p.nextLost.Store(now + int64(time.Second))
 		p.countLost()

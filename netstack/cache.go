@@ -1,0 +1,168 @@
+package netstack
+
+import (
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"spigate/alg"
+	"spigate/alg/ipsec"
+	"spigate/netstack/flow"
+	"spigate/netstack/frame"
+	"spigate/netstack/lsn"
+)
+
+// cache offers this direction of an established flow to the flow table, once
+// its next hop is resolved. It runs before the source is rewritten: the key is
+// what comes in, the entry what goes out.
+func (r *Router) cache(p *packet) outcome {
+	epoch := r.flows.Epoch() // before looking, so that what ends meanwhile is not inserted
+	e, ok := r.flowOf(p)
+	if !ok {
+		return goOn
+	}
+	if e.Hop, ok = r.hop(p); ok {
+		r.flows.Insert(e, epoch, p.now)
+	}
+	return goOn
+}
+
+// flowOf describes the flow that p belongs to; not ok where p is not
+// translated, or its flow is not one for the fast path yet.
+func (r *Router) flowOf(p *packet) (flow.Entry, bool) {
+	if r.leaving(p) {
+		if p.Proto == frame.ProtoESP {
+			return r.espFlowOut(p)
+		}
+		return r.flowOut(p)
+	}
+	if _, client := r.lsn.Client(p.Dst); !client {
+		return flow.Entry{}, false
+	}
+	if _, client := r.lsn.Client(p.Src); client {
+		return flow.Entry{}, false
+	}
+	if p.Proto == frame.ProtoESP {
+		return r.espFlowIn(p)
+	}
+	return r.flowIn(p)
+}
+
+func (r *Router) flowOut(p *packet) (flow.Entry, bool) {
+	key, ok := flow.KeyOfPacket(&p.Packet, p.in)
+	if !ok {
+		return flow.Entry{}, false
+	}
+	tuple, ok := insideView(p)
+	if !ok {
+		return flow.Entry{}, false
+	}
+	b, ok := r.lsn.FindOut(tuple)
+	return flow.Entry{
+		Key: key, Side: flow.Source, Addr: b.Outside.Addr, Port: b.Outside.Port,
+		Owner: flow.Owner{Kind: flow.OwnerLSN, ID: b.Session}, Idle: b.Idle,
+	}, ok && b.Established
+}
+
+// flowIn sees p with its inside destination already; the key must have the
+// outside one.
+func (r *Router) flowIn(p *packet) (flow.Entry, bool) {
+	key, ok := flow.KeyOfPacket(&p.Packet, p.in)
+	if !ok {
+		return flow.Entry{}, false
+	}
+	t := lsn.Tuple{
+		Proto:  p.Proto,
+		Inside: frame.Endpoint{Addr: p.Dst, Port: p.DstPort},
+		Remote: frame.Endpoint{Addr: p.Src, Port: p.SrcPort},
+	}
+	if p.Proto == frame.ProtoICMP {
+		t.Inside.Port = p.ICMPID
+	}
+	b, ok := r.lsn.FindOut(t)
+	key.Dst, key.ID = b.Outside.Addr, flow.PortsID(p.SrcPort, b.Outside.Port)
+	if p.Proto == frame.ProtoICMP {
+		key.ID = flow.EchoID(b.Outside.Port, p.ICMPType)
+	}
+	return flow.Entry{
+		Key: key, Side: flow.Destination, Addr: b.Inside.Addr, Port: b.Inside.Port,
+		Owner: flow.Owner{Kind: flow.OwnerLSN, ID: b.Session}, Idle: b.Idle,
+	}, ok && b.Established
+}
+
+func (r *Router) espFlowOut(p *packet) (flow.Entry, bool) {
+	e, ok := r.espFromInside(p)
+	if !ok {
+		return flow.Entry{}, false
+	}
+	group, _ := r.lsn.Client(p.Src)
+	e.Profile = r.profiles[group.ALGProfile]
+	res := r.alg.DecideESP(&e, p.now)
+	if res.Verdict != alg.Forward || !res.Cache {
+		return flow.Entry{}, false
+	}
+	return flow.Entry{
+		Key:  flow.Key{Src: p.Src, Dst: p.Dst, ID: p.SPI, Proto: p.Proto, In: p.in},
+		Side: flow.Source, Addr: e.NAT,
+		Owner: flow.Owner{Kind: flow.OwnerESP, ID: res.Session}, Idle: res.Idle,
+	}, true
+}
+
+func (r *Router) espFlowIn(p *packet) (flow.Entry, bool) {
+	nat, ok := r.alg.NATOfInbound(p.Dst, p.Src, p.SPI)
+	if !ok {
+		return flow.Entry{}, false
+	}
+	res := r.alg.DecideESP(&ipsec.ESPPacket{
+		Dir: alg.Out2In, NAT: nat, Server: p.Src, SPI: p.SPI, Seq: p.Seq, Len: len(p.Bytes()),
+	}, p.now)
+	if res.Verdict != alg.Forward || !res.Cache || res.Inside != p.Dst {
+		return flow.Entry{}, false
+	}
+	return flow.Entry{
+		Key:  flow.Key{Src: p.Src, Dst: nat, ID: p.SPI, Proto: p.Proto, In: p.in},
+		Side: flow.Destination, Addr: p.Dst,
+		Owner: flow.Owner{Kind: flow.OwnerESP, ID: res.Session}, Idle: res.Idle,
+	}, true
+}
+
+// hop returns the next-hop row for p's route, if the neighbour is resolved;
+// if it is not, the packet itself makes the stack resolve it.
+func (r *Router) hop(p *packet) (flow.HopID, bool) {
+	next := p.route.NextHop()
+	if next.Len() == 0 {
+		next = p.route.RemoteAddress()
+	}
+	var mac tcpip.LinkAddress
+	r.stack.GetLinkAddress(p.route.NICID(), next, tcpip.Address{}, ipv4.ProtocolNumber, func(l stack.LinkResolutionResult) {
+		if l.Err == nil {
+			mac = l.LinkAddress
+		}
+	})
+	src := p.route.LocalLinkAddress()
+	if len(mac) != 6 || len(src) != 6 {
+		return 0, false
+	}
+	return r.flows.Hop(p.out, next.As4(), frame.MAC([]byte(mac)), frame.MAC([]byte(src)), int(p.route.MTU()))
+}
+
+// flowActive passes the flow table's report of a second on to whoever owns
+// the flow, so that fast-path traffic keeps its session alive (R22).
+func (r *Router) flowActive(o flow.Owner, k flow.Key, now int64, packets, bytes uint64) {
+	_, out := r.lsn.Client(k.Src)
+	switch o.Kind {
+	case flow.OwnerLSN:
+		r.lsn.FlowActive(o.ID, out, now, packets, bytes)
+	case flow.OwnerESP:
+		dir := alg.Out2In
+		if out {
+			dir = alg.In2Out
+		}
+		r.alg.FlowActive(o.ID, dir, now, packets, bytes)
+	}
+}
+
+// sweepEvery is the granularity of every idle timer (R22).
+const sweepEvery = time.Second

@@ -1,0 +1,26 @@
+// Package netstack is the router: one gVisor stack, its ports, and the hooks
+// that make a NAT of it.
+//
+//	              ┌────────────── hit: rewritten in place ──────────────┐
+//	port ─► link ─► flow                                                 ├─► link ─► port
+//	              └─ miss ─► gVisor: prerouting ─► route ─► forward ─► postrouting
+//	                          shape                         in2out       source
+//	                          expiring                      (mapping,    flow
+//	                          out2in (mapping, ALG)          ALG)
+//	                          guard
+//	                             └─► local: ARP, ICMP, control
+//
+// The steps of each hook are listed in process.go, in the order in which they
+// run; the first verdict other than Continue wins. Each step lives in a file
+// of its own name. Deciding is apart from doing: the tables that a step asks
+// (lsn, alg/ipsec) have a Decide half that changes nothing and a Commit half.
+//
+// The stack's own seam is stack.NFTablesInterface: neither a fork nor a copy of
+// its forwarding code, and none of its connection tracking, which does not
+// know ESP. What gVisor itself drops is counted as stack_… (stackdrops.go).
+//
+// Invariants: no packet of a subscriber leaves with its inside address; every
+// exit has a verdict, and a dropped packet a reason; nothing is delivered into
+// the stack from inside a hook (see later.go); time is read once for each
+// packet on the slow path and once for each batch on the fast one.
+package netstack

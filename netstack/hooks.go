@@ -1,0 +1,70 @@
+package netstack
+
+import (
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"spigate/netstack/drop"
+	"spigate/netstack/frame"
+)
+
+// hooks is the Router as the stack sees it (stack.NFTablesInterface). Each
+// method returns false to take the packet out of the stack's hands.
+type hooks struct{ r *Router }
+
+var _ stack.NFTablesInterface = hooks{}
+
+// CheckPrerouting implements stack.NFTablesInterface.
+func (h hooks) CheckPrerouting(pk *stack.PacketBuffer, _ *stack.Route, af stack.AddressFamily) bool {
+	return h.r.hook(prerouting, pk, nil, af)
+}
+
+// CheckInput implements stack.NFTablesInterface.
+func (hooks) CheckInput(*stack.PacketBuffer, *stack.Route, stack.AddressFamily) bool { return true }
+
+// CheckForward implements stack.NFTablesInterface. route is nil where the
+// packet is for an address of another interface of ours: nothing leaves.
+func (h hooks) CheckForward(pk *stack.PacketBuffer, route *stack.Route, af stack.AddressFamily) bool {
+	return route == nil || h.r.hook(forward, pk, route, af)
+}
+
+// CheckOutput implements stack.NFTablesInterface. The link claims checksum
+// offload so that the stack leaves the checksums of forwarded packets alone
+// (it would overwrite payload in fragments); so those of local packets are
+// finished here, before IP fragmentation.
+func (h hooks) CheckOutput(pk *stack.PacketBuffer, route *stack.Route, af stack.AddressFamily) bool {
+	pk.CalculateTransportChecksum()
+	return h.r.hook(output, pk, route, af)
+}
+
+// CheckPostrouting implements stack.NFTablesInterface. Local packets have
+// passed CheckOutput.
+func (h hooks) CheckPostrouting(pk *stack.PacketBuffer, route *stack.Route, af stack.AddressFamily) bool {
+	return pk.InputNICID == 0 || h.r.hook(postrouting, pk, route, af)
+}
+
+// CheckIngress implements stack.NFTablesInterface; the stack never calls it.
+func (hooks) CheckIngress(*stack.PacketBuffer, *stack.Route, stack.AddressFamily) bool { return true }
+
+// CheckEgress implements stack.NFTablesInterface; the stack never calls it.
+func (hooks) CheckEgress(*stack.PacketBuffer, *stack.Route, stack.AddressFamily) bool { return true }
+
+// hook walks one packet through steps and reports whether the stack keeps it.
+func (r *Router) hook(steps []step, pk *stack.PacketBuffer, route *stack.Route, af stack.AddressFamily) bool {
+	if af != stack.IP {
+		return true
+	}
+	b, back := view(pk)
+	p := packet{in: frame.Interface(pk.InputNICID), route: route, now: r.now()}
+	if route != nil {
+		p.out = frame.Interface(route.NICID())
+	}
+	o := fate(p.Parse(b))
+	if o.verdict == Continue {
+		o = r.walk(steps, &p)
+		back()
+	}
+	if o.verdict == Dropped {
+		r.drops.Count(o.reason, b, p.now)
+	}
+	return o.verdict == Continue || o.verdict == Accept
+}

@@ -1,0 +1,136 @@
+package netstack
+
+import (
+	"spigate/alg"
+	"spigate/alg/ipsec"
+	"spigate/netstack/drop"
+	"spigate/netstack/frame"
+	"spigate/netstack/lsn"
+)
+
+// exempt passes what needs no translation: packets that come from no
+// subscriber, and those from one subscriber network to another (R13).
+func (r *Router) exempt(p *packet) outcome {
+	if r.leaving(p) {
+		return goOn
+	}
+	return accept
+}
+
+// leaving reports whether p is a subscriber's packet to somewhere else.
+func (r *Router) leaving(p *packet) bool {
+	if _, from := r.lsn.Client(p.Src); !from {
+		return false
+	}
+	_, to := r.lsn.Client(p.Dst)
+	return !to
+}
+
+// carry refuses what cannot be translated.
+func (r *Router) carry(p *packet) outcome {
+	switch {
+	case p.Proto == frame.ProtoAH:
+		return dropped(drop.AH) // R36: AH covers the addresses
+	case p.Fragment:
+		return dropped(drop.Fragment) // R29 is not built yet
+	}
+	return goOn
+}
+
+// espOut lets a subscriber's ESP out by its SPI (section 5). It always uses
+// the address of the subscriber's IKE (R37).
+func (r *Router) espOut(p *packet) outcome {
+	if p.Proto != frame.ProtoESP {
+		return goOn
+	}
+	group, _ := r.lsn.Client(p.Src)
+	profile := r.profiles[group.ALGProfile]
+	if profile == nil {
+		return dropped(drop.ProtocolUnsupported) // R35
+	}
+	e, ok := r.espFromInside(p)
+	if !ok {
+		return dropped(drop.ESPNoNATAddress)
+	}
+	e.Profile = profile
+	if o := r.obey(r.alg.StepESP(&e, p.now), p.now); o.verdict != Continue {
+		return o
+	}
+	return accept
+}
+
+// espFromInside describes a subscriber's ESP packet to the ALG.
+func (r *Router) espFromInside(p *packet) (ipsec.ESPPacket, bool) {
+	nat, ok := r.lsn.PairedAddress(p.Src)
+	return ipsec.ESPPacket{
+		Dir: alg.In2Out, Inside: p.Src, NAT: nat, Server: p.Dst, SPI: p.SPI, Seq: p.Seq, Len: len(p.Bytes()),
+	}, ok
+}
+
+// in2out makes or refreshes the mapping of a subscriber's packet and asks the
+// ALG about IKE. The rewrite itself is done in postrouting, so that an ICMP
+// error about this packet quotes what the subscriber sent.
+func (r *Router) in2out(p *packet) outcome {
+	tuple, ok := insideView(p)
+	if !ok {
+		return dropped(drop.ProtocolUnsupported)
+	}
+	plan, reason := r.lsn.DecideOut(tuple, lsn.Hints{TCPFlags: p.TCPFlags}, p.now)
+	if reason != drop.None {
+		return dropped(reason)
+	}
+	b, reason := r.lsn.CommitOut(&plan, p.now)
+	if reason != drop.None {
+		return dropped(reason)
+	}
+	return r.ike(p, alg.In2Out, b)
+}
+
+// insideView returns p as the inside sees it, for a packet that a subscriber
+// sent.
+func insideView(p *packet) (lsn.Tuple, bool) {
+	t := lsn.Tuple{
+		Proto:  p.Proto,
+		Inside: frame.Endpoint{Addr: p.Src, Port: p.SrcPort},
+		Remote: frame.Endpoint{Addr: p.Dst, Port: p.DstPort},
+	}
+	switch p.Proto {
+	case frame.ProtoTCP, frame.ProtoUDP:
+		return t, true
+	case frame.ProtoICMP:
+		t.Inside.Port = p.ICMPID // in place of a port (RFC 5508 section 3)
+		query, _ := p.ICMPQuery()
+		return t, query
+	}
+	return t, false
+}
+
+// source gives a leaving packet its NAT address. forward has made the mapping;
+// one that is gone in between (flushed by another goroutine) must not let the
+// packet out as it is.
+func (r *Router) source(p *packet) outcome {
+	if about, reason := r.aboutInbound(p); about || reason != drop.None {
+		return r.icmpSource(p)
+	}
+	if !r.leaving(p) {
+		return goOn
+	}
+	if p.Proto == frame.ProtoESP {
+		nat, ok := r.lsn.PairedAddress(p.Src)
+		if !ok {
+			return dropped(drop.ESPNoNATAddress)
+		}
+		p.SetSource(nat, 0)
+		return goOn
+	}
+	tuple, ok := insideView(p)
+	if !ok {
+		return dropped(drop.ProtocolUnsupported)
+	}
+	b, ok := r.lsn.FindOut(tuple)
+	if !ok {
+		return dropped(drop.NoMapping)
+	}
+	p.SetSource(b.Outside.Addr, b.Outside.Port)
+	return goOn
+}

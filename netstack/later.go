@@ -1,0 +1,80 @@
+package netstack
+
+import (
+	"log/slog"
+	"sync"
+
+	"spigate/alg/ipsec"
+	"spigate/netstack/flow"
+	"spigate/netstack/frame"
+)
+
+// later keeps held packets that were let go inside a hook until the stack has
+// finished with the packet that let them go: delivering from inside a hook
+// would take the stack's locks a second time.
+type later struct {
+	mu    sync.Mutex
+	queue []release
+}
+
+type release struct {
+	packet []byte
+	in     frame.Interface
+}
+
+// maxLater bounds the queue. One packet releases one held message at most, and
+// the queue is emptied after each batch of frame.Batch packets.
+const maxLater = 4 * frame.Batch
+
+func (l *later) add(p release) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.queue) >= maxLater {
+		return false
+	}
+	l.queue = append(l.queue, p)
+	return true
+}
+
+func (l *later) take() []release {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	q := l.queue
+	l.queue = nil
+	return q
+}
+
+// releaseHeld delivers what was let go, and what that lets go in turn. It is
+// called after each batch and each timer, with no lock of the stack held.
+func (r *Router) releaseHeld() {
+	for q := r.later.take(); len(q) > 0; q = r.later.take() {
+		for _, p := range q {
+			if i := r.interfaces[p.in]; i != nil {
+				i.Reinject(p.packet)
+			}
+		}
+	}
+}
+
+// act carries out what the ALG asks for, but for the delivery of packets.
+func (r *Router) act(actions []ipsec.Action) {
+	for i := range actions {
+		a := &actions[i]
+		switch a.Kind {
+		case ipsec.Release:
+			if !r.later.add(release{a.Packet, a.In}) {
+				r.drops.Count(a.Reason, a.Packet, r.now())
+			}
+		case ipsec.Discard:
+			r.drops.Count(a.Reason, a.Packet, r.now())
+		case ipsec.MappingIdle:
+			r.lsn.SetIdle(a.Mapping, a.Idle)
+		case ipsec.MappingRemove:
+			r.lsn.RemoveMapping(a.Mapping)
+		case ipsec.FlowRemove:
+			r.flows.RemoveOwner(flow.Owner{Kind: flow.OwnerESP, ID: a.Session})
+		case ipsec.Log:
+			r.log.LogAttrs(r.ctx, slog.LevelInfo, "ipsecalg", a.Event.Attrs()...)
+		}
+	}
+}

@@ -1,0 +1,99 @@
+package netstack
+
+import (
+	"spigate/alg"
+	"spigate/alg/ipsec"
+	"spigate/netstack/drop"
+	"spigate/netstack/frame"
+	"spigate/netstack/lsn"
+)
+
+// out2in undoes the NAT for a packet to a NAT address: by its mapping, and for
+// IKE by the ALG's leave.
+func (r *Router) out2in(p *packet) outcome {
+	if !r.lsn.Owns(p.Dst) {
+		return goOn
+	}
+	outside, remote, ok := outsideView(p)
+	if !ok {
+		return dropped(drop.ProtocolUnsupported)
+	}
+	plan, reason := r.lsn.DecideIn(p.Proto, outside, remote, lsn.Hints{TCPFlags: p.TCPFlags}, p.now)
+	if reason != drop.None {
+		return dropped(reason)
+	}
+	b, reason := r.lsn.CommitIn(&plan, p.now)
+	if reason != drop.None {
+		return dropped(reason)
+	}
+	if o := r.ike(p, alg.Out2In, b); o.verdict != Continue {
+		return o
+	}
+	p.SetDestination(b.Inside.Addr, b.Inside.Port)
+	return accept
+}
+
+// espIn finds the subscriber that an inbound ESP packet is for: the SPI is all
+// that tells (section 5, R62).
+func (r *Router) espIn(p *packet) outcome {
+	if p.Proto != frame.ProtoESP || !r.lsn.Owns(p.Dst) {
+		return goOn
+	}
+	res := r.alg.StepESP(&ipsec.ESPPacket{
+		Dir: alg.Out2In, NAT: p.Dst, Server: p.Src, SPI: p.SPI, Seq: p.Seq, Len: len(p.Bytes()),
+	}, p.now)
+	if o := r.obey(res, p.now); o.verdict != Continue {
+		return o
+	}
+	p.SetDestination(res.Inside, 0)
+	return accept
+}
+
+// ike asks the ALG about a datagram of an IKE conversation (R36 c, d); other
+// packets it passes.
+func (r *Router) ike(p *packet, dir alg.Direction, b lsn.Binding) outcome {
+	if p.Proto != frame.ProtoUDP || !ikePort(b.Remote.Port) {
+		return goOn
+	}
+	profile := r.profiles[b.Group.ALGProfile]
+	if profile == nil {
+		return goOn // R35: only where the group has one
+	}
+	return r.obey(r.alg.StepIKE(&ipsec.IKEPacket{
+		Dir: dir, Profile: profile,
+		Inside: b.Inside.Addr, NAT: b.Outside.Addr, Server: b.Remote.Addr,
+		InsidePort: b.Inside.Port, NATPort: b.Outside.Port, ServerPort: b.Remote.Port,
+		Mapping: b.Mapping, Payload: p.UDPPayload(), Packet: p.Bytes(), In: p.in,
+	}, p.now), p.now)
+}
+
+// obey turns an ALG result into an outcome and queues what it asks for.
+func (r *Router) obey(res ipsec.Result, now int64) outcome {
+	r.act(res.Actions)
+	r.armDeadline()
+	switch res.Verdict {
+	case alg.Forward:
+		return goOn
+	case alg.Hold:
+		return held
+	}
+	return dropped(res.Reason)
+}
+
+func ikePort(port uint16) bool { return port == 500 || port == 4500 }
+
+// outsideView returns the two ends of a packet from outside: for ICMP queries
+// the identifier stands in for the port (RFC 5508 section 3).
+func outsideView(p *packet) (outside, remote frame.Endpoint, ok bool) {
+	outside.Addr, remote.Addr = p.Dst, p.Src
+	switch p.Proto {
+	case frame.ProtoTCP, frame.ProtoUDP:
+		outside.Port, remote.Port = p.DstPort, p.SrcPort
+		return outside, remote, true
+	case frame.ProtoICMP:
+		outside.Port = p.ICMPID
+		query, _ := p.ICMPQuery()
+		return outside, remote, query
+	}
+	return outside, remote, false
+}

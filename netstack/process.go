@@ -1,0 +1,54 @@
+package netstack
+
+// step looks at one packet and may rewrite it.
+type step struct {
+	name string
+	run  func(*Router, *packet) outcome
+}
+
+// What happens to a packet, hook by hook. A destination can only be rewritten
+// before routing; a source only after it, where the egress is known.
+var (
+	// prerouting meets a packet as it came in.
+	prerouting = []step{
+		{"shape", (*Router).shape},       // is it a packet at all
+		{"spoofed", (*Router).spoofed},   // does it carry an address of ours as its source
+		{"expiring", (*Router).expiring}, // TTL 1: answered by the stack, not forwarded with 0
+		{"hairpin", (*Router).hairpin},   // a subscriber to a NAT address (R26)
+		{"icmpIn", (*Router).icmpIn},     // an ICMP error about a translated packet (R74)
+		{"espIn", (*Router).espIn},       // ESP to a NAT address: by SPI (section 5)
+		{"out2in", (*Router).out2in},     // the rest to a NAT address: by mapping (R19), then the ALG (R38)
+		{"guard", (*Router).guard},       // an outsider to an inside address (R13)
+	}
+
+	// forward meets it with its route, still untranslated.
+	forward = []step{
+		{"icmpOut", (*Router).icmpOut}, // an ICMP error from inside about a packet that we let in (R74)
+		{"exempt", (*Router).exempt},   // not from a subscriber, or to one: routed as it is (R13)
+		{"carry", (*Router).carry},     // can this be translated at all
+		{"espOut", (*Router).espOut},   // ESP: by SPI (section 5)
+		{"in2out", (*Router).in2out},   // the rest: mapping (R14-R19), then the ALG (R58)
+	}
+
+	// postrouting meets the copy that leaves. What it needs it looks up again:
+	// forward has made it.
+	postrouting = []step{
+		{"cache", (*Router).cache},   // established: the next packet takes the fast path
+		{"source", (*Router).source}, // the subscriber's address becomes the NAT address
+	}
+
+	// output meets what the stack itself says.
+	output = []step{
+		{"icmpSelf", (*Router).icmpSelf}, // its ICMP errors quote packets on the wrong side of the NAT
+	}
+)
+
+// walk asks each step in turn. The first verdict other than Continue wins.
+func (r *Router) walk(steps []step, p *packet) outcome {
+	for i := range steps {
+		if o := steps[i].run(r, p); o.verdict != Continue {
+			return o
+		}
+	}
+	return goOn
+}

@@ -1,0 +1,162 @@
+package netstack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+
+	"golang.org/x/sync/errgroup"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"spigate/alg/ipsec"
+	"spigate/netstack/drop"
+	"spigate/netstack/flow"
+	"spigate/netstack/frame"
+	"spigate/netstack/link"
+	"spigate/netstack/lsn"
+)
+
+// Port is a place that frames come from and go to, with the VLANs on it. The
+// Router owns Driver from New on and closes it.
+type Port struct {
+	Name   string
+	Driver link.Driver
+	VLANs  []VLAN
+}
+
+// VLAN is one network on a port: one NIC of the stack.
+type VLAN struct {
+	ID        frame.Interface // 1 to 255, unique in the router
+	Name      string
+	Tag       uint16 // 802.1Q id, 0 untagged
+	Addresses []netip.Prefix
+}
+
+// Route sends a destination to a neighbour. Connected networks need none.
+type Route struct {
+	To  netip.Prefix
+	Via netip.Addr
+}
+
+// Config is everything a Router is made of.
+type Config struct {
+	Clock    tcpip.Clock // nil: the system's
+	Log      *slog.Logger
+	Drops    *drop.Counters // nil: the Router's own
+	Ports    []Port
+	Routes   []Route
+	LSN      lsn.Config               // Rand and limits included; OnGone is the Router's
+	Profiles map[string]ipsec.Profile // IPsec ALG profiles, by name
+	ALG      ipsec.Config
+	Flows    int // capacity of the flow table, in directions
+}
+
+// Router is a running configuration.
+type Router struct {
+	ctx        context.Context // for log records only
+	log        *slog.Logger
+	clock      tcpip.Clock
+	drops      *drop.Counters
+	flows      *flow.Table
+	lsn        *lsn.Table
+	alg        *ipsec.ALG
+	profiles   map[string]*ipsec.Profile
+	stack      *stack.Stack
+	fabric     *link.Fabric
+	ports      []*link.Port
+	interfaces [256]*link.Interface
+	names      [256]string
+	local      map[frame.Addr]bool
+	nat        []netip.Prefix // the NAT addresses
+	later      later
+	timers     timers
+}
+
+// New builds a Router. Nothing moves before Run; in tests frames are given to
+// the ports' Input by hand.
+func New(c Config) (*Router, error) {
+	r := &Router{
+		ctx: context.Background(), log: c.Log, clock: c.Clock, drops: c.Drops,
+		profiles: map[string]*ipsec.Profile{}, local: map[frame.Addr]bool{},
+	}
+	if r.clock == nil {
+		r.clock = tcpip.NewStdClock()
+	}
+	if r.drops == nil {
+		r.drops = &drop.Counters{}
+	}
+	for name, p := range c.Profiles {
+		r.profiles[name] = &p
+	}
+	if err := r.buildTables(c); err != nil {
+		return nil, err
+	}
+	if err := r.buildStack(c); err != nil {
+		return nil, err
+	}
+	r.startTimers()
+	return r, nil
+}
+
+func (r *Router) buildTables(c Config) (err error) {
+	for _, p := range c.LSN.Pools {
+		for _, rng := range p.Ranges {
+			for a := rng.First.Netip(); a.Compare(rng.Last.Netip()) <= 0; a = a.Next() {
+				r.nat = append(r.nat, netip.PrefixFrom(a, 32))
+			}
+		}
+	}
+	r.flows = flow.New(flow.Config{Capacity: c.Flows, Active: r.flowActive})
+	r.alg = ipsec.New(c.ALG)
+	c.LSN.OnGone = func(session uint64) {
+		r.flows.RemoveOwner(flow.Owner{Kind: flow.OwnerLSN, ID: session})
+	}
+	if r.lsn, err = lsn.New(c.LSN); err != nil {
+		return fmt.Errorf("lsn: %w", err)
+	}
+	return nil
+}
+
+// Run moves frames until ctx ends, then closes the ports and the stack. It
+// returns the first error of a port; the end of ctx is none.
+func (r *Router) Run(ctx context.Context) error {
+	r.announce()
+	g, ctx := errgroup.WithContext(ctx)
+	for _, p := range r.ports {
+		g.Go(func() error { return p.Run(ctx) })
+	}
+	err := g.Wait()
+	r.Close()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// Close ends the timers and the stack. Run calls it; only a Router that never
+// ran needs it.
+func (r *Router) Close() {
+	r.stopTimers()
+	r.stack.Destroy()
+}
+
+// announce tells the networks of the NAT addresses in them where those are
+// now, so that neighbours forget whoever had them before.
+func (r *Router) announce() {
+	for _, on := range r.connected() {
+		for _, nat := range r.nat {
+			if on.subnet.Contains(nat.Addr()) {
+				on.link.Announce(nat.Addr().As4())
+			}
+		}
+	}
+}
+
+// isLocal reports whether a is an address of one of our interfaces.
+func (r *Router) isLocal(a frame.Addr) bool { return r.local[a] }
+
+// Port returns the i-th port of the configuration.
+func (r *Router) Port(i int) *link.Port { return r.ports[i] }

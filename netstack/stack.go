@@ -1,0 +1,131 @@
+package netstack
+
+import (
+	"fmt"
+	"net/netip"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
+
+	"spigate/netstack/link"
+)
+
+// buildStack makes the gVisor stack with one NIC for each VLAN. It is kept
+// tiny on purpose: each address and each route is looked at for every packet
+// on the slow path (25 µs for 256 addresses were measured), so NAT addresses
+// are not given to it; the link answers ARP for them.
+func (r *Router) buildStack(c Config) error {
+	r.stack = stack.New(stack.Options{
+		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, arp.NewProtocol},
+		TransportProtocols: []stack.TransportProtocolFactory{icmp.NewProtocol4, udp.NewProtocol, tcp.NewProtocol},
+		Clock:              r.clock,
+		HandleLocal:        true,
+		NUDDisp:            &neighbors{r: r, known: map[neighbor]tcpip.LinkAddress{}},
+	})
+	r.stack.SetNFTables(hooks{r})
+	r.stack.SetNFTablesConfigured(true)
+	r.fabric = link.NewFabric(link.Config{
+		Drops: r.drops, Now: r.now, Fast: r.flows, Log: r.log, After: r.releaseHeld,
+	})
+	for _, p := range c.Ports {
+		if err := r.addPort(p); err != nil {
+			r.stack.Destroy()
+			return fmt.Errorf("port %s: %w", p.Name, err)
+		}
+	}
+	if err := tcpipError(r.stack.SetForwardingDefaultAndAllNICs(ipv4.ProtocolNumber, true)); err != nil {
+		r.stack.Destroy()
+		return fmt.Errorf("forwarding: %w", err)
+	}
+	r.fabric.SetProxy(r.nat)
+	return r.setRoutes(c.Routes)
+}
+
+func (r *Router) addPort(p Port) error {
+	port := r.fabric.AddPort(p.Name, p.Driver)
+	r.ports = append(r.ports, port)
+	for _, v := range p.VLANs {
+		i, err := port.AddInterface(v.ID, v.Name, v.Tag)
+		if err != nil {
+			return fmt.Errorf("vlan %s: %w", v.Name, err)
+		}
+		r.interfaces[v.ID], r.names[v.ID] = i, v.Name
+		nic := tcpip.NICID(v.ID)
+		if err := tcpipError(r.stack.CreateNICWithOptions(nic, i, stack.NICOptions{Name: v.Name})); err != nil {
+			return fmt.Errorf("vlan %s: %w", v.Name, err)
+		}
+		for _, a := range v.Addresses {
+			r.local[a.Addr().As4()] = true
+			address := tcpip.ProtocolAddress{Protocol: ipv4.ProtocolNumber, AddressWithPrefix: tcpip.AddressWithPrefix{
+				Address: tcpip.AddrFrom4(a.Addr().As4()), PrefixLen: a.Bits(),
+			}}
+			if err := tcpipError(r.stack.AddProtocolAddress(nic, address, stack.AddressProperties{})); err != nil {
+				return fmt.Errorf("vlan %s: address %s: %w", v.Name, a, err)
+			}
+		}
+	}
+	return nil
+}
+
+// network is a subnet that one of our interfaces is in.
+type network struct {
+	subnet netip.Prefix
+	nic    tcpip.NICID
+	link   *link.Interface
+}
+
+func (r *Router) connected() (out []network) {
+	for nic, info := range r.stack.NICInfo() {
+		for _, a := range info.ProtocolAddresses {
+			if a.Protocol != ipv4.ProtocolNumber {
+				continue
+			}
+			p := netip.PrefixFrom(netip.AddrFrom4(a.AddressWithPrefix.Address.As4()), a.AddressWithPrefix.PrefixLen)
+			out = append(out, network{p.Masked(), nic, r.interfaces[nic]})
+		}
+	}
+	return out
+}
+
+// setRoutes gives the stack its table, which it keeps with the longest prefix
+// first.
+func (r *Router) setRoutes(routes []Route) error {
+	var table []tcpip.Route
+	for _, n := range r.connected() {
+		table = append(table, tcpip.Route{Destination: subnet(n.subnet), NIC: n.nic})
+	}
+	for _, route := range routes {
+		nic := tcpip.NICID(0)
+		for _, n := range r.connected() {
+			if n.subnet.Contains(route.Via) {
+				nic = n.nic
+			}
+		}
+		if nic == 0 {
+			r.stack.Destroy()
+			return fmt.Errorf("route %s: next hop %s is on no connected network", route.To, route.Via)
+		}
+		table = append(table, tcpip.Route{
+			Destination: subnet(route.To), Gateway: tcpip.AddrFrom4(route.Via.As4()), NIC: nic,
+		})
+	}
+	r.stack.SetRouteTable(table)
+	return nil
+}
+
+func subnet(p netip.Prefix) tcpip.Subnet {
+	return tcpip.AddressWithPrefix{Address: tcpip.AddrFrom4(p.Addr().As4()), PrefixLen: p.Bits()}.Subnet()
+}
+
+// tcpipError makes an error of the stack's own kind, which is not one.
+func tcpipError(err tcpip.Error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s", err)
+}

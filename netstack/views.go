@@ -1,0 +1,34 @@
+package netstack
+
+import (
+	"spigate/alg/ipsec"
+	"spigate/netstack/drop"
+	"spigate/netstack/flow"
+	"spigate/netstack/frame"
+	"spigate/netstack/link"
+	"spigate/netstack/lsn"
+)
+
+// What an operator may look at. All of it is safe for concurrent use.
+
+// Now returns the clock that every time in the tables refers to, in monotonic
+// nanoseconds.
+func (r *Router) Now() int64 { return r.now() }
+
+// Drops returns the counters of our own reasons; see also StackDrops.
+func (r *Router) Drops() *drop.Counters { return r.drops }
+
+// Flows returns the fast-path table.
+func (r *Router) Flows() *flow.Table { return r.flows }
+
+// LSN returns the NAT's table.
+func (r *Router) LSN() *lsn.Table { return r.lsn }
+
+// ALG returns the IPsec ALG.
+func (r *Router) ALG() *ipsec.ALG { return r.alg }
+
+// Counters returns what passed through each interface.
+func (r *Router) Counters() []link.InterfaceCounters { return r.fabric.Counters() }
+
+// InterfaceName returns the name of a VLAN by its number, or "".
+func (r *Router) InterfaceName(i frame.Interface) string { return r.names[i] }
