@@ -1,0 +1,124 @@
+package wire
+
+import (
+	"net/netip"
+	"time"
+
+	"spigate/alg/ipsec"
+	"spigate/configs"
+	"spigate/netstack/frame"
+	"spigate/netstack/lsn"
+)
+
+// lsnConfig translates [lsn.…].
+func lsnConfig(c *configs.Config) lsn.Config {
+	out := lsn.Config{MaxSessions: c.Limits.LSNSessions}
+	for _, cl := range c.LSN.Clients {
+		out.Clients = append(out.Clients, lsn.Client{Name: cl.Name, Networks: cl.Networks})
+	}
+	for _, p := range c.LSN.Pools {
+		out.Pools = append(out.Pools, lsn.Pool{Name: p.Name, Ranges: ranges(p.Ranges)})
+	}
+	for _, g := range c.LSN.Groups {
+		out.Groups = append(out.Groups, group(g))
+	}
+	return out
+}
+
+func group(g *configs.Group) lsn.Group {
+	out := lsn.Group{Name: g.Name, Client: g.Client.Name}
+	for _, p := range g.Pools {
+		out.Pools = append(out.Pools, p.Name)
+	}
+	for _, a := range g.Apps {
+		out.Apps = append(out.Apps, appsProfile(a))
+	}
+	for _, t := range g.Transports {
+		out.Transports = append(out.Transports, transportProfile(t))
+	}
+	if g.ALG != nil {
+		out.ALGProfile = g.ALG.Name
+		out.PairingHold = g.ALG.IKESessionTimeout // R15
+	}
+	return out
+}
+
+func ranges(in []configs.AddrRange) (out []lsn.Range) {
+	for _, r := range in {
+		out = append(out, lsn.Range{First: addr(r.From), Last: addr(r.To)})
+	}
+	return out
+}
+
+func addr(a netip.Addr) frame.Addr { return a.As4() }
+
+func appsProfile(a *configs.AppsProfile) lsn.AppProfile {
+	out := lsn.AppProfile{Name: a.Name, Proto: protocol(a.Protocol)}
+	for _, p := range a.Ports {
+		out.Ports = append(out.Ports, lsn.PortRange{First: p.First, Last: p.Last})
+	}
+	if a.Pooling == configs.PoolingPaired {
+		out.Pooling = lsn.Paired
+	}
+	switch a.Mapping {
+	case configs.MappingEIM:
+		out.Mapping = lsn.EIM
+	case configs.MappingADM:
+		out.Mapping = lsn.ADM
+	}
+	switch a.Filtering {
+	case configs.FilteringEIF:
+		out.Filtering = lsn.EIF
+	case configs.FilteringADF:
+		out.Filtering = lsn.ADF
+	}
+	return out
+}
+
+func transportProfile(t *configs.TransportProfile) lsn.TransportProfile {
+	out := lsn.TransportProfile{
+		Name: t.Name, Proto: protocol(t.Protocol),
+		SessionTimeout: t.SessionTimeout, FinRstTimeout: t.FinRstTimeout, SynIdleTimeout: t.SynIdleTimeout,
+		SynCheck: lsn.Disabled,
+	}
+	if t.SynCheck {
+		out.SynCheck = lsn.Enabled
+	}
+	return out
+}
+
+func protocol(p configs.Protocol) uint8 {
+	switch p {
+	case configs.ProtocolTCP:
+		return frame.ProtoTCP
+	case configs.ProtocolUDP:
+		return frame.ProtoUDP
+	}
+	return frame.ProtoICMP
+}
+
+// algProfiles translates [ipsecalg.profile.…].
+func algProfiles(c *configs.Config) map[string]ipsec.Profile {
+	out := map[string]ipsec.Profile{}
+	for _, p := range c.ALG {
+		profile := ipsec.DefaultProfile()
+		profile.Name = p.Name
+		profile.IKESessionTimeout = p.IKESessionTimeout
+		profile.ESPSessionTimeout = p.ESPSessionTimeout
+		profile.ESPGateTimeout = p.ESPGateTimeout
+		profile.IKEHalfOpenTimeout = p.IKEHalfOpenTimeout
+		profile.ConnFailover = p.ConnFailover
+		profile.LateBindingOut, profile.LateBindingIn = p.LateBindingOut, p.LateBindingIn
+		profile.IKEKeepWithESP = p.IKEKeepWithESP
+		profile.SameClientParallel = p.SameClientParallel
+		profile.GateSeqMax = p.GateSeqMax
+		if p.BlockMode == configs.BlockDrop {
+			profile.BlockMode = ipsec.BlockDrop
+		}
+		out[p.Name] = profile
+	}
+	return out
+}
+
+// seconds is a duration as the views print it.
+func seconds(d time.Duration) float64 { return d.Seconds() }

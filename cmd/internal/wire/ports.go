@@ -1,0 +1,90 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"spigate/configs"
+	"spigate/netstack"
+	"spigate/netstack/drop"
+	"spigate/netstack/frame"
+	"spigate/netstack/link"
+	"spigate/netstack/link/takeover"
+)
+
+// ports holds what the kernel gave up, and the drivers over it.
+type ports struct {
+	log   *slog.Logger
+	drops *drop.Counters
+	taken []*takeover.Port
+	open  []link.Driver
+}
+
+// take takes every kernel port, then opens all drivers. All are taken before
+// the first is opened, so that the kernel never forwards between one that we
+// have and one that it still has.
+func (p *ports) take(c *configs.Config, stateDir string) error {
+	for _, port := range c.Ports {
+		if port.Driver != configs.DriverRaw {
+			continue
+		}
+		t, err := takeover.Take(port.Device, takeover.Config{StateDir: stateDir, Log: p.log})
+		if err != nil {
+			return fmt.Errorf("port %s: %w", port.Name, err)
+		}
+		p.taken = append(p.taken, t)
+	}
+	for _, port := range c.Ports {
+		d, err := p.driver(port)
+		if err != nil {
+			return fmt.Errorf("port %s: %w", port.Name, err)
+		}
+		p.open = append(p.open, d)
+	}
+	return nil
+}
+
+func (p *ports) driver(port *configs.Port) (link.Driver, error) {
+	mac := frame.MAC(port.MAC)
+	switch port.Driver {
+	case configs.DriverTAP:
+		return link.OpenTAP(link.TAPConfig{Name: port.Device, MAC: mac, MTU: port.MTU})
+	case configs.DriverPcap:
+		return link.OpenPcap(link.PcapConfig{Source: port.Device, Sink: port.Sink, MAC: mac, MTU: port.MTU})
+	}
+	return link.OpenRing(link.RingConfig{
+		Device: port.Device, MAC: mac, BlockSize: port.Ring.BlockSize, Blocks: port.Ring.Blocks,
+		Retire: port.Ring.Retire, Drops: p.drops,
+	})
+}
+
+// close closes what is open and gives the kernel its ports back.
+func (p *ports) close() error {
+	var errs []error
+	for _, d := range p.open {
+		errs = append(errs, d.Close())
+	}
+	for _, t := range p.taken {
+		errs = append(errs, t.Restore())
+	}
+	p.open, p.taken = nil, nil
+	return errors.Join(errs...)
+}
+
+// netstackPorts numbers the VLANs, from 1 in the order of the file, and puts
+// them on their ports.
+func netstackPorts(c *configs.Config, drivers []link.Driver) []netstack.Port {
+	out := make([]netstack.Port, len(c.Ports))
+	for i, p := range c.Ports {
+		out[i] = netstack.Port{Name: p.Name, Driver: drivers[i]}
+		for n, v := range c.VLANs {
+			if v.Port == p {
+				out[i].VLANs = append(out[i].VLANs, netstack.VLAN{
+					ID: frame.Interface(n + 1), Name: v.Name, Tag: v.ID, Addresses: v.Addresses,
+				})
+			}
+		}
+	}
+	return out
+}

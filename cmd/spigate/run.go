@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"spigate/cmd/internal/wire"
+	"spigate/configs"
+)
+
+func newRunCommand() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "run --config FILE",
+		Short: "The router, in the foreground",
+		Long: `Runs the router on one configuration file, in the foreground, as root.
+It logs to stderr, tells systemd when it is ready (NOTIFY_SOCKET), and ends
+cleanly on SIGTERM: kernel ports are given back as they were.
+SIGHUP checks the file and says what is wrong with it; what it changes takes
+effect at the next start.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return run(cmd.Context(), file, cmd.ErrOrStderr())
+		},
+	}
+	cmd.Flags().StringVar(&file, "config", "", "the configuration file")
+	if err := cmd.MarkFlagRequired("config"); err != nil {
+		panic("spigate: " + err.Error())
+	}
+	return cmd
+}
+
+func run(ctx context.Context, file string, stderr io.Writer) error {
+	log := slog.New(slog.NewTextHandler(stderr, nil))
+	c, warnings, err := configs.Load(file)
+	if err != nil {
+		return err
+	}
+	for _, w := range warnings {
+		log.Warn("configuration", "warning", w)
+	}
+	d, err := wire.NewDaemon(c, log)
+	if err != nil {
+		return err
+	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	done := make(chan error, 1)
+	go func() { done <- d.Run(ctx) }()
+	ready := d.Ready()
+	for {
+		select {
+		case <-ready:
+			ready = nil
+			log.Info("ready", "config", file, "socket", c.Control.Socket)
+			notify(log, "READY=1")
+		case <-hup:
+			recheck(log, file)
+		case err := <-done:
+			log.Info("ended")
+			return err
+		}
+	}
+}
+
+// recheck answers SIGHUP.
+func recheck(log *slog.Logger, file string) {
+	if _, _, err := configs.Load(file); err != nil {
+		log.Error("configuration not valid, still running the old one", "faults", strings.ReplaceAll(err.Error(), "\n", "; "))
+		return
+	}
+	log.Warn("configuration is valid; it takes effect at the next start", "config", file)
+}
+
+// notify tells systemd, if it is the one that started us (sd_notify(3)).
+func notify(log *slog.Logger, state string) {
+	name := os.Getenv("NOTIFY_SOCKET")
+	if name == "" {
+		return
+	}
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: name, Net: "unixgram"})
+	if err == nil {
+		_, err = fmt.Fprint(conn, state)
+		conn.Close()
+	}
+	if err != nil {
+		log.Warn("cannot tell systemd", "error", err)
+	}
+}
