@@ -3,6 +3,7 @@ package control
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/netip"
 	"strconv"
 	"time"
@@ -72,13 +73,13 @@ func hex32(b []byte) (uint32, error) {
 	return uint32(v), nil
 }
 
-// Seconds is a length of time that is a number of seconds in JSON, with
-// milliseconds behind the point.
-type Seconds time.Duration
+// Seconds is a length of time in seconds: a number in JSON, with milliseconds
+// behind the point.
+type Seconds float64
 
 // String rounds to whole seconds, or to a tenth below ten seconds.
 func (s Seconds) String() string {
-	d := time.Duration(s)
+	d := time.Duration(float64(s) * float64(time.Second))
 	if d < 10*time.Second {
 		return d.Round(100 * time.Millisecond).String()
 	}
@@ -87,18 +88,7 @@ func (s Seconds) String() string {
 
 // MarshalJSON implements json.Marshaler.
 func (s Seconds) MarshalJSON() ([]byte, error) {
-	ms := time.Duration(s).Milliseconds()
-	return strconv.AppendFloat(nil, float64(ms)/1000, 'f', -1, 64), nil
-}
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (s *Seconds) UnmarshalJSON(b []byte) error {
-	v, err := strconv.ParseFloat(string(b), 64)
-	if err != nil {
-		return fmt.Errorf("seconds: %w", err)
-	}
-	*s = Seconds(v * float64(time.Second))
-	return nil
+	return strconv.AppendFloat(nil, math.Round(float64(s)*1000)/1000, 'f', -1, 64), nil
 }
 
 // Addr is an address that may be missing: null in JSON, "-" for people.
