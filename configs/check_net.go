@@ -1,0 +1,163 @@
+package configs
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// label is how a table is spelled in the file: [lsn.pool.P1].
+func label(path ...string) string { return "[" + spot{path: path, index: -1}.String() + "]" }
+
+// keyAt is the place of a value by its path.
+func keyAt(path ...string) spot { return spot{path: path, index: -1} }
+
+// missing reports a reference to a table that is not there.
+func (r *reader) missing(at spot, name string, known []string, path ...string) {
+	r.fault(at, "there is no %s%s", label(append(path, name)...), didYouMean(name, known))
+}
+
+// checkNet compares ports, VLANs and routes with each other.
+func (r *reader) checkNet(w *raw) {
+	r.checkPorts(w)
+	r.linkVLANs(w)
+	r.checkSubnets(w)
+	r.checkRoutes(w)
+}
+
+func (r *reader) checkPorts(w *raw) {
+	devices, macs := map[string]string{}, map[[6]byte]string{}
+	for _, p := range w.Ports {
+		if other, twice := devices[p.Device]; twice && p.Device != "" {
+			r.fault(keyAt("port", p.Name, "device"), "%q is already the device of %s", p.Device, label("port", other))
+		}
+		devices[p.Device] = p.Name
+		if other, twice := macs[p.MAC]; twice && p.HasMAC {
+			r.fault(keyAt("port", p.Name, "mac"), "is already the address of %s", label("port", other))
+		}
+		if p.HasMAC {
+			macs[p.MAC] = p.Name
+		}
+	}
+}
+
+// linkVLANs finds each VLAN's port; an id is used once on a port.
+func (r *reader) linkVLANs(w *raw) {
+	type place struct {
+		port *Port
+		id   uint16
+	}
+	ports, names := map[string]*Port{}, []string{}
+	for _, p := range w.Ports {
+		ports[p.Name] = p
+		names = append(names, p.Name)
+	}
+	taken := map[place]string{}
+	for _, v := range w.VLANs {
+		name := w.portOf[v]
+		if v.Port = ports[name]; v.Port == nil {
+			if name != "" {
+				r.missing(keyAt("vlan", v.Name, "port"), name, names, "port")
+			}
+			continue
+		}
+		if other, twice := taken[place{v.Port, v.ID}]; twice {
+			r.fault(keyAt("vlan", v.Name, "id"), "id %d is already that of %s on %s", v.ID, label("vlan", other), label("port", name))
+		}
+		taken[place{v.Port, v.ID}] = v.Name
+	}
+}
+
+// block is a piece of address space with the place that claims it.
+type block struct {
+	from, to netip.Addr
+	at       spot
+	owner    string // as it is spelled in messages
+	text     string
+}
+
+// clashes sorts blocks and calls report for each one that overlaps another
+// one, which begins before it.
+func clashes(blocks []block, report func(b, earlier block)) {
+	slices.SortStableFunc(blocks, func(a, b block) int { return a.from.Compare(b.from) })
+	for i := 1; i < len(blocks); i++ {
+		last := blocks[i-1]
+		if !last.to.Less(blocks[i].from) {
+			report(blocks[i], last)
+			// The longer of the two meets the next one.
+			if blocks[i].to.Less(last.to) {
+				blocks[i] = last
+			}
+		}
+	}
+}
+
+// checkSubnets refuses two connected networks that overlap, for a route could
+// then lead to either. Several addresses in one network of one VLAN are fine.
+func (r *reader) checkSubnets(w *raw) {
+	type member struct {
+		vlan    *VLAN
+		network netip.Prefix
+	}
+	var blocks []block
+	seen := map[member]bool{}
+	addresses := map[netip.Addr]string{}
+	for _, v := range w.VLANs {
+		for i, p := range v.Addresses {
+			if !p.IsValid() {
+				continue
+			}
+			at := keyAt("vlan", v.Name, "addresses").of(i)
+			if other, twice := addresses[p.Addr()]; twice {
+				r.fault(at, "%s is already an address of %s", p.Addr(), label("vlan", other))
+				continue
+			}
+			addresses[p.Addr()] = v.Name
+			if m := (member{v, p.Masked()}); !seen[m] {
+				seen[m] = true
+				from, to := bounds(p)
+				blocks = append(blocks, block{from, to, at, label("vlan", v.Name), p.Masked().String()})
+			}
+		}
+	}
+	clashes(blocks, func(b, earlier block) {
+		r.fault(b.at, "network %s overlaps %s of %s", b.text, earlier.text, earlier.owner)
+	})
+}
+
+// checkRoutes finds the VLAN of each next hop.
+func (r *reader) checkRoutes(w *raw) {
+	unsure := r.faultBelow("vlan")
+	for i := range w.Routes {
+		route := &w.Routes[i]
+		if !route.Via.IsValid() || !route.Prefix.IsValid() {
+			continue
+		}
+		at := keyAt("route", route.Prefix.String(), "via")
+		var own bool
+		if route.VLAN, own = w.connected(route.Via); own {
+			r.fault(at, "%s is the router's own address", route.Via)
+		} else if route.VLAN == nil && !unsure {
+			r.fault(at, "%s is on no connected network", route.Via)
+		}
+	}
+}
+
+// connected returns the VLAN on whose network a is, and whether it is ours.
+func (c *Config) connected(a netip.Addr) (v *VLAN, own bool) {
+	for _, vlan := range c.VLANs {
+		for _, p := range vlan.Addresses {
+			if p.Contains(a) {
+				v = vlan
+				own = own || p.Addr() == a
+			}
+		}
+	}
+	return v, own
+}
+
+// faultBelow reports whether something was wrong below a top-level table. A
+// fault that only follows from another one is not worth its line.
+func (r *reader) faultBelow(table string) bool {
+	return slices.ContainsFunc(r.faults, func(f Fault) bool { return strings.HasPrefix(f.Path, table+".") })
+}

@@ -1,0 +1,147 @@
+package configs
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config is a whole configuration, checked: names are resolved to pointers,
+// defaults are filled in. Lists are in the file's order.
+type Config struct {
+	File    string // where the text came from, for messages
+	System  System
+	Control Control
+	Limits  Limits
+	Ports   []*Port
+	VLANs   []*VLAN // at most 255: one interface of the router each
+	Routes  []Route // without the connected networks
+	LSN     LSN
+	ALG     []*ALGProfile // [ipsecalg.profile.NAME]
+}
+
+// System is [system].
+type System struct {
+	Hostname string
+	StateDir string // absolute path
+}
+
+// Control is [control].
+type Control struct {
+	Socket string // absolute path of the unix socket
+	HTTP   string // HOST:PORT, or "" for off
+}
+
+// Limits is [limits]: the sizes of the tables, in entries.
+type Limits struct {
+	Flows       int
+	LSNSessions int
+	IKESessions int
+	ESPSessions int
+}
+
+// Port is [port.NAME]: a place frames come from.
+type Port struct {
+	Name   string
+	Driver Driver
+	Device string // kernel device; for DriverPcap the file to read
+	Sink   string // DriverPcap: the file to write, or ""
+	MAC    [6]byte
+	HasMAC bool // false: the device's own address (raw), or a made-up one
+	MTU    int  // bytes of IP; 0: the device's own
+	Ring   Ring
+}
+
+// Ring sizes the receive ring of a raw port. Zero values mean the driver's.
+type Ring struct {
+	BlockSize int // bytes, a power of two
+	Blocks    int
+	Retire    time.Duration // a block that is not full is handed over after this
+}
+
+// VLAN is [vlan.NAME]: one interface of the router.
+type VLAN struct {
+	Name      string
+	ID        uint16 // 802.1Q id, 0 = untagged
+	Port      *Port
+	Addresses []netip.Prefix // our addresses with their networks' lengths
+}
+
+// Route is [route."PREFIX"].
+type Route struct {
+	Prefix netip.Prefix // masked
+	Via    netip.Addr   // on a connected network
+	VLAN   *VLAN        // the one on whose network Via is
+}
+
+// LSN holds [lsn.…].
+type LSN struct {
+	Clients    []*Client
+	Pools      []*Pool
+	Apps       []*AppsProfile
+	Transports []*TransportProfile
+	Groups     []*Group
+}
+
+// Client is [lsn.client.NAME]: a set of subscribers.
+type Client struct {
+	Name     string
+	Networks []netip.Prefix // masked; the longest match decides (R13)
+}
+
+// Pool is [lsn.pool.NAME].
+type Pool struct {
+	Name   string
+	Ranges []AddrRange // in order, disjoint
+}
+
+// AddrRange is the addresses From to To, both included.
+type AddrRange struct{ From, To netip.Addr }
+
+// AppsProfile is [lsn.appsprofile.NAME].
+type AppsProfile struct {
+	Name      string
+	Protocol  Protocol
+	Pooling   Pooling
+	Mapping   Mapping
+	Filtering Filtering
+	Ports     []PortRange // destination ports; none = all of them
+}
+
+// PortRange is the ports First to Last, both included, in host byte order.
+type PortRange struct{ First, Last uint16 }
+
+// TransportProfile is [lsn.transportprofile.NAME].
+type TransportProfile struct {
+	Name           string
+	Protocol       Protocol
+	SessionTimeout time.Duration
+	FinRstTimeout  time.Duration // TCP only
+	SynIdleTimeout time.Duration // TCP only
+	SynCheck       bool          // TCP only
+}
+
+// Group is [lsn.group.NAME].
+type Group struct {
+	Name       string
+	Client     *Client
+	Pools      []*Pool // at least one
+	Apps       []*AppsProfile
+	Transports []*TransportProfile // at most one for each protocol
+	ALG        *ALGProfile         // nil: no IPsec ALG
+}
+
+// ALGProfile is [ipsecalg.profile.NAME].
+type ALGProfile struct {
+	Name               string
+	IKESessionTimeout  time.Duration
+	ESPSessionTimeout  time.Duration
+	ESPGateTimeout     time.Duration
+	IKEHalfOpenTimeout time.Duration // R40
+	ConnFailover       bool          // R72
+	BlockMode          BlockMode     // R58
+	LateBindingOut     bool          // R66
+	LateBindingIn      bool          // R66
+	IKEKeepWithESP     bool          // R48
+	SameClientParallel bool          // R57
+	GateSeqMax         uint32        // R65; 0 = off
+}

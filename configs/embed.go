@@ -1,0 +1,15 @@
+package configs
+
+import _ "embed" // the texts below are part of the binary
+
+//go:embed reference.toml
+var reference string
+
+//go:embed examples/ipsec-passthrough.toml
+var ipsecPassthrough string
+
+// Reference returns the text of reference.toml: every key with its default.
+func Reference() string { return reference }
+
+// IPsecPassthrough returns the text of examples/ipsec-passthrough.toml.
+func IPsecPassthrough() string { return ipsecPassthrough }

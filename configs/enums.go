@@ -1,0 +1,154 @@
+package configs
+
+import "strings"
+
+// word is one value of an enumeration: the form that is printed, and the
+// shorter ones that are taken as well.
+type word[E any] struct {
+	value E
+	long  string
+	short []string
+}
+
+// lookup finds s among the words, in any case.
+func lookup[E any](words []word[E], s string) (e E, ok bool) {
+	for _, w := range words {
+		if strings.EqualFold(s, w.long) {
+			return w.value, true
+		}
+		for _, short := range w.short {
+			if strings.EqualFold(s, short) {
+				return w.value, true
+			}
+		}
+	}
+	return e, false
+}
+
+// spell returns the long form of e.
+func spell[E comparable](words []word[E], e E) string {
+	for _, w := range words {
+		if w.value == e {
+			return w.long
+		}
+	}
+	return "?"
+}
+
+// longForms lists what a user may write.
+func longForms[E any](words []word[E]) []string {
+	out := make([]string, len(words))
+	for i, w := range words {
+		out[i] = w.long
+	}
+	return out
+}
+
+// Driver says how a port moves frames.
+type Driver uint8
+
+// The drivers of this build.
+const (
+	DriverRaw  Driver = iota // an AF_PACKET ring on a kernel device
+	DriverTAP                // a TAP device
+	DriverPcap               // a capture file, for tests and for looking back
+)
+
+func driverWords() []word[Driver] {
+	return []word[Driver]{{DriverRaw, "raw", nil}, {DriverTAP, "tap", nil}, {DriverPcap, "pcap", nil}}
+}
+
+// String returns the word of the file.
+func (d Driver) String() string { return spell(driverWords(), d) }
+
+// Protocol is an IP protocol that address and port translation knows, by its
+// IANA number.
+type Protocol uint8
+
+// The protocols.
+const (
+	ICMP Protocol = 1
+	TCP  Protocol = 6
+	UDP  Protocol = 17
+)
+
+func protocolWords() []word[Protocol] {
+	return []word[Protocol]{{TCP, "TCP", nil}, {UDP, "UDP", nil}, {ICMP, "ICMP", nil}}
+}
+
+// String returns TCP, UDP or ICMP.
+func (p Protocol) String() string { return spell(protocolWords(), p) }
+
+// Pooling says whether a subscriber keeps one NAT address (R14).
+type Pooling uint8
+
+// The ways of pooling. RANDOM is NetScaler's default.
+const (
+	Random Pooling = iota
+	Paired
+)
+
+func poolingWords() []word[Pooling] {
+	return []word[Pooling]{{Paired, "PAIRED", nil}, {Random, "RANDOM", nil}}
+}
+
+// String returns PAIRED or RANDOM.
+func (p Pooling) String() string { return spell(poolingWords(), p) }
+
+// Mapping says which packets of a subscriber share one NAT port (R19).
+type Mapping uint8
+
+// The mappings. ADDRESS-PORT-DEPENDENT is NetScaler's default.
+const (
+	APDM Mapping = iota
+	ADM
+	EIM
+)
+
+func mappingWords() []word[Mapping] {
+	return []word[Mapping]{
+		{EIM, "ENDPOINT-INDEPENDENT", []string{"EIM"}},
+		{ADM, "ADDRESS-DEPENDENT", []string{"ADM"}},
+		{APDM, "ADDRESS-PORT-DEPENDENT", []string{"APDM"}},
+	}
+}
+
+// String returns the long form.
+func (m Mapping) String() string { return spell(mappingWords(), m) }
+
+// Filtering says who may answer through a mapping (R19).
+type Filtering uint8
+
+// The filterings. ADDRESS-PORT-DEPENDENT is NetScaler's default.
+const (
+	APDF Filtering = iota
+	ADF
+	EIF
+)
+
+func filteringWords() []word[Filtering] {
+	return []word[Filtering]{
+		{EIF, "ENDPOINT-INDEPENDENT", []string{"EIF"}},
+		{ADF, "ADDRESS-DEPENDENT", []string{"ADF"}},
+		{APDF, "ADDRESS-PORT-DEPENDENT", []string{"APDF"}},
+	}
+}
+
+// String returns the long form.
+func (f Filtering) String() string { return spell(filteringWords(), f) }
+
+// BlockMode says what becomes of a phase-2 message that finds the lock taken (R58).
+type BlockMode uint8
+
+// The modes.
+const (
+	Hold BlockMode = iota
+	Drop
+)
+
+func blockModeWords() []word[BlockMode] {
+	return []word[BlockMode]{{Hold, "HOLD", nil}, {Drop, "DROP", nil}}
+}
+
+// String returns HOLD or DROP.
+func (m BlockMode) String() string { return spell(blockModeWords(), m) }

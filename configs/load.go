@@ -1,0 +1,80 @@
+package configs
+
+import (
+	"fmt"
+	"os"
+	"slices"
+)
+
+// Load reads and parses the file at path.
+func Load(path string) (*Config, []Warning, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read configuration: %w", err)
+	}
+	return Parse(path, text)
+}
+
+// Parse turns the text of a configuration into a Config. The error joins every
+// Fault of the text (see Faults); with one, the Config is nil. Warnings come
+// with and without an error. name stands for the file in messages.
+func Parse(name string, text []byte) (*Config, []Warning, error) {
+	doc, err := read(name, text)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := &reader{doc: doc}
+	c := r.config()
+	slices.SortFunc(r.warnings, func(a, b Warning) int { return byPlace(Fault(a), Fault(b)) })
+	if len(r.faults) > 0 {
+		return nil, r.warnings, join(r.faults)
+	}
+	return c, r.warnings, nil
+}
+
+// raw is what the second layer hands to the third: the objects with the names
+// that they refer to, not yet resolved.
+type raw struct {
+	*Config
+	portOf map[*VLAN]string
+	refs   map[*Group]groupRefs
+}
+
+type groupRefs struct {
+	client     string
+	pools      []string
+	apps       []string
+	transports []string
+	alg        string
+}
+
+// config reads all tables, then checks what they say about each other.
+func (r *reader) config() *Config {
+	root := &table{reader: r, keys: r.doc.root}
+	w := &raw{Config: &Config{File: r.doc.file}, portOf: map[*VLAN]string{}, refs: map[*Group]groupRefs{}}
+	r.version(root)
+	r.system(root, w)
+	r.limits(root, w)
+	r.ports(root, w)
+	r.vlans(root, w)
+	r.routes(root, w)
+	r.lsn(root, w)
+	r.ipsecalg(root, w)
+	root.later("board", "ha", "log", "ltm", "net", "switch")
+	root.done()
+	r.checkNet(w)
+	r.checkLSN(w)
+	return w.Config
+}
+
+// version is the format of the file. A file without it is not taken for one of
+// ours.
+func (r *reader) version(root *table) {
+	n, ok := get[int64](root, "version")
+	switch {
+	case !root.has("version"):
+		r.fault(root.at("version"), "is missing: write version = 1 in the first line")
+	case ok && n != 1:
+		r.fault(root.at("version"), "this build reads version 1, not %d", n)
+	}
+}

@@ -1,0 +1,187 @@
+package configs
+
+import (
+	"net"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Lengths of names (R1).
+const (
+	longName = 127
+	algName  = 32
+)
+
+func (r *reader) system(root *table, w *raw) {
+	t := root.sub("system")
+	w.System = System{Hostname: t.text("hostname", "spigate"), StateDir: t.text("state_dir", "/overlay/spigate")}
+	if n := len(w.System.Hostname); n == 0 || n > 63 {
+		r.fault(t.at("hostname"), "must have 1 to 63 characters")
+	}
+	if err := absolute(w.System.StateDir); err != nil {
+		r.fault(t.at("state_dir"), "%v", err)
+	}
+	t.done()
+
+	t = root.sub("control")
+	w.Control = Control{Socket: t.text("socket", "/run/spigate.sock"), HTTP: t.text("http", "")}
+	// The kernel's sockaddr_un has room for 107 bytes and a NUL.
+	if err := absolute(w.Control.Socket); err != nil {
+		r.fault(t.at("socket"), "%v", err)
+	} else if len(w.Control.Socket) > 107 {
+		r.fault(t.at("socket"), "a socket's path has at most 107 characters")
+	}
+	if w.Control.HTTP != "" {
+		r.checkHTTP(t.at("http"), w.Control.HTTP)
+	}
+	t.done()
+}
+
+func (r *reader) checkHTTP(at spot, s string) {
+	_, port, err := net.SplitHostPort(s)
+	if n, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil || n == 0 {
+		r.fault(at, `%q is not an address with a port such as "127.0.0.1:8080"`, s)
+		return
+	}
+	r.warn(at, "this build has no web pages yet: the address is not used")
+}
+
+// limits bounds every table: memory is reserved for what stands here.
+func (r *reader) limits(root *table, w *raw) {
+	t := root.sub("limits")
+	const most = 1 << 24
+	w.Limits = Limits{
+		Flows:       t.size("flows", 131072, 64, most),
+		LSNSessions: t.size("lsn_sessions", 65536, 64, most),
+		IKESessions: t.size("ike_sessions", 16384, 64, most),
+		ESPSessions: t.size("esp_sessions", 16384, 64, most),
+	}
+	t.done()
+}
+
+func (r *reader) ports(root *table, w *raw) {
+	for _, t := range root.named("port", longName) {
+		p := &Port{Name: t.name(), Driver: t.driver(), Device: t.need("device")}
+		p.MAC, p.HasMAC = t.mac()
+		// 576: what every IPv4 host takes (RFC 791). 9216: the largest jumbo
+		// frames of common switch chips.
+		p.MTU = t.size("mtu", 0, 576, 9216)
+		p.Sink = t.text("sink", "")
+		if p.Driver != DriverPcap && t.has("sink") {
+			r.fault(t.at("sink"), "only a port with driver pcap has a sink")
+		}
+		r.checkDevice(t, p)
+		p.Ring = t.ring(p.Driver)
+		t.done()
+		w.Ports = append(w.Ports, p)
+	}
+}
+
+// mac reads the address that a port shall use, if there is one.
+func (t *table) mac() (mac [6]byte, ok bool) {
+	text, ok := get[string](t, "mac")
+	if !ok {
+		return mac, false
+	}
+	mac, err := parseMAC(text)
+	if err != nil {
+		t.fault(t.at("mac"), "%v", err)
+	}
+	return mac, err == nil
+}
+
+// driver reads the driver of a port. There is no default: which one it is says
+// what happens to the kernel's device.
+func (t *table) driver() Driver {
+	text, _ := t.keys["driver"].(string)
+	switch {
+	case !t.has("driver"):
+		t.fault(t.at("driver"), `is missing: "raw", "tap" or "pcap"`)
+	case strings.EqualFold(text, "xdp"):
+		t.fault(t.at("driver"), `"xdp" is not in this build: use "raw"`)
+	default:
+		return choose(t, "driver", DriverRaw, driverWords())
+	}
+	t.known = append(t.known, "driver")
+	return DriverRaw
+}
+
+// checkDevice refuses names that the kernel would refuse later and less clearly.
+func (r *reader) checkDevice(t *table, p *Port) {
+	if p.Driver == DriverPcap {
+		return
+	}
+	// IFNAMSIZ is 16 with its NUL.
+	if len(p.Device) > 15 {
+		r.fault(t.at("device"), "%q: a device name has at most 15 characters", p.Device)
+	}
+	for _, c := range p.Device {
+		if c <= ' ' || c == '/' || c == ':' || c == 0x7f {
+			r.fault(t.at("device"), "%q is not the name of a device", p.Device)
+			return
+		}
+	}
+}
+
+// ring reads the sizes of the receive ring. They are there for measuring: the
+// driver's own are right for nearly everybody.
+func (t *table) ring(d Driver) Ring {
+	g := Ring{
+		BlockSize: t.size("ring_block_size", 0, 4096, 1<<22),
+		Blocks:    t.size("ring_blocks", 0, 2, 1024),
+		Retire:    t.duration("ring_retire", span{0, time.Millisecond, 100 * time.Millisecond, time.Millisecond}),
+	}
+	if g.BlockSize&(g.BlockSize-1) != 0 {
+		t.fault(t.at("ring_block_size"), "must be a power of two, not %d", g.BlockSize)
+	}
+	for _, key := range []string{"ring_block_size", "ring_blocks", "ring_retire"} {
+		if d != DriverRaw && t.has(key) {
+			t.fault(t.at(key), "only a port with driver raw has a ring")
+		}
+	}
+	return g
+}
+
+func (r *reader) vlans(root *table, w *raw) {
+	for _, t := range root.named("vlan", longName) {
+		v := &VLAN{Name: t.name(), ID: uint16(t.whole("id", 0, 0, 4094))}
+		if t.later("switch", "tagged", "untagged"); !t.has("switch") {
+			w.portOf[v] = t.need("port")
+		}
+		t.known = append(t.known, "port")
+		v.Addresses = list(t, "addresses", parseInterface)
+		t.trafficDomain()
+		t.done()
+		w.VLANs = append(w.VLANs, v)
+	}
+	// One byte holds the number of an interface, and 0 is no interface.
+	if len(w.VLANs) > 255 {
+		r.fault(root.at("vlan"), "there are %d VLANs: at most 255 are supported", len(w.VLANs))
+	}
+}
+
+// trafficDomain takes the one domain that this build has.
+func (t *table) trafficDomain() {
+	if n := t.whole("traffic_domain", 0, 0, 4094); n != 0 {
+		t.fault(t.at("traffic_domain"), "traffic domain %d: not supported yet, there is only domain 0", n)
+	}
+}
+
+func (r *reader) routes(root *table, w *raw) {
+	for _, t := range root.children("route") {
+		prefix, err := parseNetwork(t.name())
+		if err != nil {
+			at := t.here()
+			at.onKey = true
+			r.fault(at, "%v", err)
+		}
+		via := t.need("via")
+		addr, verr := parseAddr(via)
+		if via != "" && verr != nil {
+			r.fault(t.at("via"), "%v", verr)
+		}
+		t.done()
+		w.Routes = append(w.Routes, Route{Prefix: prefix, Via: addr})
+	}
+}
