@@ -1,0 +1,121 @@
+package netns
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+)
+
+// End names one end of a cable: a device in a namespace.
+type End struct {
+	In     *Namespace
+	Device string
+}
+
+// Wire joins two namespaces by a veth pair, both ends up. Offloads stay as the
+// kernel sets them, as on a host that knows nothing of a router between.
+func (l *Lab) Wire(a, b End) error {
+	err := a.In.nl.LinkAdd(&netlink.Veth{
+		LinkAttrs:     netlink.LinkAttrs{Name: a.Device},
+		PeerName:      b.Device,
+		PeerNamespace: netlink.NsFd(int(b.In.fd.Fd())),
+	})
+	if err != nil {
+		return fmt.Errorf("veth %s:%s to %s:%s: %w", a.In.Name, a.Device, b.In.Name, b.Device, err)
+	}
+	if err := a.In.up(a.Device); err != nil {
+		return err
+	}
+	return b.In.up(b.Device)
+}
+
+// Bridge makes a learning switch of the named devices of the namespace.
+func (n *Namespace) Bridge(name string, devices ...string) error {
+	if err := n.nl.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name}}); err != nil {
+		return fmt.Errorf("namespace %s: bridge %s: %w", n.Name, name, err)
+	}
+	bridge, err := n.link(name)
+	if err != nil {
+		return err
+	}
+	for _, d := range devices {
+		port, err := n.link(d)
+		if err != nil {
+			return err
+		}
+		if err := n.nl.LinkSetMaster(port, bridge); err != nil {
+			return fmt.Errorf("namespace %s: bridge %s: port %s: %w", n.Name, name, d, err)
+		}
+	}
+	return n.up(name)
+}
+
+func (n *Namespace) link(device string) (netlink.Link, error) {
+	l, err := n.nl.LinkByName(device)
+	if err != nil {
+		return nil, fmt.Errorf("namespace %s: device %s: %w", n.Name, device, err)
+	}
+	return l, nil
+}
+
+func (n *Namespace) up(device string) error {
+	l, err := n.link(device)
+	if err != nil {
+		return err
+	}
+	if err := n.nl.LinkSetUp(l); err != nil {
+		return fmt.Errorf("namespace %s: device %s up: %w", n.Name, device, err)
+	}
+	return nil
+}
+
+// SetLink takes a device up or down.
+func (n *Namespace) SetLink(device string, up bool) error {
+	if up {
+		return n.up(device)
+	}
+	l, err := n.link(device)
+	if err != nil {
+		return err
+	}
+	if err := n.nl.LinkSetDown(l); err != nil {
+		return fmt.Errorf("namespace %s: device %s down: %w", n.Name, device, err)
+	}
+	return nil
+}
+
+// MAC returns a device's Ethernet address.
+func (n *Namespace) MAC(device string) (net.HardwareAddr, error) {
+	l, err := n.link(device)
+	if err != nil {
+		return nil, err
+	}
+	return l.Attrs().HardwareAddr, nil
+}
+
+// Address gives a device an address with its prefix.
+func (n *Namespace) Address(device string, p netip.Prefix) error {
+	l, err := n.link(device)
+	if err != nil {
+		return err
+	}
+	if err := n.nl.AddrAdd(l, &netlink.Addr{IPNet: ipNet(p)}); err != nil {
+		return fmt.Errorf("namespace %s: address %s on %s: %w", n.Name, p, device, err)
+	}
+	return nil
+}
+
+// Route adds a route through a gateway.
+func (n *Namespace) Route(dst netip.Prefix, via netip.Addr) error {
+	err := n.nl.RouteAdd(&netlink.Route{Dst: ipNet(dst.Masked()), Gw: via.AsSlice()})
+	if err != nil {
+		return fmt.Errorf("namespace %s: route %s via %s: %w", n.Name, dst, via, err)
+	}
+	return nil
+}
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}
