@@ -1,0 +1,194 @@
+package flow
+
+import (
+	"encoding/binary"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"spigate/netstack/frame"
+)
+
+// A session table in miniature: the flow table's owners as their own table
+// sees them.
+type sessions struct {
+	mu    sync.Mutex
+	alive map[uint64]bool
+}
+
+func (s *sessions) set(id uint64, alive bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.alive[id] = alive
+}
+
+func (s *sessions) get(id uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.alive[id]
+}
+
+func TestNoFlowOutlivesItsOwnerHoweverTheyRace(t *testing.T) {
+	tab := New(Config{})
+	s := &sessions{alive: map[uint64]bool{}}
+	key := keyOf(t, espFrame(0))
+	id := hopOf(t, tab, wan, gateway)
+	inserted := 0
+	for n := range uint64(3000) {
+		s.set(n, true)
+		o := Owner{OwnerLSN, n}
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			epoch := tab.Epoch()
+			if s.get(n) && tab.Insert(Entry{Key: key, Hop: id, Owner: o, Idle: time.Minute}, epoch, 0) {
+				inserted++
+			}
+		})
+		wg.Go(func() {
+			s.set(n, false)
+			tab.RemoveOwner(o)
+		})
+		wg.Wait()
+		if hit(t, tab, espFrame(0), 1) {
+			t.Fatalf("session %d is gone, its flow is not", n)
+		}
+		if n%100 == 0 {
+			tab.Sweep(0)
+		}
+	}
+	t.Logf("%d of 3000 inserts came first", inserted)
+}
+
+// churn is a table whose flows' rewrites follow from their keys, so that any
+// frame that got another flow's rewrite is told at once.
+type churn struct {
+	tab    *Table
+	frames [][]byte
+	stop   atomic.Bool
+	hits   atomic.Uint64
+	wrong  atomic.Uint64
+}
+
+func newChurn(flows int) *churn {
+	c := &churn{tab: New(Config{Capacity: flows, Active: func(Owner, Key, int64, uint64, uint64) {}})}
+	for i := range flows {
+		c.frames = append(c.frames, espFrame(i))
+	}
+	return c
+}
+
+func (c *churn) addr(i int) frame.Addr { return frame.Addr{203, 0, byte(i >> 8), byte(i)} }
+
+// hop is one of eight next hops, whose MAC address ends in its number.
+func (c *churn) hop(i int) (frame.Addr, frame.MAC) {
+	return frame.Addr{198, 51, 100, byte(i % 8)}, frame.MAC{2, 0, 0, 0, 1, byte(i % 8)}
+}
+
+func (c *churn) insert(t *testing.T, i int) {
+	epoch := c.tab.Epoch()
+	next, mac := c.hop(i)
+	id, ok := c.tab.Hop(wan, next, mac, macOut, 1500)
+	if !ok {
+		t.Error("no next hop left")
+	}
+	e := Entry{Key: keyOf(t, c.frames[i]), Addr: c.addr(i), Hop: id, Owner: Owner{OwnerESP, uint64(i % 4)}, Idle: time.Hour}
+	c.tab.Insert(e, epoch, 0)
+}
+
+// forward is a port: it sends every flow's packet again and again.
+func (c *churn) forward() {
+	batch := make([]frame.Frame, len(c.frames))
+	for now := int64(0); !c.stop.Load(); now++ {
+		for i, b := range c.frames {
+			if batch[i].Len() == 0 {
+				batch[i] = arrived(b, lan)
+			}
+			copy(batch[i].Bytes(), b)
+			batch[i].Out = 0
+		}
+		c.hits.Add(uint64(c.tab.Process(batch, now)))
+		for i := range batch {
+			c.check(i, &batch[i])
+		}
+	}
+}
+
+func (c *churn) check(i int, f *frame.Frame) {
+	if f.Out == 0 {
+		return
+	}
+	_, mac := c.hop(i)
+	if frame.Addr(f.Bytes()[26:30]) != c.addr(i) || f.Dst() != mac || binary.BigEndian.Uint32(f.Bytes()[34:]) != uint32(0x10000+i) {
+		c.wrong.Add(1)
+	}
+}
+
+func TestUnderChurnNoFrameGetsAnotherFlowsRewrite(t *testing.T) {
+	c := newChurn(32)
+	var ports, slow sync.WaitGroup
+	for range 3 {
+		ports.Go(c.forward)
+	}
+	slow.Go(func() {
+		for n := range 4000 {
+			c.insert(t, n%32)
+		}
+	})
+	slow.Go(func() {
+		for n := range 2000 {
+			switch n % 5 {
+			case 0:
+				c.tab.RemoveOwner(Owner{OwnerESP, uint64(n % 4)})
+			case 1:
+				next, _ := c.hop(n)
+				c.tab.InvalidateHop(wan, next)
+			default:
+				c.tab.Remove(keyOf(t, c.frames[n%32]))
+			}
+			if n%500 == 0 {
+				c.tab.Flush()
+				c.tab.InvalidateInterface(wan)
+			}
+		}
+	})
+	slow.Go(func() {
+		for n := range 2000 {
+			c.tab.Sweep(int64(n))
+			c.tab.Stats()
+		}
+	})
+	slow.Wait()
+	c.stop.Store(true)
+	ports.Wait()
+	if c.wrong.Load() != 0 || c.hits.Load() == 0 {
+		t.Errorf("%d wrong rewrites of %d hits", c.wrong.Load(), c.hits.Load())
+	}
+	if s := c.tab.Stats(); s.Hits != c.hits.Load() {
+		t.Errorf("%d hits counted, %d seen", s.Hits, c.hits.Load())
+	}
+}
+
+func TestPacketsOfOneFlowOnManyPortsAreAllCounted(t *testing.T) {
+	var packets uint64
+	tab := New(Config{Active: func(_ Owner, _ Key, _ int64, p, _ uint64) { packets += p }})
+	insert(t, tab, entryFor(t, tab, espFrame(0), ownerA), 0)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 1000 {
+				hit(t, tab, espFrame(0), 1)
+			}
+		})
+	}
+	wg.Go(func() {
+		for n := range 50 {
+			tab.Sweep(int64(n))
+		}
+	})
+	wg.Wait()
+	tab.Sweep(second)
+	if packets != 4000 {
+		t.Errorf("%d packets reported, want 4000", packets)
+	}
+}

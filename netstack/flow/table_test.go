@@ -1,0 +1,195 @@
+package flow
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"spigate/netstack/frame"
+)
+
+// espFrame is a packet of the i-th of many ESP flows.
+func espFrame(i int) []byte {
+	return ipv4(inside, remote, frame.ProtoESP, 64, esp(uint32(0x10000+i), 32))
+}
+
+func TestTheSameFlowOnAnotherInterfaceMisses(t *testing.T) {
+	tab := New(Config{})
+	insert(t, tab, entryFor(t, tab, espFrame(0), ownerA), 0)
+	batch := []frame.Frame{arrived(espFrame(0), wan)}
+	if tab.Process(batch, 1) != 0 || tab.Stats().Misses != 1 {
+		t.Errorf("%+v, want a miss", tab.Stats())
+	}
+}
+
+func TestABatchOfManyIsForwardedFrameByFrame(t *testing.T) {
+	tab := New(Config{})
+	var batch []frame.Frame
+	for i := range 200 {
+		if i%3 == 0 {
+			insert(t, tab, entryFor(t, tab, espFrame(i), ownerA), 0)
+		}
+		batch = append(batch, arrived(espFrame(i), lan))
+	}
+	if n := tab.Process(batch, 1); n != 67 {
+		t.Errorf("%d hits, want 67", n)
+	}
+	for i := range batch {
+		if (batch[i].Out == wan) != (i%3 == 0) {
+			t.Errorf("frame %d: Out %d", i, batch[i].Out)
+		}
+	}
+	if s := tab.Stats(); s.Hits != 67 || s.Misses != 133 || s.Punts != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestAFullTableRefusesAndCountsAndEvictsNobody(t *testing.T) {
+	tab := New(Config{Capacity: 2})
+	insert(t, tab, entryFor(t, tab, espFrame(0), ownerA), 0)
+	insert(t, tab, entryFor(t, tab, espFrame(1), ownerA), 0)
+	third := entryFor(t, tab, espFrame(2), ownerA)
+	if tab.Insert(third, tab.Epoch(), 0) {
+		t.Error("a third flow found room for two")
+	}
+	if s := tab.Stats(); s.Refused != 1 || s.Entries != 2 || s.Capacity != 2 {
+		t.Errorf("%+v", s)
+	}
+	replaced := entryFor(t, tab, espFrame(1), ownerB)
+	insert(t, tab, replaced, 0) // an equal key needs no room
+	tab.Remove(keyOf(t, espFrame(0)))
+	insert(t, tab, third, 0)
+	if hit(t, tab, espFrame(0), 1) || !hit(t, tab, espFrame(1), 1) || !hit(t, tab, espFrame(2), 1) {
+		t.Error("the wrong flows are in the table")
+	}
+}
+
+func TestAnEqualKeyIsReplaced(t *testing.T) {
+	tab := New(Config{})
+	e := entryFor(t, tab, espFrame(0), ownerA)
+	insert(t, tab, e, 0)
+	e.Addr, e.Owner = frame.Addr{203, 0, 113, 9}, ownerB
+	insert(t, tab, e, 0)
+	tab.RemoveOwner(ownerA)
+	batch := []frame.Frame{arrived(espFrame(0), lan)}
+	if tab.Process(batch, 1) != 1 || frame.Addr(batch[0].Bytes()[26:30]) != e.Addr {
+		t.Error("the old entry still rewrites, or the new one went with the old owner")
+	}
+}
+
+func TestARepeatedInsertKeepsTheFlowsCounters(t *testing.T) {
+	tab := New(Config{})
+	e := entryFor(t, tab, espFrame(0), ownerA)
+	insert(t, tab, e, 0)
+	hit(t, tab, espFrame(0), 1)
+	insert(t, tab, e, 5*second)
+	tab.Walk(func(in Info) bool {
+		want := Info{Entry: e, Out: wan, Next: gateway, MTU: 1500, Valid: true, Packets: 1, Bytes: 52, Last: 5 * second}
+		if d := cmp.Diff(want, in); d != "" {
+			t.Error(d)
+		}
+		return true
+	})
+}
+
+func TestRemovingAnOwnerTakesAllItsFlowsAndNoOthers(t *testing.T) {
+	tab := New(Config{})
+	for i := range 9 {
+		insert(t, tab, entryFor(t, tab, espFrame(i), []Owner{ownerA, ownerB, {OwnerLSN, 2}}[i%3]), 0)
+	}
+	tab.Remove(keyOf(t, espFrame(3))) // from the middle of the ring
+	tab.RemoveOwner(ownerA)
+	for i := range 9 {
+		if got := hit(t, tab, espFrame(i), 1); got != (i%3 != 0) {
+			t.Errorf("flow %d: hit is %v", i, got)
+		}
+	}
+	if n := tab.Stats().Entries; n != 6 {
+		t.Errorf("%d entries, want 6", n)
+	}
+}
+
+// Each of these ends what a decision may have rested on.
+func TestADecisionThatWasOvertakenDoesNotInsert(t *testing.T) {
+	for name, overtake := range map[string]func(tab *Table){
+		"the owner, before its first flow": func(tab *Table) { tab.RemoveOwner(ownerA) },
+		"another owner":                    func(tab *Table) { tab.RemoveOwner(ownerB) },
+		"a key":                            func(tab *Table) { tab.Remove(Key{}) },
+		"a next hop":                       func(tab *Table) { tab.InvalidateHop(wan, gateway) },
+		"an unknown next hop":              func(tab *Table) { tab.InvalidateHop(wan, remote) },
+		"an interface":                     func(tab *Table) { tab.InvalidateInterface(wan) },
+		"everything":                       func(tab *Table) { tab.Flush() },
+		"a new MAC":                        func(tab *Table) { tab.Hop(wan, gateway, macIn, macOut, 1500) },
+	} {
+		tab := New(Config{})
+		epoch := tab.Epoch()
+		e := entryFor(t, tab, espFrame(0), ownerA)
+		overtake(tab)
+		if tab.Insert(e, epoch, 0) {
+			t.Errorf("%s: inserted", name)
+		}
+		if s := tab.Stats(); s.Entries != 0 || s.Stale != 1 || s.Refused != 0 {
+			t.Errorf("%s: %+v", name, s)
+		}
+	}
+}
+
+func TestSweepingAnIdleFlowDoesNotOvertakeADecision(t *testing.T) {
+	tab := New(Config{})
+	insert(t, tab, entryFor(t, tab, espFrame(0), ownerA), 0)
+	epoch := tab.Epoch()
+	tab.Sweep(1000 * second)
+	if !tab.Insert(entryFor(t, tab, espFrame(1), ownerB), epoch, 1000*second) {
+		t.Error("refused, although no decision can rest on an idle flow")
+	}
+}
+
+func TestFlushEmptiesAndTheTableFillsAgain(t *testing.T) {
+	tab := New(Config{Capacity: 100})
+	for round := range 5 {
+		for i := range 100 {
+			insert(t, tab, entryFor(t, tab, espFrame(i), ownerA), 0)
+		}
+		tab.Flush()
+		if hit(t, tab, espFrame(7), 1) || tab.Stats().Entries != 0 {
+			t.Fatalf("round %d: not empty", round)
+		}
+		tab.Sweep(int64(2*round) * second)
+		tab.Sweep(int64(2*round+1) * second)
+	}
+}
+
+func TestWalkShowsEveryFlowAndStopsWhenTold(t *testing.T) {
+	tab := New(Config{})
+	seen := map[Key]bool{}
+	for i := range 1000 {
+		insert(t, tab, entryFor(t, tab, espFrame(i), ownerA), 0)
+	}
+	tab.Remove(keyOf(t, espFrame(500)))
+	tab.Walk(func(in Info) bool { seen[in.Key] = true; return true })
+	if len(seen) != 999 || seen[keyOf(t, espFrame(500))] {
+		t.Errorf("%d flows seen, want 999", len(seen))
+	}
+	n := 0
+	tab.Walk(func(Info) bool { n++; return n < 3 })
+	if n != 3 {
+		t.Errorf("went on to %d after being told to stop at 3", n)
+	}
+}
+
+func TestEntriesComeBackFromWalkAsTheyWentIn(t *testing.T) {
+	tab := New(Config{})
+	e := Entry{
+		Key:  Key{Src: remote, Dst: outside, ID: PortsID(443, 65535), Proto: frame.ProtoTCP, In: 255},
+		Side: Destination, Addr: inside, Port: 0xabcd, Hop: hopOf(t, tab, lan, inside),
+		Owner: Owner{OwnerESP, 1 << 63}, Idle: 3 * time.Hour,
+	}
+	insert(t, tab, e, 0)
+	tab.Walk(func(in Info) bool {
+		if d := cmp.Diff(e, in.Entry); d != "" {
+			t.Error(d)
+		}
+		return true
+	})
+}
