@@ -1,0 +1,166 @@
+package lsn
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"spigate/netstack/frame"
+)
+
+// DefaultMaxSessions is the bound on sessions if none is configured.
+const DefaultMaxSessions = 1 << 18
+
+// MaxGroupPools is the greatest number of pools of one group, as on a
+// NetScaler.
+const MaxGroupPools = 16
+
+// Config is what a Table is made of. Names refer to each other as in the
+// configuration file.
+type Config struct {
+	Clients []Client
+	Pools   []Pool
+	Groups  []Group
+
+	MaxSessions int // 0: DefaultMaxSessions
+	// Rand returns a number in [0, n). It is called from several goroutines at
+	// once and under locks. nil: math/rand/v2, which is seeded at random.
+	Rand func(n uint32) uint32
+	// OnGone is told the identifier of every session that ends, however it
+	// ends, so that its flows can be removed. No lock is held. It may be nil.
+	OnGone func(session uint64)
+}
+
+// Group ties a client to pools and profiles. The exported fields are
+// configuration and are not changed after New.
+type Group struct {
+	Name       string
+	Client     string   // one group for each client
+	Pools      []string // at most MaxGroupPools
+	Apps       []AppProfile
+	Transports []TransportProfile
+	// ALGProfile names the IPsec ALG profile; "" means no ALG.
+	ALGProfile string
+	// PairingHold is how long a subscriber keeps its NAT address after its
+	// last paired mapping has ended (R15).
+	PairingHold time.Duration
+
+	index    uint16
+	addrs    []uint32 // of its pools, indices into Table.addrs
+	addrList []frame.Addr
+	choices  [numProtocols][]choice
+}
+
+// New makes a table. It returns all faults of the configuration at once.
+func New(c Config) (*Table, error) {
+	t := &Table{
+		clients: clients{groups: map[network]*Group{}},
+		byAddr:  map[frame.Addr]uint32{},
+		limit:   int64(c.MaxSessions),
+		rand:    c.Rand,
+		onGone:  c.OnGone,
+	}
+	if t.limit == 0 {
+		t.limit = DefaultMaxSessions
+	}
+	if t.rand == nil {
+		t.rand = rand.Uint32N
+	}
+	if t.onGone == nil {
+		t.onGone = func(uint64) {}
+	}
+	var faults []error
+	if t.limit < 0 || t.limit > 1<<30 {
+		faults = append(faults, fmt.Errorf("max sessions: %d is not in 0 to 2^30", c.MaxSessions))
+	}
+	pools, err := t.addPools(c.Pools)
+	faults = append(faults, err, t.addGroups(c, pools))
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	t.makeShards()
+	return t, nil
+}
+
+func (t *Table) addPools(pools []Pool) (map[string][]uint32, error) {
+	var faults []error
+	out := map[string][]uint32{}
+	for i, p := range pools {
+		t.poolNames = append(t.poolNames, p.Name)
+		if _, twice := out[p.Name]; twice {
+			faults = append(faults, fmt.Errorf("pool %q: defined twice", p.Name))
+			continue
+		}
+		addrs, err := t.addPool(i, p)
+		out[p.Name] = addrs
+		faults = append(faults, err)
+	}
+	return out, errors.Join(faults...)
+}
+
+func (t *Table) addGroups(c Config, pools map[string][]uint32) error {
+	var faults []error
+	names, owner := map[string]bool{}, map[string]string{}
+	for i := range c.Groups {
+		g := new(Group)
+		*g = c.Groups[i]
+		g.index = uint16(i)
+		t.groups = append(t.groups, g)
+		faulty := func(err error) {
+			if err != nil {
+				faults = append(faults, fmt.Errorf("group %q: %w", g.Name, err))
+			}
+		}
+		if names[g.Name] {
+			faulty(errors.New("defined twice"))
+		}
+		names[g.Name] = true
+		if other, taken := owner[g.Client]; taken {
+			faulty(fmt.Errorf("client %q already belongs to group %q", g.Client, other))
+		}
+		owner[g.Client] = g.Name
+		faulty(t.addClient(c.Clients, g))
+		faulty(t.bindPools(pools, g))
+		faulty(t.buildRules(g))
+		if g.PairingHold < 0 {
+			faulty(errors.New("pairing hold is negative"))
+		}
+	}
+	if len(c.Groups) > 1<<16 {
+		faults = append(faults, errors.New("more than 65536 groups"))
+	}
+	return errors.Join(faults...)
+}
+
+func (t *Table) addClient(all []Client, g *Group) error {
+	i := slices.IndexFunc(all, func(c Client) bool { return c.Name == g.Client })
+	if i < 0 {
+		return fmt.Errorf("client %q does not exist", g.Client)
+	}
+	return t.clients.add(all[i], g)
+}
+
+func (t *Table) bindPools(pools map[string][]uint32, g *Group) error {
+	if len(g.Pools) > MaxGroupPools {
+		return fmt.Errorf("%d pools, at most %d are possible", len(g.Pools), MaxGroupPools)
+	}
+	for i, name := range g.Pools {
+		addrs, ok := pools[name]
+		if !ok {
+			return fmt.Errorf("pool %q does not exist", name)
+		}
+		if slices.Contains(g.Pools[:i], name) {
+			return fmt.Errorf("pool %q is bound twice", name)
+		}
+		g.addrs = append(g.addrs, addrs...)
+	}
+	if len(g.addrs) == 0 {
+		return errors.New("no NAT address: bind a pool")
+	}
+	for _, a := range g.addrs {
+		g.addrList = append(g.addrList, t.addrList[a])
+	}
+	return nil
+}

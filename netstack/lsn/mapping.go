@@ -1,0 +1,185 @@
+package lsn
+
+import "spigate/netstack/frame"
+
+// mapping ties an inside endpoint to an outside one: 48 bytes, no pointer. It
+// lives as long as one session of its own does (session.own).
+type mapping struct {
+	override   int64  // idle time set by the ALG, 0: the profile's
+	head       uint32 // its sessions; 0: a free slot
+	own        uint32 // how many of them keep it alive
+	generation uint32 // of this slot
+	address    uint32 // index of the NAT address
+	inside     frame.Endpoint
+	outside    frame.Endpoint
+	remote     frame.Endpoint // of the packet that made it
+	rules      uint16
+}
+
+func (m *mapping) tuple(r *rules, remote frame.Endpoint) Tuple {
+	return Tuple{Proto: r.app.Proto, Inside: m.inside, Remote: remote}
+}
+
+func (m *mapping) claim(r *rules) claim { return newClaim(r.app.Proto, r.width, m.remote) }
+
+// addSession puts a session into a fresh slot. Its mapping must be complete;
+// one of the width of a single endpoint has entered the session into the
+// outside index already, as its claim. The shard's lock is held.
+func (t *Table) addSession(sh *inside, slot, mslot uint32, remote frame.Endpoint, dir int, h Hints, now int64) {
+	s, m := sh.sessions.at(slot), sh.mappings.at(mslot)
+	r := t.rules[m.rules]
+	s.start(remote, r, dir, h, now)
+	s.mapping = mslot
+	sh.link(slot, s, m)
+	sh.tuples[m.tuple(r, remote).key()] = slot
+	if r.width != wideFull {
+		t.enter(sessionKey(r.app.Proto, m.outside, remote), makeID(sh.number, s.generation, slot))
+	}
+	if s.own() {
+		sh.allow(s, m, r)
+	}
+	i, _ := protoIndex(r.app.Proto)
+	t.live[i].sessions.Add(1)
+	t.created[i].Add(1)
+}
+
+// adopt makes a session that a stranger began the subscriber's own, after its
+// first packet. The shard's lock is held.
+func (t *Table) adopt(sh *inside, slot uint32) {
+	s := sh.sessions.at(slot)
+	m := sh.mappings.at(s.mapping)
+	sh.unlink(s, m)
+	sh.link(slot, s, m)
+	sh.allow(s, m, t.rules[m.rules])
+}
+
+// removeSession ends a session, and with its last own session the mapping. at
+// is the instant of the end. The shard's lock is held.
+func (t *Table) removeSession(sh *inside, slot uint32, at int64, gone *[]uint64) {
+	s := sh.sessions.at(slot)
+	mslot := s.mapping
+	m := sh.mappings.at(mslot)
+	wasOwn := s.own()
+	t.dropSession(sh, slot, gone)
+	if wasOwn && m.own == 0 {
+		t.removeMapping(sh, mslot, at, gone)
+	}
+}
+
+// dropSession takes a session out of all tables.
+func (t *Table) dropSession(sh *inside, slot uint32, gone *[]uint64) {
+	s := sh.sessions.at(slot)
+	m := sh.mappings.at(s.mapping)
+	r := t.rules[m.rules]
+	delete(sh.tuples, m.tuple(r, s.remote).key())
+	if r.width != wideFull {
+		t.leave(sessionKey(r.app.Proto, m.outside, s.remote))
+	}
+	if s.own() {
+		sh.disallow(s, m, r)
+	}
+	sh.unlink(s, m)
+	*gone = append(*gone, makeID(sh.number, s.generation, slot))
+	s.state, s.generation = stateNone, nextGeneration(s.generation)
+	sh.sessions.give(slot)
+	i, _ := protoIndex(r.app.Proto)
+	t.live[i].sessions.Add(-1)
+	t.sessions.Add(-1)
+}
+
+// removeMapping ends a mapping with the sessions it still has. The shard's
+// lock is held.
+func (t *Table) removeMapping(sh *inside, mslot uint32, at int64, gone *[]uint64) {
+	m := sh.mappings.at(mslot)
+	r := t.rules[m.rules]
+	for m.head != 0 {
+		t.dropSession(sh, m.head, gone)
+	}
+	if r.width != wideFull {
+		delete(sh.keys, m.tuple(r, m.remote).mapKey(r))
+	}
+	t.giveBack(t.addrs[m.address], m.outside.Port, m.claim(r))
+	if r.app.Pooling == Paired {
+		sh.unpair(m.inside.Addr, r.group, at)
+	}
+	m.generation = nextGeneration(m.generation)
+	sh.mappings.give(mslot)
+	i, _ := protoIndex(r.app.Proto)
+	t.live[i].mappings.Add(-1)
+}
+
+// link puts a session into its mapping's list: own sessions in front, so that
+// one of them is found at once.
+func (sh *inside) link(slot uint32, s *session, m *mapping) {
+	if s.own() || m.head == 0 {
+		s.prev, s.next = 0, m.head
+		m.head = slot
+	} else {
+		s.prev, s.next = m.head, sh.sessions.at(m.head).next
+		sh.sessions.at(s.prev).next = slot
+	}
+	if s.next != 0 {
+		sh.sessions.at(s.next).prev = slot
+	}
+}
+
+func (sh *inside) unlink(s *session, m *mapping) {
+	if s.prev != 0 {
+		sh.sessions.at(s.prev).next = s.next
+	} else {
+		m.head = s.next
+	}
+	if s.next != 0 {
+		sh.sessions.at(s.next).prev = s.prev
+	}
+}
+
+// looks bounds the walk along a mapping's list. A list that is longer before
+// its first live session is trusted to be no older than the last sweep.
+const looks = 64
+
+// alive reports whether the mapping has a live session of its own (R22: looked
+// up, not left to the sweep).
+func (sh *inside) alive(m *mapping, r *rules, now int64) bool {
+	return sh.anyOwn(m, r, now, func(*session) bool { return true })
+}
+
+func (sh *inside) anyOwn(m *mapping, r *rules, now int64, match func(*session) bool) bool {
+	slot := m.head
+	for range looks {
+		if slot == 0 {
+			return false
+		}
+		s := sh.sessions.at(slot)
+		if s.own() && match(s) && !s.expired(m, r, now) {
+			return true
+		}
+		slot = s.next
+	}
+	return m.own > 0
+}
+
+// liveSession reports whether a session may still be used: its own time has
+// not run out, and the subscriber still keeps the mapping alive.
+func (t *Table) liveSession(sh *inside, s *session, now int64) bool {
+	m := sh.mappings.at(s.mapping)
+	r := t.rules[m.rules]
+	return !s.expired(m, r, now) && (s.own() || sh.alive(m, r, now))
+}
+
+// RemoveMapping ends a mapping and its sessions (R47). It does nothing for a
+// mapping that is gone. A paired subscriber's hold (R15) begins with the last
+// Sweep: nobody tells the time here.
+func (t *Table) RemoveMapping(id uint64) {
+	sh := t.shardOf(id)
+	if sh == nil {
+		return
+	}
+	var gone []uint64
+	sh.mu.Lock()
+	if slot, m := sh.mapping(id); m != nil {
+		t.removeMapping(sh, slot, t.swept.Load(), &gone)
+	}
+	sh.mu.Unlock()
+	t.bury(gone)
+}

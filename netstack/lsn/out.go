@@ -1,0 +1,223 @@
+package lsn
+
+import (
+	"spigate/netstack/drop"
+	"spigate/netstack/frame"
+)
+
+// OutPlan is what would become of a subscriber's packet. CommitOut carries it
+// out; explain prints it.
+type OutPlan struct {
+	Tuple Tuple
+	Hints Hints
+	Group *Group
+	// Profile is the application profile that decides.
+	Profile *AppProfile
+	// Session and Mapping are those that the packet would use; 0: it would
+	// make a new one.
+	Session, Mapping uint64
+	// Outside is the translation, if Mapping is not 0.
+	Outside frame.Endpoint
+	// Addresses and the ports FirstPort to LastPort are the set that the
+	// translation would be drawn from, if Mapping is 0. Read only.
+	Addresses []frame.Addr
+}
+
+// DecideOut says what would become of a packet from a subscriber to the
+// outside, and changes nothing. Callers ask Client first: a packet of somebody
+// who is no subscriber is drop.NoMapping here, but may be routed.
+//
+// Reasons: ProtocolUnsupported, NATAddressSpoofed, Hairpin (R26), NotSYN,
+// SessionTableFull, NoFreePort (R14; the search for a port is CommitOut's, so
+// that a nearly full address may still fail there).
+func (t *Table) DecideOut(tup Tuple, h Hints, now int64) (OutPlan, drop.Reason) {
+	pl := OutPlan{Tuple: tup, Hints: h}
+	sh := &t.insides[insideShard(tup.Inside.Addr)]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if slot, ok := sh.tuples[tup.key()]; ok {
+		if s := sh.sessions.at(slot); t.liveSession(sh, s, now) {
+			pl.use(t, sh, s.mapping)
+			pl.Session = makeID(sh.number, s.generation, slot)
+			return pl, drop.None
+		}
+	}
+	r, why := t.admitOut(tup, h)
+	if why != drop.None {
+		return pl, why
+	}
+	pl.Group, pl.Profile = r.group, &r.app
+	if t.sessions.Load() >= t.limit {
+		return pl, drop.SessionTableFull
+	}
+	if mslot := sh.findMapping(tup, r, now); mslot != 0 {
+		pl.use(t, sh, mslot)
+		return pl, drop.None
+	}
+	want := newClaim(tup.Proto, r.width, tup.Remote)
+	if a, paired := sh.pairOf(tup.Inside.Addr, r, now); paired {
+		pl.Addresses = t.addrList[a : a+1 : a+1]
+		if t.addrs[a].exhausted(want) {
+			return pl, drop.NoFreePort
+		}
+		return pl, drop.None
+	}
+	pl.Addresses = r.group.addrList
+	for _, a := range r.group.addrs {
+		if !t.addrs[a].exhausted(want) {
+			return pl, drop.None
+		}
+	}
+	return pl, drop.NoFreePort
+}
+
+// use fills in an existing mapping.
+func (pl *OutPlan) use(t *Table, sh *inside, mslot uint32) {
+	m := sh.mappings.at(mslot)
+	r := t.rules[m.rules]
+	pl.Group, pl.Profile = r.group, &r.app
+	pl.Mapping = makeID(sh.number, m.generation, mslot)
+	pl.Outside = m.outside
+}
+
+// admitOut finds the rules for a new session from inside, or says why there
+// must be none.
+func (t *Table) admitOut(tup Tuple, h Hints) (*rules, drop.Reason) {
+	if _, ok := protoIndex(tup.Proto); !ok {
+		return nil, drop.ProtocolUnsupported
+	}
+	if t.Owns(tup.Inside.Addr) {
+		return nil, drop.NATAddressSpoofed
+	}
+	if t.Owns(tup.Remote.Addr) {
+		return nil, drop.Hairpin
+	}
+	g := t.clients.find(tup.Inside.Addr)
+	if g == nil {
+		return nil, drop.NoMapping
+	}
+	r := g.rules(tup.Proto, tup.Remote.Port)
+	if r.synCheck && !onlySYN(h.TCPFlags) {
+		return nil, drop.NotSYN
+	}
+	return r, drop.None
+}
+
+// findMapping returns the live mapping that a new session must share (R19), 0
+// if there is none. The shard's lock is held.
+func (sh *inside) findMapping(tup Tuple, r *rules, now int64) uint32 {
+	if r.width == wideFull {
+		return 0 // it would have been found by its only session
+	}
+	mslot, ok := sh.keys[tup.mapKey(r)]
+	if !ok || !sh.alive(sh.mappings.at(mslot), r, now) {
+		return 0
+	}
+	return mslot
+}
+
+// CommitOut carries a plan of DecideOut out: it refreshes the session or makes
+// it, with a mapping if need be. Everything is looked up again, because
+// another packet may have come first; the reasons are those of DecideOut.
+func (t *Table) CommitOut(pl *OutPlan, now int64) (Binding, drop.Reason) {
+	var gone []uint64
+	sh := &t.insides[insideShard(pl.Tuple.Inside.Addr)]
+	sh.mu.Lock()
+	slot, why := t.commitOut(sh, pl, now, &gone)
+	var b Binding
+	if why == drop.None {
+		b = t.binding(sh, slot)
+	}
+	sh.mu.Unlock()
+	t.bury(gone)
+	return b, why
+}
+
+func (t *Table) commitOut(sh *inside, pl *OutPlan, now int64, gone *[]uint64) (uint32, drop.Reason) {
+	if slot, ok := sh.tuples[pl.Tuple.key()]; ok {
+		s := sh.sessions.at(slot)
+		if t.liveSession(sh, s, now) {
+			if s.touch(t.rules[sh.mappings.at(s.mapping).rules], dirOut, pl.Hints, now) {
+				t.adopt(sh, slot)
+			}
+			return slot, drop.None
+		}
+		t.expire(sh, slot, now, gone)
+	}
+	r, why := t.admitOut(pl.Tuple, pl.Hints)
+	if why != drop.None {
+		return 0, why
+	}
+	if !t.reserve() {
+		return 0, drop.SessionTableFull
+	}
+	slot := sh.sessions.take()
+	mslot, why := t.mappingFor(sh, slot, pl.Tuple, r, now, gone)
+	if why != drop.None {
+		sh.sessions.give(slot)
+		t.sessions.Add(-1)
+		return 0, why
+	}
+	t.addSession(sh, slot, mslot, pl.Tuple.Remote, dirOut, pl.Hints, now)
+	return slot, drop.None
+}
+
+// mappingFor finds the mapping of a new session from inside, or makes it.
+func (t *Table) mappingFor(sh *inside, slot uint32, tup Tuple, r *rules, now int64, gone *[]uint64) (uint32, drop.Reason) {
+	if mslot := sh.findMapping(tup, r, now); mslot != 0 {
+		return mslot, drop.None
+	}
+	if r.width != wideFull {
+		if mslot, dead := sh.keys[tup.mapKey(r)]; dead {
+			t.removeMapping(sh, mslot, t.ended(sh, mslot), gone)
+		}
+	}
+	// The identifiers go into the outside index together with the port.
+	s := sh.sessions.at(slot)
+	s.generation = max(s.generation, 1)
+	mslot := sh.mappings.take()
+	m := sh.mappings.at(mslot)
+	generation := max(m.generation, 1)
+	id := makeID(sh.number, generation, mslot)
+	if r.width == wideFull {
+		id = makeID(sh.number, s.generation, slot)
+	}
+	address, port, ok := t.drawOutside(sh, tup, r, id, now)
+	if !ok {
+		sh.mappings.give(mslot)
+		return 0, drop.NoFreePort
+	}
+	*m = mapping{
+		generation: generation, address: address, inside: tup.Inside, remote: tup.Remote, rules: r.index,
+		outside: frame.Endpoint{Addr: t.addrList[address], Port: port},
+	}
+	if r.width != wideFull {
+		sh.keys[tup.mapKey(r)] = mslot
+	}
+	if r.app.Pooling == Paired {
+		sh.pair(tup.Inside.Addr, r.group, address)
+	}
+	i, _ := protoIndex(tup.Proto)
+	t.live[i].mappings.Add(1)
+	return mslot, drop.None
+}
+
+// drawOutside draws address and port. A paired subscriber has its address and
+// no other, even if it is full (R14). Otherwise the search begins at a random
+// address and goes on until one has room.
+func (t *Table) drawOutside(sh *inside, tup Tuple, r *rules, id uint64, now int64) (address uint32, port uint16, ok bool) {
+	want := newClaim(tup.Proto, r.width, tup.Remote)
+	if a, paired := sh.pairOf(tup.Inside.Addr, r, now); paired {
+		port, ok = t.draw(t.addrs[a], want, id)
+		return a, port, ok
+	}
+	addrs := r.group.addrs
+	start := int(t.rand(uint32(len(addrs))))
+	for i := range addrs {
+		a := addrs[(start+i)%len(addrs)]
+		if port, ok = t.draw(t.addrs[a], want, id); ok {
+			return a, port, true
+		}
+	}
+	return 0, 0, false
+}

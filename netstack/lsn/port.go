@@ -1,0 +1,198 @@
+package lsn
+
+import (
+	"sync"
+
+	"spigate/netstack/frame"
+)
+
+// The ports that mappings are given (R16): the well-known ones stay free.
+const (
+	FirstPort = 1024
+	LastPort  = 65535
+	numPorts  = LastPort - FirstPort + 1
+
+	regionBits = 10 // ports that share an outside shard: 1024
+	picks      = 8  // independent random ports tried before the search in a row
+)
+
+// claim is what a mapping wants of an outside port: to answer for one remote
+// endpoint, for one remote address, or for all. Fields that the width does not
+// look at are zero, so that claims compare with ==.
+type claim struct {
+	proto  uint8
+	width  width
+	remote frame.Endpoint
+}
+
+func newClaim(proto uint8, w width, remote frame.Endpoint) claim {
+	switch w {
+	case wideAny:
+		remote = frame.Endpoint{}
+	case wideAddress:
+		remote.Port = 0
+	}
+	return claim{proto, w, remote}
+}
+
+// key is the place of the claim in the outside index. A claim towards one
+// endpoint needs no entry of its own: its only session's entry is the claim.
+func (c claim) key(a frame.Addr, port uint16) outKey {
+	k := outKey{a, c.remote.Addr, port, c.remote.Port, c.proto, keyClaim}
+	if c.width == wideFull {
+		k.kind = keySession
+	}
+	return k
+}
+
+// outside is one shard of the outside index: what stands behind an outside
+// endpoint towards a remote.
+type outside struct {
+	mu    sync.Mutex
+	index map[outKey]uint64   // session or mapping identifier
+	use   map[portKey]portUse // ports that mappings claim
+}
+
+// portUse is how a port is in use: by how many claims, and how wide they are.
+// All claims on one port have the same width: that keeps "does it overlap" one
+// look-up, and costs only that the widths do not share a port.
+type portUse uint32
+
+func (u portUse) width() width   { return width(u >> 30) }
+func (u portUse) claims() uint32 { return uint32(u & (1<<30 - 1)) }
+
+// fits reports whether the claim overlaps no other one on that port (R19).
+func (o *outside) fits(a frame.Addr, port uint16, c claim) bool {
+	u := o.use[portKey{a, port, uint16(c.proto)}]
+	if u.claims() == 0 {
+		return true
+	}
+	if u.width() != c.width || c.width == wideAny {
+		return false
+	}
+	_, taken := o.index[c.key(a, port)]
+	return !taken
+}
+
+// take enters a claim that fits, for the session or mapping id.
+func (o *outside) take(n *natAddress, port uint16, c claim, id uint64) {
+	o.index[c.key(n.addr, port)] = id
+	k := portKey{n.addr, port, uint16(c.proto)}
+	u := o.use[k]
+	if u.claims() == 0 {
+		i, _ := protoIndex(c.proto)
+		n.used[i].Add(1)
+		u = portUse(c.width) << 30
+	}
+	o.use[k] = u + 1
+}
+
+// giveBack undoes take.
+func (t *Table) giveBack(n *natAddress, port uint16, c claim) {
+	o := &t.outsides[outsideShard(n.addr, port)]
+	i, _ := protoIndex(c.proto)
+	o.mu.Lock()
+	delete(o.index, c.key(n.addr, port))
+	k := portKey{n.addr, port, uint16(c.proto)}
+	if u := o.use[k]; u.claims() > 1 {
+		o.use[k] = u - 1
+	} else {
+		delete(o.use, k)
+		n.used[i].Add(-1)
+	}
+	o.mu.Unlock()
+	n.freed[i].Add(1)
+}
+
+// draw finds a port of n for the claim and enters it. A few independent random
+// picks (RFC 6056 algorithm 2) make the choice even while the address is
+// sparsely used; then a search in a row from a random start (algorithm 1)
+// finds the last free port there is (R16).
+//
+// The search costs at most one look-up for each port, and happens once for
+// each remote of a full address until something is given back.
+func (t *Table) draw(n *natAddress, c claim, id uint64) (uint16, bool) {
+	if n.exhausted(c) {
+		return 0, false
+	}
+	i, _ := protoIndex(c.proto)
+	freed := n.freed[i].Load()
+	for range picks {
+		port := uint16(FirstPort + t.rand(numPorts))
+		if got, ok := t.drawFrom(n, port, port, c, id); ok {
+			return got, true
+		}
+	}
+	start := FirstPort + int(t.rand(numPorts))
+	if port, ok := t.search(n, start, LastPort, c, id); ok {
+		return port, true
+	}
+	if port, ok := t.search(n, FirstPort, start-1, c, id); ok {
+		return port, true
+	}
+	n.setExhausted(c, freed)
+	return 0, false
+}
+
+// search tries the ports first to last in a row, region by region, so that a
+// lock is held for 1024 look-ups at most.
+func (t *Table) search(n *natAddress, first, last int, c claim, id uint64) (uint16, bool) {
+	for p := first; p <= last; {
+		end := min(p|(1<<regionBits-1), last)
+		if got, ok := t.drawFrom(n, uint16(p), uint16(end), c, id); ok {
+			return got, true
+		}
+		p = end + 1
+	}
+	return 0, false
+}
+
+// drawFrom takes the first port that fits of first to last, which lie in one
+// region.
+func (t *Table) drawFrom(n *natAddress, first, last uint16, c claim, id uint64) (uint16, bool) {
+	o := &t.outsides[outsideShard(n.addr, first)]
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for p := int(first); p <= int(last); p++ {
+		if o.fits(n.addr, uint16(p), c) {
+			o.take(n, uint16(p), c, id)
+			return uint16(p), true
+		}
+	}
+	return 0, false
+}
+
+// enter puts a further session of a mapping into the outside index.
+func (t *Table) enter(k outKey, id uint64) {
+	o := &t.outsides[outsideShard(k.outside, k.outsidePort)]
+	o.mu.Lock()
+	o.index[k] = id
+	o.mu.Unlock()
+}
+
+// leave undoes enter.
+func (t *Table) leave(k outKey) {
+	o := &t.outsides[outsideShard(k.outside, k.outsidePort)]
+	o.mu.Lock()
+	delete(o.index, k)
+	o.mu.Unlock()
+}
+
+// behind is what the outside index knows about a packet from outside.
+type behind struct {
+	session, mapping uint64 // 0: none
+	used             bool   // somebody uses the port, perhaps towards others
+}
+
+// lookup finds what stands behind an outside endpoint towards a remote.
+func (t *Table) lookup(proto uint8, out, remote frame.Endpoint) (b behind) {
+	o := &t.outsides[outsideShard(out.Addr, out.Port)]
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	b.session = o.index[sessionKey(proto, out, remote)]
+	u := o.use[portKey{out.Addr, out.Port, uint16(proto)}]
+	if b.used = u.claims() > 0; b.used && u.width() != wideFull {
+		b.mapping = o.index[newClaim(proto, u.width(), remote).key(out.Addr, out.Port)]
+	}
+	return b
+}

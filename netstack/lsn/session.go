@@ -1,0 +1,201 @@
+package lsn
+
+import (
+	"time"
+
+	"spigate/netstack/frame"
+)
+
+// session is one remote endpoint that uses a mapping: 64 bytes, no pointer.
+type session struct {
+	last       int64     // when its idle time began, monotonic nanoseconds
+	packets    [2]uint64 // by direction: out, in
+	bytes      [2]uint64 // of IP packets
+	prev, next uint32    // in the mapping's list
+	mapping    uint32    // slot
+	generation uint32    // of this slot
+	remote     frame.Endpoint
+	state      state
+	seen       seen
+}
+
+// state is how far a session is.
+//
+//	            SYN                 reply                FIN, RST
+//	(none) ───────────► opening ───────────► open ───────────────► closing
+//	   │                   │ FIN, RST          ▲                      │
+//	   │                   └───────────────────┼──────────► closing   │ new SYN
+//	   └───────────────────────────────────────┘                      │ from inside
+//	     UDP, ICMP; TCP without SYN if syn_check is off               ▼
+//	                                                               opening
+//
+// The idle times of the states are synidletimeout, sessiontimeout and
+// finrsttimeout (R23); there is no other TCP state.
+type state uint8
+
+const (
+	stateNone state = iota // a free slot
+	stateOpening
+	stateOpen
+	stateClosing
+)
+
+// seen is which sides were heard, and who began.
+type seen uint8
+
+const (
+	seenOut seen = 1 << iota // the subscriber has sent
+	seenIn
+	fromOutside // began with a packet from outside
+)
+
+// dir indexes the counters.
+const (
+	dirOut = 0
+	dirIn  = 1
+)
+
+const tcpACK = 0x10
+
+// onlySYN reports whether the flags are those of a connection's first segment.
+func onlySYN(flags uint8) bool {
+	return flags&(frame.TCPSyn|frame.TCPFin|frame.TCPRst|tcpACK) == frame.TCPSyn
+}
+
+func closing(flags uint8) bool { return flags&(frame.TCPFin|frame.TCPRst) != 0 }
+
+// start sets up a fresh session in its slot; the generation stays.
+func (s *session) start(remote frame.Endpoint, r *rules, dir int, h Hints, now int64) {
+	*s = session{last: now, remote: remote, generation: s.generation, state: stateOpen, seen: seenOut}
+	if dir == dirIn {
+		s.seen = seenIn | fromOutside
+	}
+	s.count(dir, 1, uint64(max(h.Bytes, 0)))
+	if r.app.Proto != frame.ProtoTCP {
+		return
+	}
+	switch {
+	case closing(h.TCPFlags):
+		s.state = stateClosing
+	case h.TCPFlags&frame.TCPSyn != 0:
+		s.state = stateOpening
+	}
+}
+
+// touch notes a packet of the session: counters, timers, TCP state. It reports
+// whether it was the subscriber's first.
+func (s *session) touch(r *rules, dir int, h Hints, now int64) (first bool) {
+	s.count(dir, 1, uint64(max(h.Bytes, 0)))
+	first = dir == dirOut && s.seen&seenOut == 0
+	s.seen |= seenOut << dir
+	if dir == dirOut || r.inRefresh {
+		s.last = max(s.last, now)
+	}
+	if r.app.Proto == frame.ProtoTCP {
+		s.tcp(dir, h.TCPFlags, now)
+	}
+	return first
+}
+
+func (s *session) tcp(dir int, flags uint8, now int64) {
+	switch {
+	case closing(flags):
+		if s.state != stateClosing {
+			// The short idle time begins here whoever closes. Otherwise a FIN
+			// from outside, with inbound refresh off, could end the session
+			// before the subscriber can answer it.
+			s.last = max(s.last, now)
+		}
+		s.state = stateClosing
+	case s.state == stateOpening:
+		// A reply is a packet of the side that did not begin.
+		if s.seen&(seenIn|seenOut) == seenIn|seenOut {
+			s.state = stateOpen
+		}
+	case s.state == stateClosing && dir == dirOut && onlySYN(flags):
+		// The subscriber uses its port again for a new connection.
+		s.state, s.seen = stateOpening, seenOut
+	}
+}
+
+func (s *session) count(dir int, packets, bytes uint64) {
+	s.packets[dir] += packets
+	s.bytes[dir] += bytes
+}
+
+// idle returns the session's idle time in nanoseconds.
+func (s *session) idle(m *mapping, r *rules) int64 {
+	if m.override > 0 {
+		return m.override
+	}
+	switch s.state {
+	case stateOpening:
+		return int64(r.transport.SynIdleTimeout)
+	case stateClosing:
+		return int64(r.transport.FinRstTimeout)
+	}
+	return int64(r.transport.SessionTimeout)
+}
+
+// expired: the idle time exceeds its value; at exactly the value it does not
+// (R22).
+func (s *session) expired(m *mapping, r *rules, now int64) bool {
+	return now-s.last > s.idle(m, r)
+}
+
+func (s *session) established(proto uint8) bool {
+	if proto != frame.ProtoTCP {
+		return true
+	}
+	return s.state == stateOpen && s.seen&(seenIn|seenOut) == seenIn|seenOut
+}
+
+// own tells a session that the subscriber has sent on, from one that strangers
+// began: only the first kind keeps a mapping alive (RFC 4787 REQ-6).
+func (s *session) own() bool { return s.seen&seenOut != 0 }
+
+// FlowActive notes the traffic that the flow table carried by itself since its
+// last report: packets and bytes of one direction, the last of them at now.
+// in2out refreshes the session; out2in does where R21 lets it. It does nothing
+// for a session that is gone.
+func (t *Table) FlowActive(id uint64, out bool, now int64, packets, bytes uint64) {
+	sh := t.shardOf(id)
+	if sh == nil {
+		return
+	}
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	slot, s := sh.session(id)
+	if s == nil {
+		return
+	}
+	m := sh.mappings.at(s.mapping)
+	dir, mark := dirIn, seenIn
+	if out {
+		dir, mark = dirOut, seenOut
+	}
+	s.count(dir, packets, bytes)
+	first := out && !s.own()
+	s.seen |= mark
+	if out || t.rules[m.rules].inRefresh {
+		s.last = max(s.last, now)
+	}
+	if first {
+		t.adopt(sh, slot)
+	}
+}
+
+// SetIdle gives a mapping and all its sessions another idle time, which counts
+// from their last packet on (R10, R40). idle ≤ 0 gives the profile's back. It
+// does nothing for a mapping that is gone.
+func (t *Table) SetIdle(id uint64, idle time.Duration) {
+	sh := t.shardOf(id)
+	if sh == nil {
+		return
+	}
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if _, m := sh.mapping(id); m != nil {
+		m.override = max(int64(idle), 0)
+	}
+}

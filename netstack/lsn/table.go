@@ -1,0 +1,176 @@
+package lsn
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"spigate/netstack/frame"
+)
+
+// Table is the NAT: configuration, which does not change, and the shards with
+// the state. It is safe for concurrent use.
+type Table struct {
+	clients   clients
+	groups    []*Group
+	rules     []*rules
+	poolNames []string
+	addrs     []*natAddress
+	addrList  []frame.Addr
+	byAddr    map[frame.Addr]uint32 // index into addrs
+	limit     int64
+	rand      func(n uint32) uint32
+	onGone    func(session uint64)
+
+	insides  [numShards]inside
+	outsides [numShards]outside
+
+	swept    atomic.Int64 // when the last Sweep was, monotonic nanoseconds
+	sessions atomic.Int64 // reserved or live, never above limit
+	live     [numProtocols]struct{ sessions, mappings atomic.Int64 }
+	created  [numProtocols]atomic.Uint64
+}
+
+// inside is one shard of the subscribers' state.
+type inside struct {
+	mu       sync.Mutex
+	number   int
+	sessions slab[session]
+	mappings slab[mapping]
+	tuples   map[tupleKey]uint32 // session slots
+	keys     map[mapKey]uint32   // mapping slots; not for wideFull, whose tuple says it all
+	permits  map[permitKey]uint32
+	pairs    map[frame.Addr]pair
+}
+
+func (t *Table) makeShards() {
+	for i := range t.insides {
+		sh := &t.insides[i]
+		sh.number = i
+		sh.tuples = map[tupleKey]uint32{}
+		sh.keys = map[mapKey]uint32{}
+		sh.permits = map[permitKey]uint32{}
+		sh.pairs = map[frame.Addr]pair{}
+		t.outsides[i].index = map[outKey]uint64{}
+		t.outsides[i].use = map[portKey]portUse{}
+	}
+}
+
+// Tuple is a session as it is seen inside. For ICMP queries Inside.Port is the
+// identifier and Remote.Port is 0 (R28).
+type Tuple struct {
+	Proto          uint8
+	Inside, Remote frame.Endpoint
+}
+
+// Hints is what the packet tells beside its endpoints.
+type Hints struct {
+	TCPFlags uint8 // as in the header
+	Bytes    int   // length of the IP packet, for the session's counters
+}
+
+// Binding is a session's translation, to be applied to a packet or cached.
+type Binding struct {
+	Tuple
+	Outside          frame.Endpoint
+	Session, Mapping uint64 // never 0
+	Group            *Group
+	Idle             time.Duration // the session's present idle time
+	// Established tells that the flow may be cached: always for UDP and ICMP;
+	// for TCP once both sides were heard, and until FIN or RST.
+	Established bool
+}
+
+// binding describes a session. The shard's lock is held.
+func (t *Table) binding(sh *inside, slot uint32) Binding {
+	s := sh.sessions.at(slot)
+	m := sh.mappings.at(s.mapping)
+	r := t.rules[m.rules]
+	return Binding{
+		Tuple:       m.tuple(r, s.remote),
+		Outside:     m.outside,
+		Session:     makeID(sh.number, s.generation, slot),
+		Mapping:     makeID(sh.number, m.generation, s.mapping),
+		Group:       r.group,
+		Idle:        time.Duration(s.idle(m, r)),
+		Established: s.established(r.app.Proto),
+	}
+}
+
+// session finds a session by its identifier. The shard's lock is held.
+func (sh *inside) session(id uint64) (slot uint32, s *session) {
+	_, generation, slot := splitID(id)
+	if slot == 0 || slot >= sh.sessions.end() {
+		return 0, nil
+	}
+	if s = sh.sessions.at(slot); s.state == stateNone || s.generation != generation {
+		return 0, nil
+	}
+	return slot, s
+}
+
+// mapping finds a mapping by its identifier. The shard's lock is held.
+func (sh *inside) mapping(id uint64) (slot uint32, m *mapping) {
+	_, generation, slot := splitID(id)
+	if slot == 0 || slot >= sh.mappings.end() {
+		return 0, nil
+	}
+	if m = sh.mappings.at(slot); m.head == 0 || m.generation != generation {
+		return 0, nil
+	}
+	return slot, m
+}
+
+// shardOf returns the shard of an identifier, nil if no shard has that number.
+func (t *Table) shardOf(id uint64) *inside {
+	n, _, _ := splitID(id)
+	if n >= numShards {
+		return nil
+	}
+	return &t.insides[n]
+}
+
+// reserve makes room for one session within the limit.
+func (t *Table) reserve() bool {
+	if t.sessions.Add(1) > t.limit {
+		t.sessions.Add(-1)
+		return false
+	}
+	return true
+}
+
+// bury reports sessions that ended. No lock may be held.
+func (t *Table) bury(gone []uint64) {
+	for _, id := range gone {
+		t.onGone(id)
+	}
+}
+
+// FindOut returns the session of a packet from inside, without refreshing or
+// creating anything: for ICMP errors (R21, R28).
+func (t *Table) FindOut(tup Tuple) (Binding, bool) {
+	sh := &t.insides[insideShard(tup.Inside.Addr)]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	slot, ok := sh.tuples[tup.key()]
+	if !ok {
+		return Binding{}, false
+	}
+	return t.binding(sh, slot), true
+}
+
+// FindIn is FindOut for a packet from outside.
+func (t *Table) FindIn(proto uint8, out, remote frame.Endpoint) (Binding, bool) {
+	b := t.lookup(proto, out, remote)
+	if b.session == 0 {
+		return Binding{}, false
+	}
+	sh := t.shardOf(b.session)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	slot, s := sh.session(b.session)
+	if s == nil {
+		return Binding{}, false // it ended just now
+	}
+	return t.binding(sh, slot), true
+}
