@@ -145,7 +145,7 @@ func (g *Group) AppsProfileFor(proto Protocol, port uint16) *AppsProfile {
 			continue
 		}
 		for _, ports := range p.destinations() {
-			if (ports.First <= port && port <= ports.Last || proto == ICMP) && ports.width() < least {
+			if (ports.First <= port && port <= ports.Last || proto == ProtocolICMP) && ports.width() < least {
 				best, least = p, ports.width()
 			}
 		}
@@ -214,12 +214,12 @@ func (r *reader) checkALG(g *Group, refs groupRefs) {
 
 // notPaired says why a UDP port is not address-paired, or "".
 func notPaired(g *Group, port uint16) string {
-	p := g.AppsProfileFor(UDP, port)
+	p := g.AppsProfileFor(ProtocolUDP, port)
 	ports := PortRange{port, port}
 	switch {
 	case p == nil:
 		return "no apps profile is for UDP port " + ports.String() + ", and the default is RANDOM"
-	case p.Pooling != Paired:
+	case p.Pooling != PoolingPaired:
 		return label("lsn", "appsprofile", p.Name) + " is for UDP port " + ports.String() + " and has ip_pooling RANDOM"
 	}
 	return ""

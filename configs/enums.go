@@ -67,13 +67,13 @@ type Protocol uint8
 
 // The protocols.
 const (
-	ICMP Protocol = 1
-	TCP  Protocol = 6
-	UDP  Protocol = 17
+	ProtocolICMP Protocol = 1
+	ProtocolTCP  Protocol = 6
+	ProtocolUDP  Protocol = 17
 )
 
 func protocolWords() []word[Protocol] {
-	return []word[Protocol]{{TCP, "TCP", nil}, {UDP, "UDP", nil}, {ICMP, "ICMP", nil}}
+	return []word[Protocol]{{ProtocolTCP, "TCP", nil}, {ProtocolUDP, "UDP", nil}, {ProtocolICMP, "ICMP", nil}}
 }
 
 // String returns TCP, UDP or ICMP.
@@ -84,12 +84,12 @@ type Pooling uint8
 
 // The ways of pooling. RANDOM is NetScaler's default.
 const (
-	Random Pooling = iota
-	Paired
+	PoolingRandom Pooling = iota
+	PoolingPaired
 )
 
 func poolingWords() []word[Pooling] {
-	return []word[Pooling]{{Paired, "PAIRED", nil}, {Random, "RANDOM", nil}}
+	return []word[Pooling]{{PoolingPaired, "PAIRED", nil}, {PoolingRandom, "RANDOM", nil}}
 }
 
 // String returns PAIRED or RANDOM.
@@ -100,16 +100,16 @@ type Mapping uint8
 
 // The mappings. ADDRESS-PORT-DEPENDENT is NetScaler's default.
 const (
-	APDM Mapping = iota
-	ADM
-	EIM
+	MappingAPDM Mapping = iota
+	MappingADM
+	MappingEIM
 )
 
 func mappingWords() []word[Mapping] {
 	return []word[Mapping]{
-		{EIM, "ENDPOINT-INDEPENDENT", []string{"EIM"}},
-		{ADM, "ADDRESS-DEPENDENT", []string{"ADM"}},
-		{APDM, "ADDRESS-PORT-DEPENDENT", []string{"APDM"}},
+		{MappingEIM, "ENDPOINT-INDEPENDENT", []string{"EIM"}},
+		{MappingADM, "ADDRESS-DEPENDENT", []string{"ADM"}},
+		{MappingAPDM, "ADDRESS-PORT-DEPENDENT", []string{"APDM"}},
 	}
 }
 
@@ -121,16 +121,16 @@ type Filtering uint8
 
 // The filterings. ADDRESS-PORT-DEPENDENT is NetScaler's default.
 const (
-	APDF Filtering = iota
-	ADF
-	EIF
+	FilteringAPDF Filtering = iota
+	FilteringADF
+	FilteringEIF
 )
 
 func filteringWords() []word[Filtering] {
 	return []word[Filtering]{
-		{EIF, "ENDPOINT-INDEPENDENT", []string{"EIF"}},
-		{ADF, "ADDRESS-DEPENDENT", []string{"ADF"}},
-		{APDF, "ADDRESS-PORT-DEPENDENT", []string{"APDF"}},
+		{FilteringEIF, "ENDPOINT-INDEPENDENT", []string{"EIF"}},
+		{FilteringADF, "ADDRESS-DEPENDENT", []string{"ADF"}},
+		{FilteringAPDF, "ADDRESS-PORT-DEPENDENT", []string{"APDF"}},
 	}
 }
 
@@ -142,12 +142,12 @@ type BlockMode uint8
 
 // The modes.
 const (
-	Hold BlockMode = iota
-	Drop
+	BlockHold BlockMode = iota
+	BlockDrop
 )
 
 func blockModeWords() []word[BlockMode] {
-	return []word[BlockMode]{{Hold, "HOLD", nil}, {Drop, "DROP", nil}}
+	return []word[BlockMode]{{BlockHold, "HOLD", nil}, {BlockDrop, "DROP", nil}}
 }
 
 // String returns HOLD or DROP.

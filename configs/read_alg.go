@@ -31,7 +31,7 @@ func (r *reader) ipsecalg(root *table, w *raw) {
 			ESPGateTimeout:     t.duration("esp_gate_timeout", gateSpan()),
 			IKEHalfOpenTimeout: t.duration("ike_half_open_timeout", halfOpenSpan()),
 			ConnFailover:       t.flag("connfailover", true),
-			BlockMode:          choose(t, "block_mode", Hold, blockModeWords()),
+			BlockMode:          choose(t, "block_mode", BlockHold, blockModeWords()),
 			LateBindingOut:     t.flag("late_binding_out", true),
 			LateBindingIn:      t.flag("late_binding_in", false),
 			IKEKeepWithESP:     t.flag("ike_keep_with_esp", false),

@@ -67,12 +67,12 @@ func (r *reader) appsProfiles(lsn *table, w *raw) {
 		p := &AppsProfile{
 			Name:      t.name(),
 			Protocol:  t.protocol(),
-			Pooling:   choose(t, "ip_pooling", Random, poolingWords()),
-			Mapping:   choose(t, "mapping", APDM, mappingWords()),
-			Filtering: choose(t, "filtering", APDF, filteringWords()),
+			Pooling:   choose(t, "ip_pooling", PoolingRandom, poolingWords()),
+			Mapping:   choose(t, "mapping", MappingAPDM, mappingWords()),
+			Filtering: choose(t, "filtering", FilteringAPDF, filteringWords()),
 			Ports:     list(t, "ports", parsePorts),
 		}
-		if p.Protocol == ICMP && len(p.Ports) > 0 {
+		if p.Protocol == ProtocolICMP && len(p.Ports) > 0 {
 			r.fault(t.at("ports"), "ICMP has no ports")
 		}
 		for i, ports := range p.Ports {
@@ -109,11 +109,11 @@ func (r *reader) transportProfiles(lsn *table, w *raw) {
 			SynCheck:       t.flag("syn_check", true),
 		}
 		for _, key := range []string{"fin_rst_timeout", "syn_idle_timeout", "syn_check"} {
-			if p.Protocol != TCP && p.Protocol != 0 && t.has(key) {
+			if p.Protocol != ProtocolTCP && p.Protocol != 0 && t.has(key) {
 				r.fault(t.at(key), "only a profile with protocol TCP has it, not %s", p.Protocol)
 			}
 		}
-		if p.Protocol == UDP && p.SessionTimeout < 2*time.Minute {
+		if p.Protocol == ProtocolUDP && p.SessionTimeout < 2*time.Minute {
 			r.warn(t.at("session_timeout"), "RFC 4787 REQ-5 asks for at least 120s with UDP")
 		}
 		t.later("stun_timeout")

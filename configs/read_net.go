@@ -67,6 +67,9 @@ func (r *reader) ports(root *table, w *raw) {
 		// 576: what every IPv4 host takes (RFC 791). 9216: the largest jumbo
 		// frames of common switch chips.
 		p.MTU = t.size("mtu", 0, 576, 9216)
+		if p.Driver == DriverRaw && t.has("mtu") {
+			r.fault(t.at("mtu"), "a raw port has its device's MTU: set it there, with ip link")
+		}
 		p.Sink = t.text("sink", "")
 		if p.Driver != DriverPcap && t.has("sink") {
 			r.fault(t.at("sink"), "only a port with driver pcap has a sink")
