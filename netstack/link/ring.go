@@ -20,9 +20,15 @@ type RingConfig struct {
 	// Version is the ring's version: 3 (TPACKET_V3), 2 (TPACKET_V2), or 0
 	// for 3 with 2 where the kernel refuses it.
 	Version   int
-	BlockSize int           // bytes, a power of two of at least a page; 0: ringBlockSize
-	Blocks    int           // 0: as many as make ringMemory
-	Retire    time.Duration // version 3: longest wait of a frame in a block that is not full; whole milliseconds; 0: ringRetire
+	BlockSize int // bytes, a power of two of at least a page; 0: ringBlockSize
+	Blocks    int // 0: as many as make ringMemory
+
+	// Retire bounds how long frames gather before Read returns them. In
+	// version 3 the kernel keeps a block that is not full for so long (whole
+	// milliseconds). In version 2 Read sleeps for so long, once, when it
+	// finds the ring empty; after that it is woken by the first frame.
+	// 0: ringRetire or ringPause.
+	Retire time.Duration
 
 	// Snaplen is the greatest length of a frame in bytes, from its Ethernet
 	// header on. 0: the device's MTU with the header and one more tag.
@@ -42,7 +48,8 @@ type ring struct {
 	mac     frame.MAC
 	mtu     int
 	version int
-	fd      int // receives
+	pause   time.Duration // see RingConfig.Retire; 0 in version 3
+	fd      int           // receives
 	mem     []byte
 	cells   ringCells
 	wait    *waker
@@ -128,13 +135,20 @@ func (r *ring) read(batch []frame.Frame) (int, error) {
 	if len(batch) == 0 {
 		return 0, fmt.Errorf("read of no frames")
 	}
-	for {
+	for paused := r.pause == 0; ; {
 		r.cells.release()
 		if n := r.cells.fill(batch); n > 0 {
 			return n, nil
 		}
 		if r.cells.release() {
 			continue // all of it was dropped; there may be more
+		}
+		if !paused {
+			paused = true
+			if err := r.wait.sleep(r.pause); err != nil {
+				return 0, err
+			}
+			continue
 		}
 		events, err := r.wait.wait(r.fd)
 		if err != nil {

@@ -3,6 +3,7 @@ package link
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -110,6 +111,18 @@ func (w *waker) wait(fd int) (int16, error) {
 		}
 		return w.fds[0].Revents, nil
 	}
+}
+
+// sleep lets frames gather: it ends after d, or with errWoken. The ring is not
+// looked at meanwhile, so the kernel need not wake us for each frame.
+func (w *waker) sleep(d time.Duration) error {
+	w.fds[1] = unix.PollFd{Fd: int32(w.event), Events: unix.POLLIN}
+	ts := unix.NsecToTimespec(d.Nanoseconds())
+	n, err := unix.Ppoll(w.fds[1:], &ts, nil)
+	if n > 0 && err == nil {
+		return errWoken
+	}
+	return nil // an interrupted sleep is merely a short one
 }
 
 // wake ends every present and later wait.

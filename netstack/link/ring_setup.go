@@ -15,6 +15,7 @@ const (
 	ringBlockSize = 256 << 10
 	ringMemory    = 4 << 20
 	ringRetire    = time.Millisecond
+	ringPause     = 50 * time.Microsecond
 )
 
 // ringReserve is room in bytes before each frame beyond what the kernel leaves
@@ -94,6 +95,7 @@ func (r *ring) tryVersion(c RingConfig, version int) error {
 	if version == 3 {
 		r.cells = &ringV3{mem: mem, size: g.blockSize, blocks: g.blocks, sieve: s}
 	} else {
+		r.pause = g.retire
 		r.cells = &ringV2{mem: mem, blockSize: g.blockSize, cellSize: g.cellSize, perBlock: g.blockSize / g.cellSize,
 			cells: g.blockSize / g.cellSize * g.blocks, sieve: s}
 	}
@@ -116,8 +118,11 @@ func ringGeometry(c RingConfig, version int) (geometry, error) {
 	if g.blocks == 0 {
 		g.blocks = max(ringMemory/g.blockSize, 2)
 	}
-	if g.retire == 0 {
+	if g.retire == 0 && version == 3 {
 		g.retire = ringRetire
+	}
+	if g.retire == 0 && version == 2 {
+		g.retire = ringPause
 	}
 	page := os.Getpagesize()
 	if g.blockSize < page || g.blockSize&(g.blockSize-1) != 0 || g.blocks < 2 {
@@ -133,7 +138,7 @@ func ringGeometry(c RingConfig, version int) (geometry, error) {
 	if version == 3 {
 		g.cellSize = 2048
 	}
-	if g.retire < time.Millisecond {
+	if version == 3 && g.retire < time.Millisecond {
 		return g, fmt.Errorf("ring retire time %v: want at least 1ms", g.retire)
 	}
 	return g, nil

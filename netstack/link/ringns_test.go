@@ -1,0 +1,58 @@
+package link
+
+import (
+	"os"
+	"runtime"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// ownNamespace puts the test's goroutine into a network namespace of its own.
+// The thread is never unlocked, so it ends with the test, and the namespace
+// with it.
+func ownNamespace(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Fatal("this test makes a network namespace and needs root")
+	}
+	runtime.LockOSThread()
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		t.Fatalf("new network namespace: %v", err)
+	}
+}
+
+// vethPair makes two connected devices in the namespace and sets them up, with
+// IPv6 off so that the kernel sends nothing by itself.
+func vethPair(t testing.TB, a, b string) {
+	t.Helper()
+	must(t, os.WriteFile("/proc/sys/net/ipv6/conf/default/disable_ipv6", []byte("1"), 0o644))
+	must(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: a, TxQLen: 1000}, PeerName: b}))
+	setUp(t, a)
+	setUp(t, b)
+}
+
+func setUp(t testing.TB, name string) {
+	t.Helper()
+	must(t, netlink.LinkSetUp(linkNamed(t, name)))
+}
+
+func setDown(t testing.TB, name string) {
+	t.Helper()
+	must(t, netlink.LinkSetDown(linkNamed(t, name)))
+}
+
+func linkNamed(t testing.TB, name string) netlink.Link {
+	t.Helper()
+	l, err := netlink.LinkByName(name)
+	must(t, err)
+	return l
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
