@@ -94,8 +94,12 @@ func (p *PcapReader) Next() (PcapRecord, error) {
 	if full > pcapMaxRecord || full < n {
 		return PcapRecord{}, fmt.Errorf("pcap: offset %d: %d bytes of a frame of %d bytes cannot be", start, n, full)
 	}
+	fraction := int64(p.order.Uint32(h[4:])) * p.scale
+	if fraction >= nanosPerSecond {
+		return PcapRecord{}, fmt.Errorf("pcap: offset %d: fraction of a second of %d ns", start+4, fraction)
+	}
 	rec := PcapRecord{
-		At:   int64(p.order.Uint32(h[:]))*nanosPerSecond + int64(p.order.Uint32(h[4:]))*p.scale,
+		At:   int64(p.order.Uint32(h[:]))*nanosPerSecond + fraction,
 		Data: make([]byte, n),
 		Full: int(full),
 	}
