@@ -41,7 +41,7 @@ func (r *reader) checkPools(w *raw) {
 		for _, v := range w.VLANs {
 			for _, a := range v.Addresses {
 				if a.IsValid() && !a.Addr().Less(b.from) && !b.to.Less(a.Addr()) {
-					r.fault(b.at, "%s holds %s, which is the router's own address on %s", b.text, a.Addr(), label("vlan", v.Name))
+					r.fault(b.at, "%s is the router's own address on %s", a.Addr(), label("vlan", v.Name))
 				}
 			}
 		}
@@ -202,6 +202,11 @@ func (r *reader) checkTransports(g *Group) {
 func (r *reader) checkALG(g *Group, refs groupRefs) {
 	if refs.alg == "" || len(g.Apps) < len(refs.apps) {
 		return // no ALG, or a profile is missing: its fault says enough
+	}
+	for _, p := range g.Apps {
+		if r.faultBelow(keyAt("lsn", "appsprofile", p.Name).String()) {
+			return // what the profile says is not known
+		}
 	}
 	at := keyAt("lsn", "group", g.Name, "ipsecalg_profile")
 	if why := notPaired(g, 500); why != "" {

@@ -156,8 +156,8 @@ func (c *Config) connected(a netip.Addr) (v *VLAN, own bool) {
 	return v, own
 }
 
-// faultBelow reports whether something was wrong below a top-level table. A
-// fault that only follows from another one is not worth its line.
+// faultBelow reports whether something was wrong below a table. A fault that
+// only follows from another one is not worth its line.
 func (r *reader) faultBelow(table string) bool {
 	return slices.ContainsFunc(r.faults, func(f Fault) bool { return strings.HasPrefix(f.Path, table+".") })
 }

@@ -1,0 +1,47 @@
+package configs
+
+import (
+	"strings"
+	"testing"
+)
+
+// FuzzParse: whatever the text, Parse returns, gives either a Config or faults,
+// gives the same twice, and points into the text, one line for each fault.
+func FuzzParse(f *testing.F) {
+	f.Add(Reference())
+	f.Add(IPsecPassthrough())
+	f.Add("version = 1\n[lsn.pool]\nP = {addresses = ['1.2.3.4-1.2.3.9', \"1.2.3.5\"]}\n")
+	f.Add("\ufeffversion=1\r\n'a\\b'.\"c\\e\" = [[1, {x.y = '''\n''''}], 1979-05-27 07:32:00]\n[[\"\"]]\n")
+	f.Add("[route.'0.0.0.0/0']\nvia='0.0.0.0'\n[vlan.a]\naddresses=['1.1.1.1/32','1.1.1.0/31']\n")
+	f.Add("a=" + strings.Repeat("[", 40))
+	f.Fuzz(func(t *testing.T, text string) {
+		c, warnings, err := Parse("f", []byte(text))
+		if (c == nil) != (err != nil) {
+			t.Fatalf("config %v with error %v", c, err)
+		}
+		_, _, again := Parse("f", []byte(text))
+		if err != nil && again.Error() != err.Error() {
+			t.Fatalf("two answers:\n%v\n%v", err, again)
+		}
+		lines := strings.Count(text, "\n") + 1
+		for _, fault := range Faults(err) {
+			checkPlace(t, fault, lines)
+		}
+		for _, w := range warnings {
+			checkPlace(t, Fault(w), lines)
+		}
+		if err := everyKeyIsLocated(strings.TrimPrefix(text, "\ufeff")); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func checkPlace(t *testing.T, f Fault, lines int) {
+	t.Helper()
+	if f.Line < 1 || f.Line > lines || f.Col < 1 {
+		t.Fatalf("outside the text: %v", f)
+	}
+	if strings.ContainsAny(f.Error(), "\n\r") {
+		t.Fatalf("more than one line: %q", f.Error())
+	}
+}
