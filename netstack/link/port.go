@@ -218,24 +218,39 @@ func (p *Port) slow(batch []frame.Frame, now int64) {
 // transmit writes frames of this port's interfaces, VLAN and Out set, and
 // counts those that the driver refuses.
 func (p *Port) transmit(batch []frame.Frame) {
-	for len(batch) > 0 {
-		sent, why := p.driver.Write(batch)
-		p.sent(batch[:sent])
-		batch = batch[sent:]
-		if len(batch) == 0 {
-			return
-		}
-		if why == drop.None {
-			why = drop.TxRefused
-		}
-		p.fabric.drops.Count(why, batch[0].Bytes(), p.fabric.now())
-		if why == drop.FrameTooBig {
-			batch = batch[1:] // it is about this frame alone
-			continue
-		}
-		p.fabric.drops.Add(why, uint64(len(batch)-1))
+	batch = batch[:p.fit(batch)]
+	if len(batch) == 0 {
 		return
 	}
+	sent, why := p.driver.Write(batch)
+	p.sent(batch[:sent])
+	refused := batch[sent:]
+	if len(refused) == 0 {
+		return
+	}
+	if why == drop.None {
+		why = drop.TxRefused
+	}
+	p.fabric.drops.Count(why, refused[0].Bytes(), p.fabric.now())
+	p.fabric.drops.Add(why, uint64(len(refused)-1))
+}
+
+// fit drops the frames that are too long for the port, moves the others to the
+// front and returns their number. It comes before the driver, so that a frame
+// that is too long does not take those behind it along.
+func (p *Port) fit(batch []frame.Frame) int {
+	n, longest := 0, frame.HeaderLen+p.driver.MTU()
+	for k := range batch {
+		if batch[k].Len() > longest {
+			p.fabric.drops.Count(drop.FrameTooBig, batch[k].Bytes(), p.fabric.now())
+			continue
+		}
+		if n != k {
+			batch[n] = batch[k]
+		}
+		n++
+	}
+	return n
 }
 
 // sent counts frames by their interfaces.
