@@ -183,7 +183,7 @@ func (h *Host) loop() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
-		now := monotonic()
+		now := Monotonic()
 		wake := h.play(now)
 		if wake > 0 {
 			timer.Reset(time.Duration(max(0, wake-now)))
@@ -266,7 +266,7 @@ func (h *Host) event(e Event) {
 
 // take hands a packet to the conversation that it belongs to.
 func (h *Host) take(a arrival) {
-	h.heard.Store(monotonic())
+	h.heard.Store(Monotonic())
 	for _, p := range h.parts {
 		if !p.knows(a.payload) {
 			continue

@@ -63,8 +63,8 @@ func (l *Lab) Close() error {
 // Root reports whether the process may make network namespaces.
 func Root() bool { return os.Geteuid() == 0 }
 
-// monotonic returns the kernel's monotonic clock in nanoseconds.
-func monotonic() int64 {
+// Monotonic returns the kernel's monotonic clock in nanoseconds.
+func Monotonic() int64 {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
 		return 0 // cannot fail for this clock; a zero would end waits at once

@@ -2,6 +2,12 @@ package netns
 
 import (
 	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -10,7 +16,58 @@ import (
 	"spigate/tests/golden"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if built.dir != "" {
+			os.RemoveAll(built.dir)
+		}
+		os.Exit(code)
+	}))
+}
+
+// built is the daemon under test, compiled once by the first test that asks.
+var built struct {
+	once      sync.Once
+	dir, path string
+	err       error
+}
+
+func spigate(t *testing.T) string {
+	t.Helper()
+	built.once.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "spigate-test-"); built.err != nil {
+			return
+		}
+		built.path = filepath.Join(built.dir, "spigate")
+		out, err := exec.Command("go", "build", "-o", built.path, "spigate/cmd/spigate").CombinedOutput()
+		if err != nil {
+			built.err = fmt.Errorf("build spigate: %w\n%s", err, out)
+		}
+	})
+	if built.err != nil {
+		t.Fatal(built.err)
+	}
+	return built.path
+}
+
+const example = "../../configs/examples/ipsec-passthrough.toml"
+
+// router starts spigate on the site's router, on the shipped example with a
+// pool of one address.
+func router(t *testing.T, s *Site) *Daemon {
+	t.Helper()
+	binary := spigate(t)
+	d, err := s.StartSpigate(deadline(t), DaemonConfig{Binary: binary, Template: example, Dir: t.TempDir(), OneAddress: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(strings.Join(d.Output(), "\n"))
+		}
+	})
+	return d
+}
 
 // bound is how long one scenario may take; a good one takes about a second.
 const bound = 60 * time.Second

@@ -81,6 +81,19 @@ func (p *Process) Done() <-chan struct{} { return p.done }
 // is closed.
 func (p *Process) Err() error { return p.err }
 
+// While returns a context that ends with the process, too.
+func (p *Process) While(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-p.done:
+			cancel(fmt.Errorf("%s ended: %w", p.path, errors.Join(p.err, context.Canceled)))
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(context.Canceled) }
+}
+
 // Signal sends a signal to the process.
 func (p *Process) Signal(s os.Signal) error { return p.cmd.Process.Signal(s) }
 

@@ -92,6 +92,32 @@ func (s *Site) Run(ctx context.Context, sc Scenario) (*Result, error) {
 	return collect(hosts, timedOut), nil
 }
 
+// RunOne plays one conversation of the first client.
+func (s *Site) RunOne(ctx context.Context, c golden.Conversation, patience Patience) (*Result, error) {
+	var hosts []*Host
+	defer func() {
+		for _, h := range hosts {
+			h.Stop()
+		}
+	}()
+	for _, e := range []struct {
+		in   *Namespace
+		side golden.Side
+	}{{s.Gateway, golden.Gateway}, {s.Client1, golden.Client}} {
+		h, err := StartHost(HostConfig{In: e.in, Side: e.side, Patience: patience, Conversations: []golden.Conversation{c}})
+		if err != nil {
+			return nil, err
+		}
+		hosts = append(hosts, h)
+	}
+	timedOut := false
+	for _, h := range hosts {
+		timedOut = !wait(ctx, h.Finished()) || timedOut
+	}
+	settle(ctx, hosts)
+	return collect(hosts, timedOut), nil
+}
+
 func wait(ctx context.Context, c <-chan struct{}) bool {
 	select {
 	case <-c:
@@ -103,13 +129,13 @@ func wait(ctx context.Context, c <-chan struct{}) bool {
 
 // settle waits until no host has heard anything for a while.
 func settle(ctx context.Context, hosts []*Host) {
-	begin := monotonic()
+	begin := Monotonic()
 	_ = Poll(ctx, Quiet/10, func() bool { // the end of time is as good as quiet
 		last := begin
 		for _, h := range hosts {
 			last = max(last, h.heard.Load())
 		}
-		return monotonic()-last > int64(Quiet)
+		return Monotonic()-last > int64(Quiet)
 	})
 }
 
