@@ -43,7 +43,7 @@ func looksIPv4(b []byte) bool {
 		return false
 	}
 	if len(b) < ipv4Header {
-		return len(b) < etherHeader || binary.BigEndian.Uint16(b[12:]) != etherIPv4
+		return len(b) < etherHeader || !looksEther(b)
 	}
 	return checksum(b[:min(len(b), int(b[0]&15)*4)]) == 0xffff || !looksEther(b)
 }
