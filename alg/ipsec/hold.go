@@ -1,0 +1,138 @@
+package ipsec
+
+import (
+	"slices"
+
+	"spigate/alg"
+	"spigate/netstack/frame"
+)
+
+// holdQueue keeps the phase-2 messages that wait for the lock of one pair
+// (R58): first in first out, the newest copy of each only.
+type holdQueue struct {
+	messages []*heldMessage
+	bytes    int
+}
+
+// heldKey names a waiting message: one for each exchange and direction.
+type heldKey struct {
+	session *ikeSession
+	ex      exchangeKey
+	dir     alg.Direction
+}
+
+// heldMessage is one waiting message; more than one part if it came in RFC
+// 7383 fragments, which are one logical message.
+type heldMessage struct {
+	key       heldKey
+	kind      uint8 // exchange type
+	in        frame.Interface
+	total     uint16 // fragments it was cut into
+	newest    int64  // when the newest copy came
+	notBefore int64  // penalty of R60, if others wait
+	parts     []heldPart
+}
+
+// heldPart is a copy of one IPv4 packet.
+type heldPart struct {
+	number uint16 // RFC 7383 fragment number, 0 if whole
+	packet []byte
+}
+
+// find returns the waiting message of a key, or nil.
+func (q *holdQueue) find(k heldKey) *heldMessage {
+	for _, h := range q.messages {
+		if h.key == k {
+			return h
+		}
+	}
+	return nil
+}
+
+// growth is by how many bytes the queue grows if a packet of size bytes takes
+// its place, and whether it may.
+func (q *holdQueue) growth(k heldKey, m *message, size int) (int, bool) {
+	h := q.find(k)
+	if h == nil {
+		return size, len(q.messages) < maxHeld && q.bytes+size <= maxHeldBytes
+	}
+	grow := size
+	if h.total != m.fragments {
+		grow -= h.size() // a new cut replaces the old one
+	} else if i := h.part(m.fragment); i >= 0 {
+		grow -= len(h.parts[i].packet)
+	} else if len(h.parts) >= maxFragments {
+		return 0, false
+	}
+	return grow, q.bytes+grow <= maxHeldBytes
+}
+
+// put stores a copy of packet. growth must have allowed it. It reports whether
+// the message is new to the queue.
+func (q *holdQueue) put(k heldKey, m *message, packet []byte, in frame.Interface, now int64) (*heldMessage, bool) {
+	grow, _ := q.growth(k, m, len(packet))
+	q.bytes += grow
+	h := q.find(k)
+	fresh := h == nil
+	if fresh {
+		h = &heldMessage{key: k, kind: m.exchange, total: m.fragments, notBefore: now}
+		q.messages = append(q.messages, h)
+	}
+	if h.total != m.fragments {
+		h.parts, h.total = nil, m.fragments
+	}
+	h.in, h.newest = in, now
+	part := heldPart{number: m.fragment, packet: slices.Clone(packet)}
+	if i := h.part(m.fragment); i >= 0 {
+		h.parts[i] = part
+	} else {
+		h.parts = append(h.parts, part)
+	}
+	return h, fresh
+}
+
+// next takes out the message whose turn it is: the oldest that serves no
+// penalty, or the oldest at all, because a penalty is only served while
+// somebody else can be (R60).
+func (q *holdQueue) next(now int64) *heldMessage {
+	i := slices.IndexFunc(q.messages, func(h *heldMessage) bool { return h.notBefore <= now })
+	h := q.messages[max(i, 0)]
+	q.remove(h)
+	return h
+}
+
+// demote moves the client's messages behind all others (R60).
+func (q *holdQueue) demote(c *client) {
+	slices.SortStableFunc(q.messages, func(a, b *heldMessage) int {
+		return boolToInt(a.key.session.client == c) - boolToInt(b.key.session.client == c)
+	})
+}
+
+// remove takes h out.
+func (q *holdQueue) remove(h *heldMessage) {
+	i := slices.Index(q.messages, h)
+	q.messages = slices.Delete(q.messages, i, i+1)
+	q.bytes -= h.size()
+}
+
+// deadline is the last moment at which h may wait: espGateTimeout after its
+// newest copy (R58).
+func (h *heldMessage) deadline() int64 { return h.newest + h.key.session.profile.gate() }
+
+func (h *heldMessage) size() (n int) {
+	for _, p := range h.parts {
+		n += len(p.packet)
+	}
+	return n
+}
+
+func (h *heldMessage) part(number uint16) int {
+	return slices.IndexFunc(h.parts, func(p heldPart) bool { return p.number == number })
+}
+
+func boolToInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
