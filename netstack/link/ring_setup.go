@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	ringBlockSize = 256 << 10
+	ringBlockSize = 64 << 10
 	ringMemory    = 4 << 20
 	ringRetire    = time.Millisecond
 	ringPause     = 50 * time.Microsecond
