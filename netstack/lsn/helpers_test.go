@@ -1,0 +1,205 @@
+package lsn
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"time"
+
+	"spigate/netstack/drop"
+	"spigate/netstack/frame"
+)
+
+const second = int64(time.Second)
+
+var (
+	subscriber = frame.Addr{192, 0, 2, 1}
+	other      = frame.Addr{192, 0, 2, 2}
+	serverY    = frame.Addr{198, 51, 100, 1}
+	serverZ    = frame.Addr{198, 51, 100, 2}
+	nat1       = frame.Addr{203, 0, 113, 3}
+	nat7       = frame.Addr{203, 0, 113, 9}
+)
+
+func at(a frame.Addr, port uint16) frame.Endpoint { return frame.Endpoint{Addr: a, Port: port} }
+
+func udp(inside, remote frame.Endpoint) Tuple { return Tuple{frame.ProtoUDP, inside, remote} }
+func tcp(inside, remote frame.Endpoint) Tuple { return Tuple{frame.ProtoTCP, inside, remote} }
+
+// seeded is a random source that several goroutines may use.
+func seeded(seed uint64) func(n uint32) uint32 {
+	var mu sync.Mutex
+	r := rand.New(rand.NewPCG(seed, 1))
+	return func(n uint32) uint32 {
+		mu.Lock()
+		defer mu.Unlock()
+		return r.Uint32N(n)
+	}
+}
+
+// always makes every draw begin with the same port and address.
+func always(v uint32) func(n uint32) uint32 { return func(n uint32) uint32 { return v % n } }
+
+// config is one group over 192.0.2.0/24 with the pool addresses from
+// 203.0.113.3 up to last.
+func config(last frame.Addr, apps ...AppProfile) Config {
+	return Config{
+		Clients: []Client{{"C", []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}},
+		Pools:   []Pool{{"P", []Range{{nat1, last}}}},
+		Groups:  []Group{{Name: "G", Client: "C", Pools: []string{"P"}, Apps: apps}},
+		Rand:    seeded(1),
+	}
+}
+
+// tester is what a test and a property have in common.
+type tester interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// fixture is a table under test with the identifiers that OnGone was told.
+type fixture struct {
+	*Table
+	t    tester
+	gone []uint64
+}
+
+func build(t tester, c Config) *fixture {
+	t.Helper()
+	f := &fixture{t: t}
+	if c.OnGone == nil {
+		c.OnGone = func(id uint64) { f.gone = append(f.gone, id) }
+	}
+	table, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Table = table
+	return f
+}
+
+// out sends a packet from inside through both halves, which must agree.
+func (f *fixture) out(tup Tuple, h Hints, now int64) (Binding, drop.Reason) {
+	f.t.Helper()
+	pl, why := f.DecideOut(tup, h, now)
+	b, did := f.CommitOut(&pl, now)
+	if why != drop.None && did != why {
+		f.t.Fatalf("%v at %d: decided %v, committed %v", tup, now, why, did)
+	}
+	if did == drop.None && pl.Mapping != 0 && (pl.Mapping != b.Mapping || pl.Outside != b.Outside) {
+		f.t.Fatalf("%v: planned mapping %x at %v, got %x at %v", tup, pl.Mapping, pl.Outside, b.Mapping, b.Outside)
+	}
+	return b, did
+}
+
+// mustOut is out for a packet that has to pass.
+func (f *fixture) mustOut(tup Tuple, flags uint8, now int64) Binding {
+	f.t.Helper()
+	b, why := f.out(tup, Hints{TCPFlags: flags, Bytes: 100}, now)
+	if why != drop.None {
+		f.t.Fatalf("%v at %d s: %v", tup, now/second, why)
+	}
+	return b
+}
+
+// in sends a packet from outside through both halves, which must agree.
+func (f *fixture) in(proto uint8, outside, remote frame.Endpoint, flags uint8, now int64) (Binding, drop.Reason) {
+	f.t.Helper()
+	pl, why := f.DecideIn(proto, outside, remote, Hints{TCPFlags: flags, Bytes: 50}, now)
+	b, did := f.CommitIn(&pl, now)
+	if did != why {
+		f.t.Fatalf("from %v to %v: decided %v, committed %v", remote, outside, why, did)
+	}
+	return b, did
+}
+
+// reply sends a packet back along a binding and wants a certain end of it.
+func (f *fixture) reply(b Binding, flags uint8, now int64, want drop.Reason) Binding {
+	f.t.Helper()
+	got, why := f.in(b.Proto, b.Outside, b.Remote, flags, now)
+	if why != want {
+		f.t.Fatalf("reply to %v at %d.%09d s: %v, want %v", b.Outside, now/second, now%second, why, want)
+	}
+	return got
+}
+
+// check holds all tables against each other: it must be true at any instant
+// without a packet in flight.
+func (f *fixture) check() {
+	f.t.Helper()
+	sessions, mappings, index, claims := 0, 0, 0, 0
+	own := map[uint64]int{}
+	ports := map[portKey]int{}
+	for i := range f.insides {
+		sh := &f.insides[i]
+		here := 0
+		for slot := uint32(1); slot < sh.sessions.end(); slot++ {
+			s := sh.sessions.at(slot)
+			if s.state == stateNone {
+				continue
+			}
+			here++
+			m := sh.mappings.at(s.mapping)
+			id := makeID(i, s.generation, slot)
+			proto := f.rules[m.rules].app.Proto
+			if b := f.lookup(proto, m.outside, s.remote); b.session != id {
+				f.t.Fatalf("session %x is not in the outside index: %x", id, b.session)
+			}
+			if s.own() {
+				own[makeID(i, m.generation, s.mapping)]++
+			}
+		}
+		if here != len(sh.tuples) {
+			f.t.Fatalf("shard %d: %d sessions, %d tuples", i, here, len(sh.tuples))
+		}
+		sessions += here
+		paired := map[frame.Addr]uint32{}
+		for slot := uint32(1); slot < sh.mappings.end(); slot++ {
+			m := sh.mappings.at(slot)
+			if m.head == 0 {
+				continue
+			}
+			mappings++
+			r := f.rules[m.rules]
+			if int(m.own) != own[makeID(i, m.generation, slot)] {
+				f.t.Fatalf("mapping %v: %d own sessions counted, %d there", m.outside, m.own, own[makeID(i, m.generation, slot)])
+			}
+			if r.width != wideFull {
+				index++
+			}
+			if r.app.Pooling == Paired {
+				paired[m.inside.Addr]++
+			}
+			ports[portKey{m.outside.Addr, m.outside.Port, uint16(r.app.Proto)}]++
+		}
+		for a, n := range paired {
+			if sh.pairs[a].mappings != n {
+				f.t.Fatalf("%v: %d paired mappings counted, %d there", a, sh.pairs[a].mappings, n)
+			}
+		}
+	}
+	inIndex := 0
+	for i := range f.outsides {
+		inIndex += len(f.outsides[i].index)
+		for k, u := range f.outsides[i].use {
+			claims += int(u.claims())
+			if int(u.claims()) != ports[k] {
+				f.t.Fatalf("port %v: %d claims, %d mappings", k, u.claims(), ports[k])
+			}
+		}
+	}
+	used := 0
+	st := f.Stats()
+	for i := range protocols {
+		sessions -= st.Sessions[i]
+		mappings -= st.Mappings[i]
+		claims -= st.Mappings[i]
+		index += st.Sessions[i]
+		used += st.Pools[0].Used[i]
+	}
+	if sessions != 0 || mappings != 0 || claims != 0 || inIndex != index || used != len(ports) {
+		f.t.Fatalf("counters are off by %d sessions, %d mappings, %d claims; index %d, want %d; ports %d, want %d",
+			sessions, mappings, claims, inIndex, index, used, len(ports))
+	}
+}
