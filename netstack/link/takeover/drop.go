@@ -13,6 +13,10 @@ import (
 // A dropState says what there was of tc's on the device.
 type dropState struct {
 	Qdisc bool `json:"qdisc_added"` // the clsact qdisc is ours
+
+	// QueueLen is the transmit queue length: adding any qdisc to a device
+	// without a queue makes the kernel raise it from zero.
+	QueueLen int `json:"tx_queue_len"`
 }
 
 // Our filters: first in the list, under a number that nobody else is likely
@@ -35,7 +39,7 @@ func (p *Port) addDrop() error {
 	}
 	fresh := p.state.Drop == nil
 	if fresh {
-		p.state.Drop = &dropState{Qdisc: kind == ""}
+		p.state.Drop = &dropState{Qdisc: kind == "", QueueLen: p.link.Attrs().TxQLen}
 	}
 	if err := p.save(); err != nil {
 		return err
@@ -194,6 +198,12 @@ func (p *Port) removeDrop() error {
 	}
 	if err := netlink.QdiscDel(p.clsactQdisc()); err != nil {
 		return fmt.Errorf("remove clsact qdisc: %w", err)
+	}
+	if p.state.Drop.QueueLen != 0 {
+		return nil
+	}
+	if err := netlink.LinkSetTxQLen(p.link, 0); err != nil {
+		return fmt.Errorf("transmit queue length: %w", err)
 	}
 	return nil
 }
