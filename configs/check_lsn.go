@@ -37,18 +37,23 @@ func (r *reader) checkPools(w *raw) {
 			blocks = append(blocks, block{g.From, g.To, at, label("lsn", "pool", p.Name), g.String()})
 		}
 	}
-	for _, b := range blocks {
-		for _, v := range w.VLANs {
-			for _, a := range v.Addresses {
-				if a.IsValid() && !a.Addr().Less(b.from) && !b.to.Less(a.Addr()) {
-					r.fault(b.at, "%s is the router's own address on %s", a.Addr(), label("vlan", v.Name))
-				}
-			}
+	for _, v := range w.VLANs {
+		for _, a := range v.Addresses {
+			r.checkOwn(a.Addr(), v, blocks)
 		}
 	}
 	clashes(blocks, func(b, earlier block) {
 		r.fault(b.at, "%s overlaps %s of %s: a NAT address belongs to one pool, once", b.text, earlier.text, earlier.owner)
 	})
+}
+
+// checkOwn refuses blocks that hold an address of the router itself.
+func (r *reader) checkOwn(a netip.Addr, v *VLAN, blocks []block) {
+	for _, b := range blocks {
+		if a.IsValid() && !a.Less(b.from) && !b.to.Less(a) {
+			r.fault(b.at, "%s is the router's own address on %s", a, label("vlan", v.Name))
+		}
+	}
 }
 
 // checkClients: one network has one client. A network inside another one is

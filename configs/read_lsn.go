@@ -1,6 +1,9 @@
 package configs
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // The ranges and defaults are those of section 1.1 of the specification. Where
 // it gives no upper bound for a timer, a week keeps the arithmetic safe.
@@ -75,18 +78,21 @@ func (r *reader) appsProfiles(lsn *table, w *raw) {
 		if p.Protocol == ProtocolICMP && len(p.Ports) > 0 {
 			r.fault(t.at("ports"), "ICMP has no ports")
 		}
-		for i, ports := range p.Ports {
-			for _, before := range p.Ports[:i] {
-				if ports.First > 0 && before.overlaps(ports) {
-					r.fault(t.at("ports").of(i), "%s overlaps %s of the same profile", ports, before)
-					break
-				}
-			}
-		}
+		t.checkPorts(p.Ports)
 		t.off(false, "tcpproxy", "l2info")
 		t.trafficDomain()
 		t.done()
 		w.LSN.Apps = append(w.LSN.Apps, p)
+	}
+}
+
+// checkPorts refuses ports that a profile names twice.
+func (t *table) checkPorts(ports []PortRange) {
+	for i, p := range ports {
+		twice := slices.IndexFunc(ports[:i], p.overlaps)
+		if twice >= 0 && p.First > 0 {
+			t.fault(t.at("ports").of(i), "%s overlaps %s of the same profile", p, ports[twice])
+		}
 	}
 }
 
