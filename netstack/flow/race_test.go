@@ -99,7 +99,7 @@ func (c *churn) insert(t *testing.T, i int) {
 // forward is a port: it sends every flow's packet again and again.
 func (c *churn) forward() {
 	batch := make([]frame.Frame, len(c.frames))
-	for now := int64(0); !c.stop.Load(); now++ {
+	for now := range int64(3000) {
 		for i, b := range c.frames {
 			if batch[i].Len() == 0 {
 				batch[i] = arrived(b, lan)
@@ -124,48 +124,98 @@ func (c *churn) check(i int, f *frame.Frame) {
 	}
 }
 
+// until repeats step with a counter until the ports have finished.
+func (c *churn) until(wg *sync.WaitGroup, step func(n int)) {
+	wg.Go(func() {
+		for n := 0; !c.stop.Load(); n++ {
+			step(n)
+		}
+	})
+}
+
+// remove takes flows away in every way there is.
+func (c *churn) remove(t *testing.T, n int) {
+	next, _ := c.hop(n)
+	switch n % 8 {
+	case 0:
+		c.tab.RemoveOwner(Owner{OwnerESP, uint64(n / 8 % 4)})
+	case 1:
+		c.tab.InvalidateHop(wan, next)
+	default:
+		c.tab.Remove(keyOf(t, c.frames[n%32]))
+	}
+	if n%500 == 0 {
+		c.tab.Flush()
+		c.tab.InvalidateInterface(wan)
+	}
+}
+
 func TestUnderChurnNoFrameGetsAnotherFlowsRewrite(t *testing.T) {
 	c := newChurn(32)
+	for i := range 32 {
+		c.insert(t, i)
+	}
 	var ports, slow sync.WaitGroup
 	for range 3 {
 		ports.Go(c.forward)
 	}
-	slow.Go(func() {
-		for n := range 4000 {
-			c.insert(t, n%32)
-		}
-	})
-	slow.Go(func() {
-		for n := range 2000 {
-			switch n % 5 {
-			case 0:
-				c.tab.RemoveOwner(Owner{OwnerESP, uint64(n % 4)})
-			case 1:
-				next, _ := c.hop(n)
-				c.tab.InvalidateHop(wan, next)
-			default:
-				c.tab.Remove(keyOf(t, c.frames[n%32]))
-			}
-			if n%500 == 0 {
-				c.tab.Flush()
-				c.tab.InvalidateInterface(wan)
-			}
-		}
-	})
-	slow.Go(func() {
-		for n := range 2000 {
-			c.tab.Sweep(int64(n))
-			c.tab.Stats()
-		}
-	})
-	slow.Wait()
-	c.stop.Store(true)
+	c.until(&slow, func(n int) { c.insert(t, n%32) })
+	c.until(&slow, func(n int) { c.insert(t, n*7%32) })
+	c.until(&slow, func(n int) { c.remove(t, n) })
+	c.until(&slow, func(n int) { c.tab.Sweep(int64(n)); c.tab.Stats() })
 	ports.Wait()
+	c.stop.Store(true)
+	slow.Wait()
 	if c.wrong.Load() != 0 || c.hits.Load() == 0 {
 		t.Errorf("%d wrong rewrites of %d hits", c.wrong.Load(), c.hits.Load())
 	}
 	if s := c.tab.Stats(); s.Hits != c.hits.Load() {
 		t.Errorf("%d hits counted, %d seen", s.Hits, c.hits.Load())
+	}
+}
+
+// The rest between two flows of a slot is taken away here, so that only the
+// sequence number stands between a reader and a mixture.
+func TestASlotReusedAtOnceNeverMixesTwoFlows(t *testing.T) {
+	c := newChurn(2)
+	c.insert(t, 0)
+	entries := [2]Entry{}
+	for i := range entries {
+		next, mac := c.hop(i)
+		id, _ := c.tab.Hop(wan, next, mac, macOut, 1500)
+		entries[i] = Entry{Key: keyOf(t, c.frames[i]), Addr: c.addr(i), Hop: id}
+	}
+	var ports, slow sync.WaitGroup
+	ports.Go(c.forward)
+	ports.Go(c.forward)
+	c.until(&slow, func(n int) {
+		c.tab.mu.Lock()
+		defer c.tab.mu.Unlock()
+		c.tab.retireSlot(1)
+		e := &entries[(n+1)%2]
+		w0, w1 := e.Key.words()
+		c.tab.publish(1, c.tab.bucket(w0, w1), e, 0)
+		c.tab.hops[e.Hop].Load().refs++
+	})
+	ports.Wait()
+	c.stop.Store(true)
+	slow.Wait()
+	if c.wrong.Load() != 0 || c.hits.Load() == 0 {
+		t.Errorf("%d wrong rewrites of %d hits", c.wrong.Load(), c.hits.Load())
+	}
+}
+
+func TestAReaderThatStandsOnARemovedFlowMisses(t *testing.T) {
+	tab := New(Config{})
+	insert(t, tab, entryFor(t, tab, espFrame(0), ownerA), 0)
+	w0, w1 := keyOf(t, espFrame(0)).words()
+	p := &probe{w0: w0, w1: w1}
+	if _, ok := tab.read(&tab.slots[1], p); !ok {
+		t.Fatal("the flow is not in the first slot")
+	}
+	tab.Remove(keyOf(t, espFrame(0)))
+	if _, ok := tab.read(&tab.slots[1], p); ok {
+		t.Error("a removed flow was read")
 	}
 }
 

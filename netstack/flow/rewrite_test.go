@@ -105,6 +105,30 @@ func TestAnIPChecksumOfTheOtherZeroIsRepaired(t *testing.T) {
 	}
 }
 
+// Among all checksums are the one that becomes zero, and zero itself.
+func TestEveryUDPChecksumComesOutAsOnTheSlowPath(t *testing.T) {
+	e := Entry{Side: Source, Addr: outside, Port: 61000}
+	became := 0
+	for sum := range 1 << 16 {
+		b := ipv4(inside, remote, frame.ProtoUDP, 64, udp(40000, 53, uint16(sum), 4))
+		want := slow(t, b, e)
+		f := frame.Copy(b, 0)
+		f.SetMACs(macGW, macOut)
+		rewrite(f.Payload(), uint64(e.Side), e.rewriteWord())
+		if !bytes.Equal(f.Bytes(), want) {
+			t.Fatalf("checksum %04x:\nfast % x\nslow % x", sum, f.Bytes(), want)
+		}
+		if got := binary.BigEndian.Uint16(f.Bytes()[40:]); got == 0xffff {
+			became++
+		} else if got == 0 && sum != 0 {
+			t.Errorf("checksum %04x became 0, which says that there is none", sum)
+		}
+	}
+	if became == 0 {
+		t.Error("no checksum became zero: the test is wrong")
+	}
+}
+
 func TestESPBytesAreNeverTouched(t *testing.T) {
 	b := ipv4(inside, remote, frame.ProtoESP, 64, bytes.Repeat([]byte{0xa5}, 100))
 	tab := New(Config{})
