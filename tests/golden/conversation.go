@@ -118,12 +118,15 @@ func (s *Step) IsPhase2() bool {
 	return x == ExchangeQuick || x == ExchangeAuth || x == ExchangeChild
 }
 
-// String names the step as a reader of a trace would.
-func (s *Step) String() string {
+// String names the sender and the packet as a reader of a trace would.
+func (s *Step) String() string { return s.From.String() + " " + s.Describe() }
+
+// Describe names the packet without its sender.
+func (s *Step) Describe() string {
 	if s.Kind == ESP {
-		return fmt.Sprintf("%s ESP spi=%08x seq=%d", s.From, s.SPI(), s.Sequence())
+		return fmt.Sprintf("ESP spi=%08x seq=%d", s.SPI(), s.Sequence())
 	}
-	return fmt.Sprintf("%s IKE %s msgid=%08x %d bytes", s.From, exchangeName(s.Exchange()), s.MessageID(), len(s.Payload))
+	return fmt.Sprintf("IKE %s msgid=%08x %d bytes", exchangeName(s.Exchange()), s.MessageID(), len(s.Payload))
 }
 
 func exchangeName(x uint8) string {

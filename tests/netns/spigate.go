@@ -176,6 +176,30 @@ func (d *Daemon) WaitHeld(ctx context.Context, client netip.Addr) (GateRow, erro
 	return found, nil
 }
 
+// WaitCounted returns once the ESP sessions have counted so many packets, both
+// ways together. The fast path tells them what it forwarded once a second
+// (rule R22).
+func (d *Daemon) WaitCounted(ctx context.Context, packets uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	var last error
+	err := Poll(ctx, 50*time.Millisecond, func() bool {
+		var rows []SessionRow
+		if last = d.Show(ctx, &rows, "ipsecalg", "session"); last != nil {
+			return false
+		}
+		counted := uint64(0)
+		for _, r := range rows {
+			counted += r.RxPackets + r.TxPackets
+		}
+		if counted != packets {
+			last = fmt.Errorf("%d ESP packets are counted, expected %d", counted, packets)
+		}
+		return last == nil
+	})
+	return errors.Join(err, last)
+}
+
 // The rows below are what scripts may rely on; they are written down here
 // again so that a changed name or type fails a test.
 

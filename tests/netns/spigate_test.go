@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"spigate/tests/golden"
 )
@@ -36,6 +37,13 @@ func TestTwoClientsShareOneAddress(t *testing.T) {
 				t.Error(f)
 			}
 			checkShared(t, r, first, second)
+			counted := uint64(0)
+			for _, e := range r.Deliveries {
+				counted += uint64(e.GotESP)
+			}
+			if err := d.WaitCounted(ctx, counted); err != nil {
+				t.Error(err)
+			}
 			checkSessions(t, ctx, d, first, second)
 			checkFastPath(t, ctx, d)
 			if err := d.Stop(); err != nil || d.Err() != nil {
@@ -133,36 +141,59 @@ func TestOneClientWithEveryKindOfRekey(t *testing.T) {
 	}
 }
 
-// ESP without IKE before it has no gate: it dies with its reason, at both ends.
+// ESP without a gate dies with its reason, counted, and none leaves the router.
 func TestESPWithoutAGateIsDroppedAndCounted(t *testing.T) {
-	s := site(t)
-	d := router(t, s)
-	ctx, cancel := d.While(deadline(t))
+	isIKE := func(st golden.Step) bool { return st.Kind == golden.IKE }
+	phase2 := func(_ int, st *golden.Step) bool { return st.IsPhase2() }
+	whole, err := golden.Load(golden.IKEv2First)
+	if err != nil {
+		t.Fatal(err)
+	}
+	esp := slices.DeleteFunc(slices.Clone(whole.Steps), isIKE)
+	for _, v := range []struct {
+		name   string
+		before []golden.Step
+		reason string
+	}{
+		{"no IKE at all", nil, "esp_no_nat_address"},
+		{"IKE without phase 2", whole.Until(phase2).Steps, "esp_no_gate_out"},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			s := site(t)
+			d := router(t, s)
+			ctx, cancel := d.While(deadline(t))
+			defer cancel()
+			c := whole.Rebase(Client1, Remote.Addr())
+			c.Steps = slices.Concat(v.before, esp)
+			patience := DefaultPatience()
+			patience.ESP = 1
+			r, err := s.RunOne(ctx, c, patience)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if at := r.Delivery(c.Name, golden.Gateway); at.GotESP != 0 || at.GotIKE != at.WantIKE {
+				t.Errorf("%d ESP and %d of %d IKE packets reached the gateway", at.GotESP, at.GotIKE, at.WantIKE)
+			}
+			checkDropped(t, ctx, d, v.reason, uint64(c.Count(golden.Client, golden.ESP)))
+		})
+	}
+}
+
+// checkDropped waits until a reason has its count; the hosts are done, but the
+// router may not be.
+func checkDropped(t *testing.T, ctx context.Context, d *Daemon, reason string, count uint64) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	c, err := golden.Load(golden.IKEv2First)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c = c.Rebase(Client1, Remote.Addr())
-	c.Steps = slices.DeleteFunc(slices.Clone(c.Steps), func(st golden.Step) bool { return st.Kind == golden.IKE })
-	patience := DefaultPatience()
-	patience.ESP = 1
-	r, err := s.RunOne(ctx, c, patience)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if at := r.Delivery(c.Name, golden.Gateway); at.GotESP != 0 {
-		t.Errorf("%d ESP packets reached the gateway", at.GotESP)
-	}
-	var rows []DropRow
-	if err := d.Show(ctx, &rows, "drops"); err != nil {
-		t.Fatal(err)
-	}
-	sent := uint64(c.Count(golden.Client, golden.ESP))
-	for _, row := range rows {
-		if row.Reason == "esp_no_gate_out" && row.Count == sent {
-			return
+	var seen []DropRow
+	if Poll(ctx, 50*time.Millisecond, func() bool {
+		var rows []DropRow
+		if err := d.Show(ctx, &rows, "drops"); err != nil {
+			return false
 		}
+		seen = slices.DeleteFunc(rows, func(r DropRow) bool { return r.Count == 0 })
+		return slices.Contains(seen, DropRow{reason, count})
+	}) != nil {
+		t.Errorf("%s is not %d: %+v", reason, count, seen)
 	}
-	t.Errorf("esp_no_gate_out is not %d: %+v", sent, rows)
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"spigate/tests/golden"
 	"spigate/tests/netns"
 )
@@ -123,3 +125,5 @@ func TestTheRoutersEventsInWords(t *testing.T) {
 		}
 	}
 }
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -18,6 +18,8 @@ type report struct {
 	FastHits uint64            `json:"fast_hits"`
 	SlowHits uint64            `json:"slow_hits"`
 	Drops    map[string]uint64 `json:"drops"`
+
+	arrived uint64 // ESP packets, of all acts
 }
 
 // item is what one client received, or the gateway from it.
@@ -41,6 +43,7 @@ func (r *report) add(name string, res *netns.Result, first, second golden.Conver
 	}{{"client1", first}, {"client2", second}} {
 		for _, at := range []golden.Side{golden.Gateway, golden.Client} {
 			d := res.Delivery(c.conv.Name, at)
+			r.arrived += uint64(d.GotESP)
 			i := item{
 				Scenario: name, Client: c.client, Direction: "out2in",
 				IKEReceived: d.GotIKE, IKEExpected: d.WantIKE, ESPReceived: d.GotESP, ESPExpected: d.WantESP, IKEResent: d.Resent,

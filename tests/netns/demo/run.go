@@ -60,6 +60,10 @@ func run(ctx context.Context, o options, w io.Writer) (r report, err error) {
 			return r, fmt.Errorf("%s: %w", a.name, err)
 		}
 	}
+	t.say("waiting for the fast path to report its packets to the sessions, which it does every second")
+	if err := d.WaitCounted(bounded, r.arrived); err != nil {
+		return r, fmt.Errorf("the sessions' counters: %w", err)
+	}
 	if err := r.finish(bounded, d, t); err != nil {
 		return r, err
 	}

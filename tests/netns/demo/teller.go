@@ -55,7 +55,7 @@ func (t *teller) event(e netns.Event) {
 	if !t.verbose && !t.notable(e) {
 		return
 	}
-	t.print(e.Host, "%v %v", e.What, &e.Step)
+	t.print(e.Host, "%v %s", e.What, e.Step.Describe())
 }
 
 func (t *teller) notable(e netns.Event) bool {
@@ -84,8 +84,16 @@ func (t *teller) log(line string) {
 		return
 	}
 	if t.verbose || l["level"] == "WARN" || l["level"] == "ERROR" || l["level"] == "" {
-		t.print("router", "%s", line)
+		t.print("router", "%s", withoutTime(line))
 	}
+}
+
+// withoutTime cuts slog's time off a line; every line has one of ours.
+func withoutTime(line string) string {
+	if rest, ok := strings.CutPrefix(line, "time="); ok {
+		_, line, _ = strings.Cut(rest, " ")
+	}
+	return line
 }
 
 // algWords puts an event of the IPsec ALG into words.
