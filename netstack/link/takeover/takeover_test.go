@@ -33,10 +33,6 @@ const frames = 20
 // between them: addresses, routes, a policy table, a permanent neighbour.
 func newLab(t *testing.T) *lab {
 	ownNamespace(t)
-	// Without duplicate address detection an address does not change by
-	// itself while a test looks at it.
-	sysctl(t, "ipv6/conf/all/accept_dad", "0")
-	sysctl(t, "ipv6/conf/default/accept_dad", "0")
 	veth(t, "left", "p0")
 	veth(t, "right", "p1")
 	for _, d := range []string{"left", "right"} {
@@ -110,7 +106,9 @@ func (l *lab) wantSilence(t *testing.T, mark string) {
 func picture(t *testing.T) map[string]string {
 	t.Helper()
 	out := map[string]string{}
-	volatile := regexp.MustCompile(`(valid_lft|preferred_lft) \d+sec|state \w+|<[A-Z_,]*>`)
+	// The kernel looks for duplicates of IPv6 addresses, link-local ones too,
+	// in its own time: until then they are tentative and without local route.
+	volatile := regexp.MustCompile(`(valid_lft|preferred_lft) \d+sec|state \w+|<[A-Z_,]*>|tentative |local [0-9a-f]+:.*\n`)
 	for _, c := range []string{"ip -4 addr", "ip -6 addr", "ip -4 route show table all", "ip -6 route show table all",
 		"ip neigh show nud permanent", "tc qdisc", "tc filter show dev p0 ingress", "tc filter show dev p1 egress"} {
 		lines := strings.Split(volatile.ReplaceAllString(run(t, strings.Fields(c)...), ""), "\n")
