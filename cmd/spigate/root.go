@@ -94,12 +94,12 @@ func missingWord(cmd *cobra.Command, args []string) error {
 		}
 	}
 	if len(args) == 0 {
-		return usagef("%s: a word is missing, one of:%s", cmd.CommandPath(), &list)
+		return usagef("a word is missing after %q, one of:%s", cmd.CommandPath(), &list)
 	}
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		return usagef("%s: unknown word %q, did you mean %q?", cmd.CommandPath(), args[0], near[0])
+		return usagef("unknown word %q after %q, did you mean %q?", args[0], cmd.CommandPath(), near[0])
 	}
-	return usagef("%s: unknown word %q, want one of:%s", cmd.CommandPath(), args[0], &list)
+	return usagef("unknown word %q after %q, want one of:%s", args[0], cmd.CommandPath(), &list)
 }
 
 // bold reports whether headers may be made bold and screens redrawn.

@@ -1,11 +1,11 @@
 package control
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"net/http"
 	"slices"
@@ -15,9 +15,6 @@ import (
 
 // row is a type of this package that a view consists of.
 type row interface{ passes(*Filter) bool }
-
-// streamBuffer is what is collected before it is written to the socket.
-const streamBuffer = 32 << 10
 
 // plain makes a view without filters out of a function that returns all rows.
 func plain[T row](all func() []T) func(Filter) (iter.Seq[T], error) {
@@ -47,13 +44,9 @@ func view[T row](s *Server, allowed []string, rows func(Filter) (iter.Seq[T], er
 	})
 }
 
-// encode writes the rows that pass the filter, one at a time, one on a line.
-func encode[T row](ctx context.Context, out *stallWriter, rows iter.Seq[T], f *Filter) error {
-	w := bufio.NewWriterSize(out, streamBuffer)
-	fmt.Fprintf(w, `{"version":%d,"items":[`, FormatVersion)
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	separator := "\n"
+// encode writes the rows that pass the filter, one at a time.
+func encode[T row](ctx context.Context, out io.Writer, rows iter.Seq[T], f *Filter) error {
+	w := NewItemWriter(out)
 	for item := range rows {
 		// Whoever asked may be gone, also while no row passes the filter.
 		if err := ctx.Err(); err != nil {
@@ -62,14 +55,11 @@ func encode[T row](ctx context.Context, out *stallWriter, rows iter.Seq[T], f *F
 		if !item.passes(f) {
 			continue
 		}
-		w.WriteString(separator)
-		if err := enc.Encode(item); err != nil {
+		if err := w.Add(item); err != nil {
 			return err
 		}
-		separator = ","
 	}
-	w.WriteString("]}\n")
-	return w.Flush()
+	return w.End()
 }
 
 // stallWriter gives every piece of an answer its own time, so that a long

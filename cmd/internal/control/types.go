@@ -1,6 +1,7 @@
 package control
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -63,6 +64,19 @@ type IPsecGate struct {
 	SPIs     []SPI        `json:"spis"`            // inbound SPIs bound through this gate so far (R64)
 
 	Client string `json:"-"`
+}
+
+// MarshalJSON implements json.Marshaler. It sees to it that a list without
+// anything is [] and not null.
+func (g IPsecGate) MarshalJSON() ([]byte, error) {
+	type fields IPsecGate
+	if g.Waiters == nil {
+		g.Waiters = []GateWaiter{}
+	}
+	if g.SPIs == nil {
+		g.SPIs = []SPI{}
+	}
+	return json.Marshal(fields(g))
 }
 
 // GateWaiter is one phase-2 message that is held at a taken lock.
@@ -171,6 +185,15 @@ type Status struct {
 	Flows        uint64       `json:"flows"`
 	FlowCapacity uint64       `json:"flow_capacity"`
 	Ports        []PortStatus `json:"ports"`
+}
+
+// MarshalJSON implements json.Marshaler, for the same reason as the gate's.
+func (s Status) MarshalJSON() ([]byte, error) {
+	type fields Status
+	if s.Ports == nil {
+		s.Ports = []PortStatus{}
+	}
+	return json.Marshal(fields(s))
 }
 
 // PortStatus is one interface (a VLAN on a port) in the status.
