@@ -34,10 +34,11 @@ const firstSPI = 256
 // nothing. The shard is locked.
 func planIn(sh *shard, p *ESPPacket, now int64) espPlan {
 	k := spiKey{p.NAT, p.Server, p.SPI}
-	if s := sh.inbound[k]; s != nil && now <= s.deadline() {
+	s := sh.inbound[k]
+	if s != nil && now <= s.deadline() {
 		return espPlan{move: espKnown, session: s, client: s.client, nat: p.NAT}
 	}
-	if sh.stones.has(k, now) {
+	if sh.stones.has(k, now) || s != nil && s.stale(now) {
 		return espPlan{reason: drop.ESPStaleSPI, why: "the SPI's session has ended (R69)"}
 	}
 	pr := sh.pair(p.NAT, p.Server)

@@ -184,18 +184,23 @@ func (g *gates) unbind(s *espSession) {
 	}
 }
 
-// endIfOver removes s if its time has come, and reports it. A session that
-// ends by R64a leaves no tombstone: the SPI may be somebody else's true one.
+// endIfOver removes s if its time has come, and reports it.
 func (st *step) endIfOver(s *espSession) bool {
 	if st.now <= s.deadline() {
 		return false
 	}
-	if s.unanswered() && st.now <= s.lastSeen()+s.profile.halfESP() {
-		st.end(s, "unanswered", false)
-	} else {
+	if s.stale(st.now) {
 		st.end(s, "idle", true)
+	} else {
+		st.end(s, "unanswered", false)
 	}
 	return true
+}
+
+// stale reports whether a session that is over leaves a tombstone. One that
+// ends by R64a does not: the SPI may be somebody else's true one.
+func (s *espSession) stale(now int64) bool {
+	return !s.unanswered() || now > s.lastSeen()+s.profile.halfESP()
 }
 
 // result is the answer for a packet of a bound SPI. Only an ESTABLISHED

@@ -33,10 +33,17 @@ type GateInfo struct {
 	Late              bool   // taken by a late binding (R66)
 	Open              bool   // gates are open
 	MatchIn, MatchOut bool
-	SPIsIn, SPIsOut   []uint32     // that the gates bound
-	Since             int64        // lock taken, or gates opened
-	Expires           int64        // last moment
-	Waiting           []frame.Addr // whose messages are held, in turn
+	SPIsIn, SPIsOut   []uint32 // that the gates bound
+	Since             int64    // lock taken, or gates opened
+	Expires           int64    // last moment
+	Waiting           []Waiter // whose messages are held, in turn
+}
+
+// Waiter is one held phase-2 message, for display.
+type Waiter struct {
+	Inside    frame.Addr
+	MessageID uint32
+	Newest    int64 // when its newest copy came
 }
 
 // IKEInfo is one IKE session.
@@ -110,7 +117,7 @@ func (p *pair) info() GateInfo {
 		}
 	}
 	for _, h := range p.queue.messages {
-		g.Waiting = append(g.Waiting, h.key.session.client.inside)
+		g.Waiting = append(g.Waiting, Waiter{h.key.session.client.inside, h.key.ex.id, h.newest})
 	}
 	return g
 }
