@@ -1,0 +1,63 @@
+# Targets for people and for CI; "make" alone lists them. Each works on a fresh
+# Debian with Go, make and root, and installs what else it needs.
+
+BIN      := bin/spigate
+DIST     := dist
+GOBUILD  := env CGO_ENABLED=0 go build -trimpath -ldflags "-s -w"
+MAIN     := ./cmd/spigate
+FUZZTIME ?= 30s
+
+# The tests in network namespaces run alone: they play machines in real time.
+NETNS := ./tests/netns/...
+UNIT   = $(shell go list ./... | grep -v '/tests/netns')
+
+# Targets of "make arm": a name and the environment of the Go tool.
+CROSS := armv7:GOARCH=arm,GOARM=7 arm64:GOARCH=arm64 mipsle:GOARCH=mipsle,GOMIPS=softfloat
+
+.DEFAULT_GOAL := help
+.PHONY: help deps build demo test test-fast bench arm fuzz clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## install what the other targets need and the machine lacks
+	@sh tests/deps.sh
+
+build: ## bin/spigate: static and stripped
+	$(GOBUILD) -o $(BIN) $(MAIN)
+
+demo: build ## two VPN clients behind one address, plain ESP to one gateway, with recorded traffic
+	go run ./tests/netns/demo -spigate $(BIN)
+
+test: deps build ## everything that CI runs
+	go vet ./...
+	go test -race -count=1 -timeout 20m $(UNIT)
+	go test -race -count=1 -timeout 20m $(NETNS)
+	@$(MAKE) --no-print-directory arm
+	@echo "make test: everything passed"
+
+test-fast: deps ## the same without network namespaces, the race detector and cross builds
+	go vet ./...
+	go test -short -timeout 3m $(UNIT)
+	@echo "make test-fast: everything passed"
+
+bench: deps ## benchmarks side by side with the kernel, as ratios
+	go run ./tests/bench
+
+arm: ## static binaries for ARMv7, arm64 and mipsle in dist, with their sizes
+	@mkdir -p $(DIST)
+	@set -e; for target in $(CROSS); do \
+		out=$(DIST)/spigate-$${target%%:*}; \
+		env GOOS=linux $$(echo "$${target#*:}" | tr ',' ' ') $(GOBUILD) -o $$out $(MAIN); \
+		printf '%-24s %9d bytes\n' $$out $$(stat -c %s $$out); \
+	done
+
+fuzz: ## every fuzz target for FUZZTIME each (30s)
+	@set -e; grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's|/[^/]*:func | |' | sort | \
+	while read -r dir name; do \
+		echo "== $$dir $$name"; \
+		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$dir; \
+	done
+
+clean: ## remove what the targets above made
+	rm -rf bin $(DIST)

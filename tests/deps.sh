@@ -1,0 +1,22 @@
+#!/bin/sh
+# Installs the programs that building and testing need and this machine lacks.
+# Does nothing when all of them are there.
+set -eu
+
+missing=""
+need() { # need PROGRAM PACKAGE...
+	command -v "$1" >/dev/null 2>&1 && return
+	shift
+	missing="$missing $*"
+}
+
+need cc gcc libc6-dev # the race detector is linked by the C linker
+need ip iproute2      # tests look at ports as people do
+need nft nftables     # the baseline: what stock masquerading does
+
+[ -z "$missing" ] && exit 0
+echo "installing:$missing" >&2
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -q
+# shellcheck disable=SC2086 # a list of packages
+apt-get install -y -q --no-install-recommends $missing
