@@ -56,3 +56,20 @@ func must(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
+
+// waitCarrier waits until the kernel has told everybody that a device has
+// carrier or has lost it: it does so some time after the fact.
+func waitCarrier(t testing.TB, name string, want bool) {
+	t.Helper()
+	updates, done := make(chan netlink.LinkUpdate, 64), make(chan struct{})
+	must(t, netlink.LinkSubscribeWithOptions(updates, done, netlink.LinkSubscribeOptions{ListExisting: true}))
+	for u := range updates {
+		if u.Attrs().Name == name && (u.Attrs().RawFlags&unix.IFF_RUNNING != 0) == want {
+			break
+		}
+	}
+	close(done)
+	for u := range updates { // until the subscription has ended
+		_ = u
+	}
+}
