@@ -96,10 +96,13 @@ func (c *churn) insert(t *testing.T, i int) {
 	c.tab.Insert(e, epoch, 0)
 }
 
+// enoughHits is when the ports of a churn test stop, however slow the machine.
+const enoughHits = 50_000
+
 // forward is a port: it sends every flow's packet again and again.
 func (c *churn) forward() {
 	batch := make([]frame.Frame, len(c.frames))
-	for now := range int64(3000) {
+	for now := int64(0); c.hits.Load() < enoughHits; now++ {
 		for i, b := range c.frames {
 			if batch[i].Len() == 0 {
 				batch[i] = arrived(b, lan)
@@ -166,7 +169,7 @@ func TestUnderChurnNoFrameGetsAnotherFlowsRewrite(t *testing.T) {
 	ports.Wait()
 	c.stop.Store(true)
 	slow.Wait()
-	if c.wrong.Load() != 0 || c.hits.Load() == 0 {
+	if c.wrong.Load() != 0 {
 		t.Errorf("%d wrong rewrites of %d hits", c.wrong.Load(), c.hits.Load())
 	}
 	if s := c.tab.Stats(); s.Hits != c.hits.Load() {
@@ -200,7 +203,7 @@ func TestASlotReusedAtOnceNeverMixesTwoFlows(t *testing.T) {
 	ports.Wait()
 	c.stop.Store(true)
 	slow.Wait()
-	if c.wrong.Load() != 0 || c.hits.Load() == 0 {
+	if c.wrong.Load() != 0 {
 		t.Errorf("%d wrong rewrites of %d hits", c.wrong.Load(), c.hits.Load())
 	}
 }
