@@ -19,12 +19,7 @@ func (a *ALG) DecideESP(p *ESPPacket, now int64) Result {
 	s, sh := a.locate(p)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	var pl espPlan
-	if p.Dir == alg.In2Out {
-		pl = planOut(sh, s, p, now)
-	} else {
-		pl = planIn(sh, p, now)
-	}
+	pl := a.planESP(sh, s, p, now)
 	return pl.result()
 }
 
@@ -77,18 +72,13 @@ func (a *ALG) stepUnknown(sh *shard, s *espSession, p *ESPPacket, now int64) Res
 	if p.Dir == alg.In2Out {
 		st.expireClient(sh.pair(p.NAT, p.Server), p.Inside)
 	}
-	var pl espPlan
-	if p.Dir == alg.Out2In {
-		pl = planIn(sh, p, now)
-	} else {
-		if s == nil || s.gone { // another port may have bound it meanwhile
-			s = a.subsOf(p.Inside).find(outKey{p.Inside, p.Server, p.SPI})
-			if s != nil && s.nat != p.NAT {
-				s = nil
-			}
+	if p.Dir == alg.In2Out && (s == nil || s.gone) { // another port may have bound it meanwhile
+		s = a.subsOf(p.Inside).find(outKey{p.Inside, p.Server, p.SPI})
+		if s != nil && s.nat != p.NAT {
+			s = nil
 		}
-		pl = planOut(sh, s, p, now)
 	}
+	pl := a.planESP(sh, s, p, now)
 	st.commitESP(&pl, p)
 	st.settle(sh.pair(pl.nat, p.Server))
 	r := pl.result()
@@ -98,11 +88,6 @@ func (a *ALG) stepUnknown(sh *shard, s *espSession, p *ESPPacket, now int64) Res
 
 // commitESP does what the plan says.
 func (st *step) commitESP(pl *espPlan, p *ESPPacket) {
-	if pl.move == espGate || pl.move == espLate {
-		if st.a.count.espSessions.Load() >= int64(st.a.cfg.MaxESPSessions) {
-			*pl = espPlan{reason: drop.ALGTableFull, nat: p.NAT, why: "the table of ESP sessions is full"}
-		}
-	}
 	if pl.move == espRefuse {
 		st.countDrop(pl.reason)
 		return

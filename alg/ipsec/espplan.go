@@ -30,6 +30,22 @@ type espPlan struct {
 // firstSPI is the lowest SPI that may be on the wire (RFC 4303 section 2.1).
 const firstSPI = 256
 
+// planESP decides about a packet. It changes nothing. The shard is locked; s
+// is what the index has for an outbound SPI, or nil.
+func (a *ALG) planESP(sh *shard, s *espSession, p *ESPPacket, now int64) espPlan {
+	var pl espPlan
+	if p.Dir == alg.In2Out {
+		pl = planOut(sh, s, p, now)
+	} else {
+		pl = planIn(sh, p, now)
+	}
+	makes := pl.move == espLate || pl.move == espGate && sh.pair(p.NAT, p.Server).gate.partner(p.Dir) == nil
+	if makes && a.count.espSessions.Load() >= int64(a.cfg.MaxESPSessions) {
+		return espPlan{reason: drop.ALGTableFull, nat: p.NAT, why: "the table of ESP sessions is full"}
+	}
+	return pl
+}
+
 // planIn decides about an inbound packet (section 5, right column). It changes
 // nothing. The shard is locked.
 func planIn(sh *shard, p *ESPPacket, now int64) espPlan {
