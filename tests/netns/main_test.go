@@ -56,8 +56,15 @@ const example = "../../configs/examples/ipsec-passthrough.toml"
 // pool of one address.
 func router(t *testing.T, s *Site) *Daemon {
 	t.Helper()
+	return routerIn(t, s, t.TempDir())
+}
+
+// routerIn is router with its files in a directory where an earlier one may
+// have left some.
+func routerIn(t *testing.T, s *Site, dir string) *Daemon {
+	t.Helper()
 	binary := spigate(t)
-	d, err := s.StartSpigate(deadline(t), DaemonConfig{Binary: binary, Template: example, Dir: t.TempDir(), OneAddress: true})
+	d, err := s.StartSpigate(deadline(t), DaemonConfig{Binary: binary, Template: example, Dir: dir, OneAddress: true})
 	if err != nil {
 		t.Fatal(err)
 	}

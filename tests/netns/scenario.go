@@ -94,6 +94,10 @@ func (s *Site) Run(ctx context.Context, sc Scenario) (*Result, error) {
 
 // RunOne plays one conversation of the first client.
 func (s *Site) RunOne(ctx context.Context, c golden.Conversation, patience Patience) (*Result, error) {
+	return s.runOne(ctx, c, patience, nil)
+}
+
+func (s *Site) runOne(ctx context.Context, c golden.Conversation, patience Patience, event func(Event)) (*Result, error) {
 	var hosts []*Host
 	defer func() {
 		for _, h := range hosts {
@@ -104,7 +108,9 @@ func (s *Site) RunOne(ctx context.Context, c golden.Conversation, patience Patie
 		in   *Namespace
 		side golden.Side
 	}{{s.Gateway, golden.Gateway}, {s.Client1, golden.Client}} {
-		h, err := StartHost(HostConfig{In: e.in, Side: e.side, Patience: patience, Conversations: []golden.Conversation{c}})
+		h, err := StartHost(HostConfig{
+			In: e.in, Side: e.side, Patience: patience, Event: event, Conversations: []golden.Conversation{c},
+		})
 		if err != nil {
 			return nil, err
 		}

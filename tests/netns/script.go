@@ -1,6 +1,7 @@
 package netns
 
 import (
+	"slices"
 	"time"
 
 	"spigate/tests/golden"
@@ -90,9 +91,13 @@ func (s *script) knows(payload []byte) bool {
 func (s *script) arrived(payload []byte) (step int, fresh bool, again []int) {
 	k := string(payload)
 	if left := s.left[k]; len(left) > 0 {
-		s.left[k] = left[1:]
-		s.got[left[0]] = true
-		return left[0], true, nil
+		// Repeated ESP has equal steps. One that was given up is filled last:
+		// otherwise each later round would miss the packet that filled it.
+		i := max(0, slices.IndexFunc(left, func(i int) bool { return i >= s.next }))
+		step = left[i]
+		s.left[k] = slices.Delete(left, i, i+1)
+		s.got[step] = true
+		return step, true, nil
 	}
 	step = s.step[k]
 	if s.conv.Steps[step].Kind == golden.ESP {
