@@ -128,7 +128,11 @@ func (p *Packet) ICMPQuery() (query, request bool) {
 	if p.Proto != ProtoICMP || p.Fragment {
 		return false, false
 	}
-	switch header.ICMPv4Type(p.ICMPType) {
+	return icmpQuery(p.ICMPType)
+}
+
+func icmpQuery(kind uint8) (query, request bool) {
+	switch header.ICMPv4Type(kind) {
 	case header.ICMPv4Echo, header.ICMPv4Timestamp, header.ICMPv4InfoRequest:
 		return true, true
 	case header.ICMPv4EchoReply, header.ICMPv4TimestampReply, header.ICMPv4InfoReply:

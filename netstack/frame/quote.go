@@ -21,13 +21,14 @@ type Quote struct {
 	SPI              uint32 // ESP
 }
 
-// Quote parses the packet quoted by an ICMP error. A quote that is too short
-// to name a flow, or quotes a fragment that is not the first, is
-// drop.ICMPMalformed (rule R74).
+// Quote parses the packet quoted by an ICMP error. A quote that names no flow
+// is drop.ICMPMalformed (rule R74): one that is too short, of a fragment that is
+// not the first, or of an ICMP message that is not a query. So is an error whose
+// own checksum is wrong (RFC 5508 section 4.2): a rewrite would make it right.
 func (p *Packet) Quote() (Quote, drop.Reason) {
 	t := p.Transport()
 	var q Quote
-	if len(t) < header.ICMPv4MinimumSize+header.IPv4MinimumSize {
+	if len(t) < header.ICMPv4MinimumSize+header.IPv4MinimumSize || checksum.Checksum(t, 0) != 0xffff {
 		return q, drop.ICMPMalformed
 	}
 	b := t[header.ICMPv4MinimumSize:]
@@ -36,12 +37,20 @@ func (p *Packet) Quote() (Quote, drop.Reason) {
 		binary.BigEndian.Uint16(b[6:])&0x1fff != 0 {
 		return q, drop.ICMPMalformed
 	}
+	// What stands behind the quoted packet is not part of it (RFC 4884). Some
+	// systems quote a length that lies; that alone is no reason to drop.
+	if total := int(binary.BigEndian.Uint16(b[2:])); total >= hlen+8 {
+		b = b[:min(total, len(b))]
+	}
 	q = Quote{b: b, hlen: hlen, Src: Addr(b[12:16]), Dst: Addr(b[16:20]), Proto: b[9]}
 	l4 := b[hlen:]
 	switch q.Proto {
 	case ProtoTCP, ProtoUDP:
 		q.SrcPort, q.DstPort = binary.BigEndian.Uint16(l4), binary.BigEndian.Uint16(l4[2:])
 	case ProtoICMP:
+		if query, _ := icmpQuery(l4[0]); !query {
+			return q, drop.ICMPMalformed
+		}
 		q.SrcPort = binary.BigEndian.Uint16(l4[4:])
 		q.DstPort = q.SrcPort
 	case ProtoESP:
@@ -73,7 +82,10 @@ func (p *Packet) rewriteQuote(q *Quote, addrOff, portOff int, a Addr, port uint1
 	var old, now [6]byte
 	copy(old[:4], ip[addrOff:])
 	copy(now[:4], a[:])
-	sum := -1
+	copy(ip[addrOff:], a[:])
+	header.IPv4(ip).SetChecksum(0)
+	header.IPv4(ip).SetChecksum(^header.IPv4(ip).CalculateChecksum())
+	sum := -1 // where the transport checksum stands, if there is one
 	switch q.Proto {
 	case ProtoTCP:
 		if len(l4) >= 18 {
@@ -87,24 +99,33 @@ func (p *Packet) rewriteQuote(q *Quote, addrOff, portOff int, a Addr, port uint1
 		sum, portOff = 2, 4
 		clear(old[:4]) // no pseudo header
 		clear(now[:4])
+	default:
+		portOff = -1
 	}
-	copy(ip[addrOff:], a[:])
-	header.IPv4(ip).SetChecksum(0)
-	header.IPv4(ip).SetChecksum(^header.IPv4(ip).CalculateChecksum())
-	if q.Proto == ProtoTCP || q.Proto == ProtoUDP || q.Proto == ProtoICMP {
+	if portOff >= 0 {
 		copy(old[4:], l4[portOff:portOff+2])
 		binary.BigEndian.PutUint16(now[4:], port)
 		copy(l4[portOff:], now[4:])
 	}
 	if sum >= 0 {
-		s := ^binary.BigEndian.Uint16(l4[sum:])
-		for i := 0; i < len(old); i += 2 {
-			s = updateSum(s, binary.BigEndian.Uint16(old[i:]), binary.BigEndian.Uint16(now[i:]))
-		}
-		binary.BigEndian.PutUint16(l4[sum:], ^s)
+		q.updateTransport(l4[sum:], old, now)
 	}
 	t := p.Transport()
 	ic := header.ICMPv4(t)
 	ic.SetChecksum(0)
 	ic.SetChecksum(^checksum.Checksum(t, 0))
+}
+
+// updateTransport updates the quoted transport checksum at the start of at for
+// the change from old to now.
+func (q *Quote) updateTransport(at []byte, old, now [6]byte) {
+	s := ^binary.BigEndian.Uint16(at)
+	for i := 0; i < len(old); i += 2 {
+		s = updateSum(s, binary.BigEndian.Uint16(old[i:]), binary.BigEndian.Uint16(now[i:]))
+	}
+	s = ^s
+	if s == 0 && q.Proto == ProtoUDP {
+		s = 0xffff // RFC 768: 0 would say that there is none
+	}
+	binary.BigEndian.PutUint16(at, s)
 }

@@ -2,6 +2,7 @@ package frame
 
 import (
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 )
 
@@ -28,7 +29,11 @@ func (p *Packet) SetSource(a Addr, port uint16) {
 		t.SetSourcePortWithChecksumUpdate(port)
 		p.SrcPort = port
 	case ProtoUDP:
-		p.setUDP(old, now, port, header.UDP.SetSourcePort, header.UDP.SetSourcePortWithChecksumUpdate)
+		// A checksum of zero (none was computed) stays, and none becomes zero
+		// (RFC 768): both are gVisor's doing.
+		u := header.UDP(p.Transport())
+		u.UpdateChecksumPseudoHeaderAddress(old, now, true)
+		u.SetSourcePortWithChecksumUpdate(port)
 		p.SrcPort = port
 	case ProtoICMP:
 		p.setICMPID(port)
@@ -48,7 +53,9 @@ func (p *Packet) SetDestination(a Addr, port uint16) {
 		t.SetDestinationPortWithChecksumUpdate(port)
 		p.DstPort = port
 	case ProtoUDP:
-		p.setUDP(old, now, port, header.UDP.SetDestinationPort, header.UDP.SetDestinationPortWithChecksumUpdate)
+		u := header.UDP(p.Transport())
+		u.UpdateChecksumPseudoHeaderAddress(old, now, true)
+		u.SetDestinationPortWithChecksumUpdate(port)
 		p.DstPort = port
 	case ProtoICMP:
 		p.setICMPID(port)
@@ -64,28 +71,19 @@ func (p *Packet) l4() uint8 {
 	return p.Proto
 }
 
-// setUDP updates address and port of a datagram. A checksum of zero means that
-// none was computed and stays; a computed one that becomes zero is sent as
-// 0xffff (RFC 768).
-func (p *Packet) setUDP(old, now tcpip.Address, port uint16, plain, summed func(header.UDP, uint16)) {
-	u := header.UDP(p.Transport())
-	if u.Checksum() == 0 {
-		plain(u, port)
-		return
-	}
-	u.UpdateChecksumPseudoHeaderAddress(old, now, true)
-	summed(u, port)
-	if u.Checksum() == 0 {
-		u.SetChecksum(0xffff)
-	}
-}
-
 func (p *Packet) setICMPID(id uint16) {
 	if query, _ := p.ICMPQuery(); !query {
 		return
 	}
-	header.ICMPv4(p.Transport()).SetIdentWithChecksumUpdate(id)
+	t := header.ICMPv4(p.Transport())
+	t.SetIdentWithChecksumUpdate(id)
 	p.ICMPID = id
+	// Without a pseudo header a message can become all zeros, and then the
+	// incremental sum ends at the wrong one of its two zeros (RFC 1624
+	// section 3): the receiver would refuse it.
+	if t.Checksum() == 0 && checksum.Checksum(t, 0) == 0 {
+		t.SetChecksum(0xffff)
+	}
 }
 
 // updateSum replaces old by now in the one's complement sum.

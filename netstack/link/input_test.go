@@ -180,6 +180,17 @@ func TestTheFastPathGetsOnlyIPv4UnicastAndTheStackTheRest(t *testing.T) {
 	}
 }
 
+func TestAnEgressLeftOverInAFrameIsForgotten(t *testing.T) {
+	b := newBench(Config{Fast: fastFunc(func(*frame.Frame) bool { return false })})
+	_, s := b.add(t, 1, 0)
+	f := frame.Copy(ether(routerMAC, hostMAC, 0, frame.TypeIPv4, ip(40)), 0)
+	f.In, f.Out = 9, 1
+	b.port.Input([]frame.Frame{f})
+	if sent := b.far.Drain(); len(s.got) != 1 || len(sent) != 0 {
+		t.Errorf("the stack got %d frames, %d were sent", len(s.got), len(sent))
+	}
+}
+
 func TestAPanicInTheStackCostsOneFrameAndIsLoggedOnceASecond(t *testing.T) {
 	var log strings.Builder
 	b := newBench(Config{Log: slog.New(slog.NewTextHandler(&log, nil))})
