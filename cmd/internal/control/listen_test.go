@@ -171,6 +171,9 @@ func TestDaemonsThatComeAndGoNeverShareTheSocket(t *testing.T) {
 				if n := holders.Add(1); n != 1 {
 					t.Errorf("%d hold the socket", n)
 				}
+				if !same(s.endpoint.lock, socket+lockSuffix) {
+					t.Error("the lock is on a file that somebody has removed")
+				}
 				holders.Add(-1)
 				s.Close()
 			}

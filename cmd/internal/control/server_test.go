@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"net"
 	"net/http"
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -263,6 +265,61 @@ func TestTheServerEndsAlthoughAReaderIsStuck(t *testing.T) {
 		t.Error(err)
 	}
 	<-gone
+}
+
+func TestTheServerEndsNotBeforeItsLastView(t *testing.T) {
+	hold, entered := make(chan struct{}), make(chan struct{})
+	var left atomic.Bool
+	s := New(&fake{lsn: func(func(LSNSession) bool) {
+		close(entered)
+		<-hold
+		left.Store(true)
+	}}, nil)
+	socket := newSocket(t)
+	if err := s.Listen(socket); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- s.Run(ctx) }()
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", pathLSNSessions)
+	<-entered
+	cancel()
+	go func() {
+		conn.Read(make([]byte, 1)) // returns when the server has given up waiting politely
+		for range 1000 {
+			runtime.Gosched()
+		}
+		close(hold)
+	}()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if !left.Load() {
+		t.Error("the server ended while a view was at work")
+	}
+}
+
+func TestARowThatCannotBeEncodedIsAFailureAndNotAShortList(t *testing.T) {
+	b := &fake{drops: []Drop{{Rate: math.NaN()}}}
+	_, socket := serve(t, b)
+	if status, _, body := raw(t, socket, "GET", pathDrops, nil); status != 500 || !strings.Contains(body, CodeInternal) {
+		t.Errorf("got %d %s", status, body)
+	}
+	b.drops = append(slices.Repeat([]Drop{{Means: strings.Repeat("x", 100)}}, 1000), b.drops...)
+	response, err := NewClient(socket).http.Get("http://spigate" + pathDrops)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if _, err := io.ReadAll(response.Body); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("a plain HTTP reader sees: %v", err)
+	}
 }
 
 func TestMoreRequestsThanSlotsAreToldToComeAgain(t *testing.T) {

@@ -25,7 +25,7 @@ func plain[T row](all func() []T) func(Filter) (iter.Seq[T], error) {
 func view[T row](s *Server, allowed []string, rows func(Filter) (iter.Seq[T], error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		out := &stallWriter{w: w, control: http.NewResponseController(w), stall: s.stall}
-		defer s.caught(w, r, out)
+		defer s.caught(r, out)
 		f, err := parseFilter(r.URL.Query(), allowed)
 		if err != nil {
 			refuse(w, http.StatusBadRequest, &Error{err.Error(), CodeBadRequest})
@@ -39,7 +39,7 @@ func view[T row](s *Server, allowed []string, rows func(Filter) (iter.Seq[T], er
 		w.Header().Set("Content-Type", "application/json")
 		if err := encode(r.Context(), out, seq, &f); err != nil {
 			s.log.Debug("control: answer cut short", "path", r.URL.Path, "error", err)
-			panic(http.ErrAbortHandler) // the reader must see that the answer is not whole
+			out.fail(&Error{err.Error(), CodeInternal})
 		}
 	})
 }
@@ -79,8 +79,17 @@ func (s *stallWriter) Write(b []byte) (int, error) {
 	return s.w.Write(b)
 }
 
+// fail refuses an answer of which nothing has been written. An answer that has
+// begun it breaks off, so that the reader sees that it is not whole.
+func (s *stallWriter) fail(e *Error) {
+	if s.begun {
+		panic(http.ErrAbortHandler)
+	}
+	refuse(s.w, http.StatusInternalServerError, e)
+}
+
 // caught turns a panic of a backend into an error for the one who asked.
-func (s *Server) caught(w http.ResponseWriter, r *http.Request, out *stallWriter) {
+func (s *Server) caught(r *http.Request, out *stallWriter) {
 	p := recover()
 	if p == nil {
 		return
@@ -89,10 +98,7 @@ func (s *Server) caught(w http.ResponseWriter, r *http.Request, out *stallWriter
 		panic(p)
 	}
 	s.log.Error("control: view failed", "path", r.URL.Path, "panic", fmt.Sprint(p))
-	if out.begun {
-		panic(http.ErrAbortHandler)
-	}
-	refuse(w, http.StatusInternalServerError, &Error{"the view failed, see the daemon's log", CodeInternal})
+	out.fail(&Error{"the view failed, see the daemon's log", CodeInternal})
 }
 
 // refuseError answers with what a backend returned.
