@@ -11,6 +11,7 @@ import (
 
 	"spigate/netstack/drop"
 	"spigate/netstack/frame"
+	"spigate/netstack/link"
 )
 
 //go:embed *.pcap
@@ -52,30 +53,30 @@ func Load(name string) (Conversation, error) {
 // packet tells who is the client; frames that are not IKE or ESP between that
 // client and its gateway are left out, ARP for one.
 func Read(name string, r io.Reader) (Conversation, error) {
-	in, err := newReader(r)
+	in, err := link.NewPcapReader(r)
 	if err != nil {
 		return Conversation{}, fmt.Errorf("golden: %s: %w", name, err)
 	}
 	c := Conversation{Name: name}
 	seen := map[string]bool{}
-	var start time.Duration
+	var start int64
 	for {
-		b, at, err := in.next()
+		rec, err := in.Next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
 			return Conversation{}, fmt.Errorf("golden: %s: %w", name, err)
 		}
-		s, src, dst, ok := parse(b)
+		s, src, dst, ok := parse(rec.Data)
 		if !ok || !c.admit(&s, src, dst) || s.Kind == IKE && seen[key(&s)] {
 			continue
 		}
 		seen[key(&s)] = true
 		if len(c.Steps) == 0 {
-			start = at
+			start = rec.At
 		}
-		s.At = at - start
+		s.At = time.Duration(rec.At - start)
 		c.Steps = append(c.Steps, s)
 	}
 	if len(c.Steps) == 0 {
