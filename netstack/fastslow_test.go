@@ -43,22 +43,22 @@ func TestFastAndSlowPathGiveTheSameBytes(t *testing.T) {
 	c, s := at(client1, 40000), at(server, 443)
 	parse := func(b []byte) frame.Packet { return tw.fast.parsed(b) }
 
-	question := udp(c, s, "question")
-	noSum := udp(c, s, "no checksum")
+	question := udpTo(c, s, "question")
+	noSum := udpTo(c, s, "no checksum")
 	noSum[26], noSum[27] = 0, 0
 	nat := at(natAddr, parse(tw.both(true, question)).SrcPort)
 	for range 3 {
 		tw.both(true, question)
 		tw.both(true, noSum)
-		tw.both(false, udp(s, nat, "answer"))
+		tw.both(false, udpTo(s, nat, "answer"))
 		tw.both(true, ttl(question, 2))
 	}
 
-	nat.Port = parse(tw.both(true, tcp(c, s, frame.TCPSyn, ""))).SrcPort
-	tw.both(false, tcp(s, nat, frame.TCPSyn|0x10, ""))
+	nat.Port = parse(tw.both(true, tcpTo(c, s, frame.TCPSyn, ""))).SrcPort
+	tw.both(false, tcpTo(s, nat, frame.TCPSyn|0x10, ""))
 	for _, data := range []string{"", "x", "data", string(make([]byte, 1400))} {
-		tw.both(true, tcp(c, s, 0x10, data))
-		tw.both(false, tcp(s, nat, 0x10, data))
+		tw.both(true, tcpTo(c, s, 0x10, data))
+		tw.both(false, tcpTo(s, nat, 0x10, data))
 	}
 
 	id := parse(tw.both(true, echo(client1, server, 8, 77, "ping"))).ICMPID

@@ -3,7 +3,6 @@ package netstack
 import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
-	"spigate/netstack/drop"
 	"spigate/netstack/frame"
 )
 

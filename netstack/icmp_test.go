@@ -9,7 +9,7 @@ import (
 
 func TestATTLOfOneIsAnsweredAndNotForwarded(t *testing.T) {
 	w := newWorld(t)
-	question := ttl(udp(at(client1, 5353), at(upstream, 53), "question"), 1)
+	question := ttl(udpTo(at(client1, 5353), at(upstream, 53), "question"), 1)
 	w.fromLAN(question)
 	w.none(w.atWAN())
 	p := w.one(w.atLAN())
@@ -24,9 +24,9 @@ func TestATTLOfOneIsAnsweredAndNotForwarded(t *testing.T) {
 
 func TestATTLOfOneFromOutsideIsAnsweredWithTheAddressItWasSentTo(t *testing.T) {
 	w := newWorld(t)
-	w.fromLAN(udp(at(client1, 5353), at(server, 53), "question"))
+	w.fromLAN(udpTo(at(client1, 5353), at(server, 53), "question"))
 	out := w.one(w.atWAN())
-	w.fromWAN(ttl(udp(at(server, 53), at(natAddr, out.SrcPort), "answer"), 1))
+	w.fromWAN(ttl(udpTo(at(server, 53), at(natAddr, out.SrcPort), "answer"), 1))
 	w.none(w.atLAN())
 	p := w.one(w.atWAN())
 	q, _ := p.Quote()
@@ -40,8 +40,8 @@ func TestAnErrorFromOutsideReachesTheSubscriberAboutItsOwnPacket(t *testing.T) {
 		name string
 		sent []byte
 	}{
-		{"UDP", udp(at(client1, 5353), at(server, 53), "question")},
-		{"TCP", tcp(at(client1, 5353), at(server, 53), frame.TCPSyn, "")},
+		{"UDP", udpTo(at(client1, 5353), at(server, 53), "question")},
+		{"TCP", tcpTo(at(client1, 5353), at(server, 53), frame.TCPSyn, "")},
 		{"ping", echo(client1, server, 8, 77, "question")},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -66,9 +66,9 @@ func TestAnErrorFromOutsideReachesTheSubscriberAboutItsOwnPacket(t *testing.T) {
 
 func TestASubscribersErrorLeavesFromTheNATAddressAboutWhatTheServerSent(t *testing.T) {
 	w := newWorld(t)
-	w.fromLAN(udp(at(client1, 5353), at(server, 53), "question"))
+	w.fromLAN(udpTo(at(client1, 5353), at(server, 53), "question"))
 	out := w.one(w.atWAN())
-	answer := udp(at(server, 53), at(natAddr, out.SrcPort), "answer")
+	answer := udpTo(at(server, 53), at(natAddr, out.SrcPort), "answer")
 	w.fromWAN(answer)
 	came := w.atLAN()
 	w.one(came)
@@ -86,7 +86,7 @@ func TestASubscribersErrorLeavesFromTheNATAddressAboutWhatTheServerSent(t *testi
 func TestAPacketTooBigForTheWayOutIsAnsweredWithTheMTU(t *testing.T) {
 	w := newWorld(t)
 	w.r.stack.SetNICMTU(2, 1000)
-	w.fromLAN(udp(at(client1, 5353), at(server, 53), string(make([]byte, 1200))))
+	w.fromLAN(udpTo(at(client1, 5353), at(server, 53), string(make([]byte, 1200))))
 	w.none(w.atWAN())
 	p := w.one(w.atLAN())
 	q, _ := p.Quote()
@@ -101,9 +101,9 @@ func TestAPacketTooBigForTheWayOutIsAnsweredWithTheMTU(t *testing.T) {
 func TestAPacketTooBigForTheWayInIsAnsweredWithoutShowingTheInside(t *testing.T) {
 	w := newWorld(t)
 	w.r.stack.SetNICMTU(1, 1000)
-	w.fromLAN(udp(at(client1, 5353), at(server, 53), "question"))
+	w.fromLAN(udpTo(at(client1, 5353), at(server, 53), "question"))
 	out := w.one(w.atWAN())
-	w.fromWAN(udp(at(server, 53), at(natAddr, out.SrcPort), string(make([]byte, 1200))))
+	w.fromWAN(udpTo(at(server, 53), at(natAddr, out.SrcPort), string(make([]byte, 1200))))
 	w.none(w.atLAN())
 	p := w.one(w.atWAN())
 	q, _ := p.Quote()
@@ -115,7 +115,7 @@ func TestAPacketTooBigForTheWayInIsAnsweredWithoutShowingTheInside(t *testing.T)
 func TestASubscriberLearnsThatTheNextHopDoesNotAnswer(t *testing.T) {
 	w := newWorld(t)
 	silent := addr("203.0.113.77") // on the link, answers no ARP
-	w.fromLAN(udp(at(client1, 5353), at(silent, 53), "question"))
+	w.fromLAN(udpTo(at(client1, 5353), at(silent, 53), "question"))
 	w.none(w.atWAN())
 	for range 10 {
 		w.advance(1e9)

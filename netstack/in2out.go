@@ -75,7 +75,7 @@ func (r *Router) in2out(p *packet) outcome {
 	if !ok {
 		return dropped(drop.ProtocolUnsupported)
 	}
-	plan, reason := r.lsn.DecideOut(tuple, lsn.Hints{TCPFlags: p.TCPFlags}, p.now)
+	plan, reason := r.lsn.DecideOut(tuple, lsn.Hints{TCPFlags: p.TCPFlags, Bytes: len(p.Bytes())}, p.now)
 	if reason != drop.None {
 		return dropped(reason)
 	}

@@ -1,7 +1,6 @@
 package netstack
 
 import (
-	"log/slog"
 	"sync"
 
 	"spigate/alg/ipsec"
@@ -74,7 +73,7 @@ func (r *Router) act(actions []ipsec.Action) {
 		case ipsec.FlowRemove:
 			r.flows.RemoveOwner(flow.Owner{Kind: flow.OwnerESP, ID: a.Session})
 		case ipsec.Log:
-			r.log.LogAttrs(r.ctx, slog.LevelInfo, "ipsecalg", a.Event.Attrs()...)
+			r.events.write(a.Event)
 		}
 	}
 }

@@ -18,7 +18,7 @@ func (r *Router) out2in(p *packet) outcome {
 	if !ok {
 		return dropped(drop.ProtocolUnsupported)
 	}
-	plan, reason := r.lsn.DecideIn(p.Proto, outside, remote, lsn.Hints{TCPFlags: p.TCPFlags}, p.now)
+	plan, reason := r.lsn.DecideIn(p.Proto, outside, remote, lsn.Hints{TCPFlags: p.TCPFlags, Bytes: len(p.Bytes())}, p.now)
 	if reason != drop.None {
 		return dropped(reason)
 	}

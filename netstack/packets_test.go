@@ -43,7 +43,7 @@ func ttl(b []byte, n uint8) []byte {
 	return h
 }
 
-func udp(src, dst frame.Endpoint, payload string) []byte {
+func udpTo(src, dst frame.Endpoint, payload string) []byte {
 	t := make([]byte, 8+len(payload))
 	binary.BigEndian.PutUint16(t, src.Port)
 	binary.BigEndian.PutUint16(t[2:], dst.Port)
@@ -52,7 +52,7 @@ func udp(src, dst frame.Endpoint, payload string) []byte {
 	return ip(src.Addr, dst.Addr, frame.ProtoUDP, t)
 }
 
-func tcp(src, dst frame.Endpoint, flags uint8, payload string) []byte {
+func tcpTo(src, dst frame.Endpoint, flags uint8, payload string) []byte {
 	t := make([]byte, 20+len(payload))
 	binary.BigEndian.PutUint16(t, src.Port)
 	binary.BigEndian.PutUint16(t[2:], dst.Port)

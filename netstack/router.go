@@ -56,8 +56,8 @@ type Config struct {
 
 // Router is a running configuration.
 type Router struct {
-	ctx        context.Context // for log records only
 	log        *slog.Logger
+	events     eventLog
 	clock      tcpip.Clock
 	drops      *drop.Counters
 	flows      *flow.Table
@@ -79,7 +79,7 @@ type Router struct {
 // the ports' Input by hand.
 func New(c Config) (*Router, error) {
 	r := &Router{
-		ctx: context.Background(), log: c.Log, clock: c.Clock, drops: c.Drops,
+		log: c.Log, events: eventLog{log: c.Log}, clock: c.Clock, drops: c.Drops,
 		profiles: map[string]*ipsec.Profile{}, local: map[frame.Addr]bool{},
 	}
 	if r.clock == nil {
@@ -102,13 +102,6 @@ func New(c Config) (*Router, error) {
 }
 
 func (r *Router) buildTables(c Config) (err error) {
-	for _, p := range c.LSN.Pools {
-		for _, rng := range p.Ranges {
-			for a := rng.First.Netip(); a.Compare(rng.Last.Netip()) <= 0; a = a.Next() {
-				r.nat = append(r.nat, netip.PrefixFrom(a, 32))
-			}
-		}
-	}
 	r.flows = flow.New(flow.Config{Capacity: c.Flows, Active: r.flowActive})
 	r.alg = ipsec.New(c.ALG)
 	c.LSN.OnGone = func(session uint64) {
@@ -116,6 +109,9 @@ func (r *Router) buildTables(c Config) (err error) {
 	}
 	if r.lsn, err = lsn.New(c.LSN); err != nil {
 		return fmt.Errorf("lsn: %w", err)
+	}
+	for _, a := range r.lsn.Addresses() {
+		r.nat = append(r.nat, netip.PrefixFrom(a.Netip(), 32))
 	}
 	return nil
 }

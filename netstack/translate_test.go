@@ -10,12 +10,12 @@ import (
 
 func TestASubscribersDatagramLeavesFromTheNATAddressAndTheAnswerComesBack(t *testing.T) {
 	w := newWorld(t)
-	w.fromLAN(udp(at(client1, 5353), at(upstream, 53), "question"))
+	w.fromLAN(udpTo(at(client1, 5353), at(upstream, 53), "question"))
 	out := w.one(w.atWAN())
 	if out.Src != natAddr || out.SrcPort < 1024 || out.Dst != upstream || out.DstPort != 53 || out.TTL() != 63 {
 		t.Fatalf("left as %v:%d > %v:%d ttl %d", out.Src, out.SrcPort, out.Dst, out.DstPort, out.TTL())
 	}
-	w.fromWAN(udp(at(upstream, 53), at(natAddr, out.SrcPort), "answer"))
+	w.fromWAN(udpTo(at(upstream, 53), at(natAddr, out.SrcPort), "answer"))
 	in := w.one(w.atLAN())
 	if in.Dst != client1 || in.DstPort != 5353 || in.Src != upstream || in.SrcPort != 53 {
 		t.Fatalf("came back as %v:%d > %v:%d", in.Src, in.SrcPort, in.Dst, in.DstPort)
@@ -27,7 +27,7 @@ func TestASubscribersDatagramLeavesFromTheNATAddressAndTheAnswerComesBack(t *tes
 
 func TestADatagramWithoutChecksumStaysWithoutOne(t *testing.T) {
 	w := newWorld(t)
-	b := udp(at(client1, 5353), at(server, 53), "question")
+	b := udpTo(at(client1, 5353), at(server, 53), "question")
 	b[26], b[27] = 0, 0
 	w.fromLAN(b)
 	out := w.one(w.atWAN())
@@ -39,16 +39,16 @@ func TestADatagramWithoutChecksumStaysWithoutOne(t *testing.T) {
 func TestATCPConnectionOpensAndCarriesDataBothWays(t *testing.T) {
 	w := newWorld(t)
 	c, s := at(client1, 40000), at(server, 443)
-	w.fromLAN(tcp(c, s, frame.TCPSyn, ""))
+	w.fromLAN(tcpTo(c, s, frame.TCPSyn, ""))
 	out := w.one(w.atWAN())
 	nat := at(natAddr, out.SrcPort)
-	w.fromWAN(tcp(s, nat, frame.TCPSyn|0x10, ""))
+	w.fromWAN(tcpTo(s, nat, frame.TCPSyn|0x10, ""))
 	w.one(w.atLAN())
-	w.fromLAN(tcp(c, s, 0x10, "hello"))
+	w.fromLAN(tcpTo(c, s, 0x10, "hello"))
 	if out = w.one(w.atWAN()); out.SrcPort != nat.Port {
 		t.Fatalf("port changed from %d to %d", nat.Port, out.SrcPort)
 	}
-	w.fromWAN(tcp(s, nat, 0x10, "hello yourself"))
+	w.fromWAN(tcpTo(s, nat, 0x10, "hello yourself"))
 	if in := w.one(w.atLAN()); in.Dst != client1 || in.DstPort != 40000 {
 		t.Fatalf("came to %v:%d", in.Dst, in.DstPort)
 	}
@@ -106,30 +106,30 @@ func TestWhatIsRefusedDiesForItsReason(t *testing.T) {
 		from   func(*world, ...[]byte)
 		packet []byte
 	}{
-		{"an outsider to an inside address", drop.ClientNotReachable, (*world).fromWAN, udp(s, c, "x")},
-		{"an outsider to the NAT address without a mapping", drop.NoMapping, (*world).fromWAN, udp(s, at(natAddr, 5000), "x")},
+		{"an outsider to an inside address", drop.ClientNotReachable, (*world).fromWAN, udpTo(s, c, "x")},
+		{"an outsider to the NAT address without a mapping", drop.NoMapping, (*world).fromWAN, udpTo(s, at(natAddr, 5000), "x")},
 		{"a ping of the NAT address", drop.NoMapping, (*world).fromWAN, echo(server, natAddr, 8, 9, "x")},
-		{"an outsider with the NAT address as its source", drop.NATAddressSpoofed, (*world).fromWAN, udp(at(natAddr, 9), at(wanAddr, 9), "x")},
-		{"a subscriber with the NAT address as its source", drop.NATAddressSpoofed, (*world).fromLAN, udp(at(natAddr, 9), s, "x")},
-		{"a subscriber to the NAT address", drop.Hairpin, (*world).fromLAN, udp(c, at(natAddr, 9), "x")},
+		{"an outsider with the NAT address as its source", drop.NATAddressSpoofed, (*world).fromWAN, udpTo(at(natAddr, 9), at(wanAddr, 9), "x")},
+		{"a subscriber with the NAT address as its source", drop.NATAddressSpoofed, (*world).fromLAN, udpTo(at(natAddr, 9), s, "x")},
+		{"a subscriber to the NAT address", drop.Hairpin, (*world).fromLAN, udpTo(c, at(natAddr, 9), "x")},
 		{"a subscriber's ESP to the NAT address", drop.ESPHairpin, (*world).fromLAN, esp(client1, natAddr, 0x1000, 1, "x")},
-		{"TCP data without a connection", drop.NotSYN, (*world).fromLAN, tcp(c, s, 0x10, "x")},
+		{"TCP data without a connection", drop.NotSYN, (*world).fromLAN, tcpTo(c, s, 0x10, "x")},
 		{"GRE from a subscriber", drop.ProtocolUnsupported, (*world).fromLAN, ip(client1, server, 47, []byte("generic routing"))},
 		{"GRE to the NAT address", drop.ProtocolUnsupported, (*world).fromWAN, ip(server, natAddr, 47, []byte("generic routing"))},
 		{"AH from a subscriber", drop.AH, (*world).fromLAN, ip(client1, server, 51, make([]byte, 24))},
 		{"AH to the NAT address", drop.AH, (*world).fromWAN, ip(server, natAddr, 51, make([]byte, 24))},
-		{"a fragment from a subscriber", drop.Fragment, (*world).fromLAN, fragment(udp(c, s, "first piece"))},
-		{"a fragment to the NAT address", drop.Fragment, (*world).fromWAN, fragment(udp(s, at(natAddr, 9), "first piece"))},
-		{"a UDP header cut short", drop.L4Malformed, (*world).fromLAN, cut(udp(c, s, "xx"), 26)},
-		{"a UDP length that lies", drop.L4Malformed, (*world).fromLAN, func() []byte { b := udp(c, s, "xx"); b[25] = 99; return b }()},
+		{"a fragment from a subscriber", drop.Fragment, (*world).fromLAN, fragment(udpTo(c, s, "first piece"))},
+		{"a fragment to the NAT address", drop.Fragment, (*world).fromWAN, fragment(udpTo(s, at(natAddr, 9), "first piece"))},
+		{"a UDP header cut short", drop.L4Malformed, (*world).fromLAN, cut(udpTo(c, s, "xx"), 26)},
+		{"a UDP length that lies", drop.L4Malformed, (*world).fromLAN, func() []byte { b := udpTo(c, s, "xx"); b[25] = 99; return b }()},
 		{"ESP of 7 bytes", drop.ESPShort, (*world).fromLAN, cut(esp(client1, server, 0x1000, 1, "x"), 27)},
 		{"ESP of 7 bytes from outside", drop.ESPShort, (*world).fromWAN, cut(esp(server, natAddr, 0x1000, 1, "x"), 27)},
 		{"ESP before any IKE", drop.ESPNoNATAddress, (*world).fromLAN, esp(client1, server, 0x1000, 1, "x")},
 		{"inbound ESP without a gate", drop.ESPNoGateIn, (*world).fromWAN, esp(server, natAddr, 0x1000, 1, "x")},
-		{"an ICMP error that quotes too little", drop.ICMPMalformed, (*world).fromWAN, icmpError(server, natAddr, 3, 1, udp(at(natAddr, 9), s, "x"), 24)},
-		{"an ICMP error about a flow we do not have", drop.ICMPNoFlow, (*world).fromWAN, icmpError(server, natAddr, 3, 1, udp(at(natAddr, 9), s, "x"), 28)},
-		{"a subscriber's ICMP error about a flow we do not have", drop.ICMPNoFlow, (*world).fromLAN, icmpError(client1, server, 3, 3, udp(s, c, "x"), 28)},
-		{"a subscriber's ICMP error that quotes too little", drop.ICMPMalformed, (*world).fromLAN, icmpError(client1, server, 3, 3, udp(s, c, "x"), 20)},
+		{"an ICMP error that quotes too little", drop.ICMPMalformed, (*world).fromWAN, icmpError(server, natAddr, 3, 1, udpTo(at(natAddr, 9), s, "x"), 24)},
+		{"an ICMP error about a flow we do not have", drop.ICMPNoFlow, (*world).fromWAN, icmpError(server, natAddr, 3, 1, udpTo(at(natAddr, 9), s, "x"), 28)},
+		{"a subscriber's ICMP error about a flow we do not have", drop.ICMPNoFlow, (*world).fromLAN, icmpError(client1, server, 3, 3, udpTo(s, c, "x"), 28)},
+		{"a subscriber's ICMP error that quotes too little", drop.ICMPMalformed, (*world).fromLAN, icmpError(client1, server, 3, 3, udpTo(s, c, "x"), 20)},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
@@ -143,9 +143,9 @@ func TestWhatIsRefusedDiesForItsReason(t *testing.T) {
 
 func TestAMappingEndsWhenIdleExceedsItsTimeout(t *testing.T) {
 	w := newWorld(t)
-	w.fromLAN(udp(at(client1, 5353), at(server, 53), "question"))
+	w.fromLAN(udpTo(at(client1, 5353), at(server, 53), "question"))
 	out := w.one(w.atWAN())
-	answer := udp(at(server, 53), at(natAddr, out.SrcPort), "answer")
+	answer := udpTo(at(server, 53), at(natAddr, out.SrcPort), "answer")
 	w.advance(120 * time.Second)
 	w.fromWAN(answer) // exactly the timeout: still alive (R22), and refreshes
 	w.one(w.atLAN())

@@ -2,7 +2,6 @@ package wire
 
 import (
 	"net/netip"
-	"time"
 
 	"spigate/alg/ipsec"
 	"spigate/configs"
@@ -119,6 +118,3 @@ func algProfiles(c *configs.Config) map[string]ipsec.Profile {
 	}
 	return out
 }
-
-// seconds is a duration as the views print it.
-func seconds(d time.Duration) float64 { return d.Seconds() }

@@ -29,7 +29,7 @@ func (p *ports) take(c *configs.Config, stateDir string) error {
 		if port.Driver != configs.DriverRaw {
 			continue
 		}
-		t, err := takeover.Take(port.Device, takeover.Config{StateDir: stateDir, Log: p.log})
+		t, err := takeover.Take(port.Device, takeover.Config{Dir: stateDir, Log: p.log})
 		if err != nil {
 			return fmt.Errorf("port %s: %w", port.Name, err)
 		}

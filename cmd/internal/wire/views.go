@@ -5,10 +5,12 @@ import (
 	"iter"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"spigate/alg/ipsec"
 	"spigate/cmd/internal/control"
 	"spigate/configs"
 	"spigate/netstack"
@@ -132,15 +134,90 @@ func (v *views) LSNSessions(f control.Filter) (iter.Seq[control.LSNSession], err
 				SubscriberIP: s.Inside.Addr.Netip(), SubscriberPort: s.Inside.Port,
 				DestIP: s.Remote.Addr.Netip(), DestPort: s.Remote.Port,
 				NATIP: s.Outside.Addr.Netip(), NATPort: s.Outside.Port,
-				Protocol: control.ProtocolName(s.Proto), Direction: control.In2Out,
+				Protocol: control.ProtocolName(s.Proto), Direction: control.Out2In,
 			}
-			if s.Inbound {
-				row.Direction = control.Out2In
+			if s.FromInside {
+				row.Direction = control.In2Out
 			}
 			row.Client, _ = name(row.SubscriberIP)
 			return yield(row)
 		})
 	}, nil
+}
+
+// IPsecSessions implements control.Backend.
+func (v *views) IPsecSessions(f control.Filter) (iter.Seq[control.IPsecSession], error) {
+	name, err := v.client(f)
+	if err != nil {
+		return nil, err
+	}
+	return func(yield func(control.IPsecSession) bool) {
+		now := v.router.Now()
+		for _, s := range v.router.ALG().Sessions(filter(f)) {
+			row := control.IPsecSession{
+				SourceIP: s.Inside.Netip(), NATIP: s.NAT.Netip(), DestIP: s.Server.Netip(),
+				SPIIn: control.SPI(s.SPIIn), SPIOut: control.SPI(s.SPIOut),
+				State: strings.ToLower(s.State.String()), Idle: ago(now, s.LastSeen),
+				RxPackets: s.RxPackets, TxPackets: s.TxPackets, Profile: s.Profile,
+			}
+			row.Client, row.Group = name(row.SourceIP)
+			if !yield(row) {
+				return
+			}
+		}
+	}, nil
+}
+
+// IPsecGates implements control.Backend.
+func (v *views) IPsecGates(f control.Filter) (iter.Seq[control.IPsecGate], error) {
+	name, err := v.client(f)
+	if err != nil {
+		return nil, err
+	}
+	return func(yield func(control.IPsecGate) bool) {
+		now := v.router.Now()
+		for _, g := range v.router.ALG().Gates(filter(f)) {
+			row := gate(&g, now)
+			row.Client, _ = name(g.Inside.Netip())
+			if !yield(row) {
+				return
+			}
+		}
+	}, nil
+}
+
+func gate(g *ipsec.GateInfo, now int64) control.IPsecGate {
+	row := control.IPsecGate{
+		NATIP: g.NAT.Netip(), DestIP: g.Server.Netip(), State: strings.ToLower(g.State.String()),
+		Waiters: []control.GateWaiter{}, SPIs: []control.SPI{},
+	}
+	if g.State != ipsec.Free || g.Open {
+		row.Holder = control.Addr{Addr: g.Inside.Netip()}
+		row.Opened, row.Expires = ago(now, g.Since), ago(g.Expires, now)
+	}
+	if g.State != ipsec.Free {
+		id := control.MessageID(g.MessageID)
+		row.Exchange = &id
+	}
+	for _, w := range g.Waiting {
+		row.Waiters = append(row.Waiters, control.GateWaiter{
+			SourceIP: w.Inside.Netip(), Exchange: control.MessageID(w.MessageID), Waiting: ago(now, w.Newest),
+		})
+	}
+	for _, spi := range g.SPIsIn {
+		row.SPIs = append(row.SPIs, control.SPI(spi))
+	}
+	return row
+}
+
+// filter is the part of f that the ALG can apply itself.
+func filter(f control.Filter) (out ipsec.Filter) {
+	for to, from := range map[*frame.Addr]netip.Addr{&out.Inside: f.SourceIP, &out.NAT: f.NATIP, &out.Server: f.DestIP} {
+		if from.IsValid() {
+			*to = addr(from)
+		}
+	}
+	return out
 }
 
 // Flows implements control.Backend.
@@ -172,11 +249,4 @@ func (v *views) flow(in flow.Info, now int64) control.Flow {
 
 func ago(now, then int64) control.Seconds {
 	return control.Seconds(time.Duration(max(0, now-then)).Seconds())
-}
-
-func optional(a frame.Addr) control.Addr {
-	if a.IsZero() {
-		return control.Addr{}
-	}
-	return control.Addr{Addr: a.Netip()}
 }

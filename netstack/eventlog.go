@@ -1,0 +1,69 @@
+package netstack
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"spigate/alg/ipsec"
+)
+
+// eventsPerSecond bounds the ALG's log lines: an event is an IKE or ESP
+// session that comes or goes, and a flood of forged ones must cost counters,
+// not flash and CPU.
+const eventsPerSecond = 100
+
+// eventLog writes the ALG's events (R34) as log lines with the keys
+// event src nat dst spiin spiout cookie msgid reason.
+type eventLog struct {
+	log *slog.Logger
+
+	mu         sync.Mutex
+	since      int64 // start of the running second, monotonic ns
+	written    int
+	suppressed int
+}
+
+func (l *eventLog) write(e *ipsec.Event) {
+	ok, lost := l.admit(e.At)
+	if lost > 0 {
+		l.log.Warn("ipsecalg events left out", "count", lost)
+	}
+	if !ok {
+		return
+	}
+	args := []any{
+		"event", strings.ReplaceAll(e.What, " ", "_"),
+		"src", e.Inside, "nat", e.NAT, "dst", e.Server,
+	}
+	if e.SPIIn != 0 || e.SPIOut != 0 {
+		args = append(args, "spiin", ipsec.SPIText(e.SPIIn), "spiout", ipsec.SPIText(e.SPIOut))
+	}
+	if e.Cookie != 0 {
+		args = append(args, "cookie", fmt.Sprintf("%016x", e.Cookie))
+	}
+	if e.MessageID != 0 {
+		args = append(args, "msgid", fmt.Sprintf("%08x", e.MessageID))
+	}
+	if e.Reason != "" {
+		args = append(args, "reason", e.Reason)
+	}
+	l.log.Info("ipsecalg", args...)
+}
+
+// admit reports whether one more line may be written, and how many were left
+// out in the second before.
+func (l *eventLog) admit(now int64) (ok bool, lost int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now-l.since >= int64(sweepEvery) {
+		l.since, l.written, lost, l.suppressed = now, 0, l.suppressed, 0
+	}
+	if l.written == eventsPerSecond {
+		l.suppressed++
+		return false, lost
+	}
+	l.written++
+	return true, lost
+}
