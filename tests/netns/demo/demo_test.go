@@ -98,6 +98,27 @@ func TestTheVerdict(t *testing.T) {
 	}
 }
 
+func TestAFailedRunListsWhatIsMissing(t *testing.T) {
+	a, b := conversations(t)
+	res := &netns.Result{Deliveries: []netns.Delivery{
+		{Conversation: a.Name, At: golden.Gateway, Peer: netip.MustParseAddrPort("203.0.113.3:1"), Missing: a.Repeat(10).Steps},
+		{Conversation: b.Name, At: golden.Gateway, Peer: netip.MustParseAddrPort("203.0.113.3:2")},
+	}}
+	var r report
+	r.add("act", res, a, b)
+	r.settle()
+	var out bytes.Buffer
+	newTeller(&out, false).verdict(&r)
+	for _, words := range []string{"FAULT act: " + a.Name + ": missing at the gateway: client ESP spi=c97c56a5 seq=1", "more", "FAILED"} {
+		if !strings.Contains(out.String(), words) {
+			t.Errorf("it does not say %q:\n%s", words, out.String())
+		}
+	}
+	if n := strings.Count(out.String(), "\n"); n > maxFaults+10 {
+		t.Errorf("%d lines", n)
+	}
+}
+
 func TestTheJSONHasItsListsEvenWhenEmpty(t *testing.T) {
 	var b bytes.Buffer
 	if err := (&report{}).write(&b); err != nil {

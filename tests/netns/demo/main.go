@@ -8,8 +8,8 @@
 // one's gate is open, so that its phase-2 message has to be held (rule R58).
 //
 // It ends with exit code 0 only if every ESP packet of both clients arrived
-// byte for byte at the right end, once, and none at a wrong one. Everything it
-// makes is gone when it ends, however it ends.
+// byte for byte at the right end, once, and none at a wrong one. Namespaces
+// and processes are gone when it ends, however it ends.
 package main
 
 import (

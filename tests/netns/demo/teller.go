@@ -142,6 +142,9 @@ func (t *teller) result(name string, r *netns.Result, first, second golden.Conve
 	t.block(r.Summary())
 }
 
+// maxFaults bounds what is printed; --json has them all.
+const maxFaults = 50
+
 // verdict tells the end of it.
 func (t *teller) verdict(r *report) {
 	t.title("verdict")
@@ -151,7 +154,11 @@ func (t *teller) verdict(r *report) {
 	}
 	t.say("ESP packets at the right end, byte for byte: %d of %d", got, want)
 	t.say("frames on the fast path: %d, on the slow path: %d", r.FastHits, r.SlowHits)
-	for _, f := range r.Faults {
+	for i, f := range r.Faults {
+		if i == maxFaults {
+			t.say("and %d more", len(r.Faults)-i)
+			break
+		}
 		t.say("FAULT %s", f)
 	}
 	if r.OK {
