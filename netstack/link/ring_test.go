@@ -348,7 +348,7 @@ func TestARingThatCannotBeOpenedSaysWhy(t *testing.T) {
 		{RingConfig{Device: "a", BlockSize: 5000}, "power of two"},
 		{RingConfig{Device: "a", Blocks: 1}, "at least 2"},
 		{RingConfig{Device: "a", BlockSize: 4096, Snaplen: 9000}, "does not fit"},
-		{RingConfig{Device: "a", Version: 3, Retire: 1}, "at least 1ms"},
+		{RingConfig{Device: "a", Retire: 1}, "at least 1ms"},
 	} {
 		_, err := OpenRing(c.config)
 		if err == nil || !strings.Contains(err.Error(), c.want) {

@@ -36,6 +36,10 @@ type mmsghdr struct {
 	n   uint32 // bytes sent, from the kernel
 }
 
+// The length and its padding are as long as a pointer is: 8 or 4 bytes. This
+// line does not compile where the kernel's structure would be another one.
+var _ [0]struct{} = [unsafe.Sizeof(mmsghdr{}) - unsafe.Sizeof(unix.Msghdr{}) - unsafe.Sizeof(uintptr(0))]struct{}{}
+
 // A sendBatch is what one call of sendmmsg needs. Each header's vector points
 // at its own iov for good; only base and length change.
 type sendBatch struct {
