@@ -120,7 +120,7 @@ func TestASubscriberLearnsThatTheNextHopDoesNotAnswer(t *testing.T) {
 	for range 10 {
 		w.advance(1e9)
 	}
-	p := w.one(w.atLAN())
+	p := w.one(w.soon(w.atLAN))
 	q, _ := p.Quote()
 	if p.Dst != client1 || p.ICMPType != 3 || p.ICMPCode != 1 || q.Src != client1 || q.SrcPort != 5353 {
 		t.Fatalf("to %v type %d code %d quotes %v:%d", p.Dst, p.ICMPType, p.ICMPCode, q.Src, q.SrcPort)

@@ -40,6 +40,7 @@ var (
 	// output meets what the stack itself says.
 	output = []step{
 		{"icmpSelf", (*Router).icmpSelf}, // its ICMP errors quote packets on the wrong side of the NAT
+		{"homeward", (*Router).homeward}, // its answers leave by the route to the asker
 	}
 )
 

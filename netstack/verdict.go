@@ -9,6 +9,7 @@ type Verdict uint8
 const (
 	Continue Verdict = iota
 	Accept           // no further step of this hook; the stack goes on with the packet
+	Consumed         // the step has sent it on by itself
 	Held             // kept for later, not lost (rule R58)
 	Dropped          // gone, for the reason that stands beside it
 )
@@ -23,6 +24,7 @@ var (
 	goOn   = outcome{verdict: Continue}
 	accept = outcome{verdict: Accept}
 	held   = outcome{verdict: Held}
+	sent   = outcome{verdict: Consumed}
 )
 
 func dropped(r drop.Reason) outcome { return outcome{Dropped, r} }

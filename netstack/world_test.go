@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"log/slog"
 	"net/netip"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -168,6 +169,20 @@ func (w *world) one(packets [][]byte) frame.Packet {
 		w.t.Fatalf("%d packets came out, want 1; drops: %v", len(packets), w.dropped())
 	}
 	return w.parsed(packets[0])
+}
+
+// soon returns the first packets that come. The stack gives up on a neighbour
+// in a goroutine of its own, for which there is nothing to wait on.
+func (w *world) soon(from func() [][]byte) [][]byte {
+	w.t.Helper()
+	for range 1_000_000 {
+		if got := from(); len(got) > 0 {
+			return got
+		}
+		runtime.Gosched()
+	}
+	w.t.Fatalf("nothing came; drops: %v", w.dropped())
+	return nil
 }
 
 // none fails if any packet came.

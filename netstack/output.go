@@ -1,0 +1,35 @@
+package netstack
+
+import (
+	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+)
+
+// homeward sends an answer of the stack by the route to whoever asked. The
+// stack itself answers on the interface that has the address that was asked:
+// a subscriber that pings our outside address would be answered on the
+// outside, with its inside address for all to see.
+func (r *Router) homeward(p *packet) outcome {
+	dst := tcpip.AddrFrom4(p.Dst)
+	if p.route.IsOutboundBroadcast() || p.Dst[0] >= 224 {
+		return goOn
+	}
+	route, err := r.stack.FindRoute(0, tcpip.Address{}, dst, ipv4.ProtocolNumber, false)
+	if err != nil {
+		return goOn // the stack's own route is the better one
+	}
+	defer route.Release()
+	if route.NICID() == p.route.NICID() {
+		return goOn
+	}
+	pk := stack.NewPacketBuffer(stack.PacketBufferOptions{
+		ReserveHeaderBytes: int(route.MaxHeaderLength()),
+		Payload:            buffer.MakeWithData(append([]byte(nil), p.Bytes()...)),
+	})
+	defer pk.DecRef()
+	// A failure is in the stack's own counters (stack_send_failed).
+	_ = route.WriteHeaderIncludedPacket(pk)
+	return sent
+}
