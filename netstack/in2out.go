@@ -53,7 +53,7 @@ func (r *Router) espOut(p *packet) outcome {
 		return dropped(drop.ESPNoNATAddress)
 	}
 	e.Profile = profile
-	if o := r.obey(r.alg.StepESP(&e, p.now), p.now); o.verdict != Continue {
+	if o := r.obey(r.alg.StepESP(&e, p.now)); o.verdict != Continue {
 		return o
 	}
 	return accept

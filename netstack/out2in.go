@@ -42,7 +42,7 @@ func (r *Router) espIn(p *packet) outcome {
 	res := r.alg.StepESP(&ipsec.ESPPacket{
 		Dir: alg.Out2In, NAT: p.Dst, Server: p.Src, SPI: p.SPI, Seq: p.Seq, Len: len(p.Bytes()),
 	}, p.now)
-	if o := r.obey(res, p.now); o.verdict != Continue {
+	if o := r.obey(res); o.verdict != Continue {
 		return o
 	}
 	p.SetDestination(res.Inside, 0)
@@ -59,18 +59,22 @@ func (r *Router) ike(p *packet, dir alg.Direction, b lsn.Binding) outcome {
 	if profile == nil {
 		return goOn // R35: only where the group has one
 	}
-	return r.obey(r.alg.StepIKE(&ipsec.IKEPacket{
+	res := r.alg.StepIKE(&ipsec.IKEPacket{
 		Dir: dir, Profile: profile,
 		Inside: b.Inside.Addr, NAT: b.Outside.Addr, Server: b.Remote.Addr,
 		InsidePort: b.Inside.Port, NATPort: b.Outside.Port, ServerPort: b.Remote.Port,
 		Mapping: b.Mapping, Payload: p.UDPPayload(), Packet: p.Bytes(), In: p.in,
-	}, p.now), p.now)
+	}, p.now)
+	r.armDeadline()
+	return r.obey(res)
 }
 
-// obey turns an ALG result into an outcome and queues what it asks for.
-func (r *Router) obey(res ipsec.Result, now int64) outcome {
-	r.act(res.Actions)
-	r.armDeadline()
+// obey turns an ALG result into an outcome and does what it asks for.
+func (r *Router) obey(res ipsec.Result) outcome {
+	if len(res.Actions) > 0 { // a known SPI asks for nothing: the common case
+		r.act(res.Actions)
+		r.armDeadline()
+	}
 	switch res.Verdict {
 	case alg.Forward:
 		return goOn
