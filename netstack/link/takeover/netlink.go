@@ -57,18 +57,20 @@ func create(msgType int, data []byte) error {
 }
 
 // attrs returns the attributes behind the fixed part of a message by type. The
-// values are parts of data.
+// values are parts of data. (The netlink package's own parser panics on a last
+// attribute without padding.)
 func attrs(data []byte, fixed int) (map[uint16][]byte, error) {
 	if len(data) < fixed {
 		return nil, fmt.Errorf("netlink message of %d bytes", len(data))
 	}
-	list, err := nl.ParseRouteAttr(data[fixed:])
-	if err != nil {
-		return nil, fmt.Errorf("netlink message: %w", err)
-	}
-	m := make(map[uint16][]byte, len(list))
-	for _, a := range list {
-		m[a.Attr.Type&^uint16(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER)] = a.Value
+	m := map[uint16][]byte{}
+	for b := data[fixed:]; len(b) >= unix.SizeofRtAttr; {
+		n, kind := int(binary.NativeEndian.Uint16(b)), binary.NativeEndian.Uint16(b[2:])
+		if n < unix.SizeofRtAttr || n > len(b) {
+			return nil, fmt.Errorf("netlink attribute %d of %d bytes in %d", kind, n, len(b))
+		}
+		m[kind&^uint16(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER)] = b[unix.SizeofRtAttr:n]
+		b = b[min(len(b), (n+3)&^3):]
 	}
 	return m, nil
 }

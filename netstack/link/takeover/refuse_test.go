@@ -227,6 +227,7 @@ func FuzzStateFile(f *testing.F) {
 func FuzzRouteMessage(f *testing.F) {
 	f.Add(make([]byte, 12))
 	f.Add(append(make([]byte, 12), 8, 0, 9, 0, 4, 0, 0, 0))
+	f.Add([]byte("000000000000\t\x000000000")) // a last attribute without padding
 	f.Fuzz(func(_ *testing.T, b []byte) {
 		a, err := attrs(b, 12)
 		if err != nil {
