@@ -9,9 +9,8 @@ func (t *Table) admits(sh *inside, mslot uint32, m *mapping, r *rules, remote fr
 	case EIF:
 		return true
 	case ADF:
-		if r.app.Mapping != EIM {
-			// The claim is for the one address that the mapping was made for.
-			return remote.Addr == m.remote.Addr
+		if r.width == wideAddress {
+			return true // only packets from the claim's one address find the mapping
 		}
 		if sh.permits[permitKey{mslot, remote.Addr}] == 0 {
 			return false // no walk along the list for strangers

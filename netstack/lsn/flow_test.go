@@ -227,6 +227,21 @@ func TestOnlyTheSessionOfARemoteIsUsedWhereTwoMappingsAdmitIt(t *testing.T) {
 	f.check()
 }
 
+func TestTheIdentifierOfAnEndedSessionDoesNotReachItsSuccessor(t *testing.T) {
+	f := build(t, config(nat1))
+	tup := udp(at(subscriber, 1), at(serverY, 2))
+	old := f.mustOut(tup, 0, 0)
+	f.RemoveMapping(old.Mapping)
+	b := f.mustOut(tup, 0, 1)
+	f.RemoveMapping(old.Mapping)
+	f.SetIdle(old.Mapping, 1)
+	f.FlowActive(old.Session, true, 100*second, 5, 5)
+	if got, ok := f.FindOut(tup); !ok || got != b {
+		t.Errorf("%+v, want %+v untouched", got, b)
+	}
+	f.reply(b, 0, 121*second, drop.NoMapping)
+}
+
 func TestStaleAndWildIdentifiersAreHarmless(t *testing.T) {
 	f := build(t, config(nat1))
 	for _, id := range []uint64{0, 1, 1 << 32, 63<<56 | 1<<32 | 1, math.MaxUint64} {

@@ -128,7 +128,7 @@ func (f *fixture) reply(b Binding, flags uint8, now int64, want drop.Reason) Bin
 // without a packet in flight.
 func (f *fixture) check() {
 	f.t.Helper()
-	sessions, mappings, index, claims := 0, 0, 0, 0
+	sessions, mappings, index, claims, used := 0, 0, 0, 0, 0
 	own := map[uint64]int{}
 	ports := map[portKey]int{}
 	for i := range f.insides {
@@ -154,7 +154,7 @@ func (f *fixture) check() {
 			f.t.Fatalf("shard %d: %d sessions, %d tuples", i, here, len(sh.tuples))
 		}
 		sessions += here
-		paired := map[frame.Addr]uint32{}
+		paired, keyed := map[frame.Addr]uint32{}, 0
 		for slot := uint32(1); slot < sh.mappings.end(); slot++ {
 			m := sh.mappings.at(slot)
 			if m.head == 0 {
@@ -167,11 +167,18 @@ func (f *fixture) check() {
 			}
 			if r.width != wideFull {
 				index++
+				keyed++
+				if sh.keys[m.tuple(r, m.remote).mapKey(r)] != slot {
+					f.t.Fatalf("mapping %v is not found from inside", m.outside)
+				}
 			}
 			if r.app.Pooling == Paired {
 				paired[m.inside.Addr]++
 			}
 			ports[portKey{m.outside.Addr, m.outside.Port, uint16(r.app.Proto)}]++
+		}
+		if len(sh.keys) != keyed {
+			f.t.Fatalf("shard %d: %d mappings, %d keys", i, keyed, len(sh.keys))
 		}
 		for a, n := range paired {
 			if sh.pairs[a].mappings != n {
@@ -189,7 +196,17 @@ func (f *fixture) check() {
 			}
 		}
 	}
-	used := 0
+	for _, n := range f.addrs {
+		for i := range protocols {
+			for _, r := range n.inRegion[i] {
+				used += int(r)
+			}
+		}
+	}
+	if used != len(ports) {
+		f.t.Fatalf("the regions count %d ports in use, want %d", used, len(ports))
+	}
+	used = 0
 	st := f.Stats()
 	for i := range protocols {
 		sessions -= st.Sessions[i]

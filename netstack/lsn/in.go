@@ -145,10 +145,9 @@ func (t *Table) commitIn(sh *inside, pl *InPlan, b behind, now int64, gone *[]ui
 	mslot, m := sh.mapping(pl.Mapping)
 	r := t.rules[m.rules]
 	if slot, ok := sh.tuples[m.tuple(r, pl.Remote).key()]; ok {
+		// A session that is over. The mapping stays: it was found alive, so
+		// this one is not the last of its own.
 		t.expire(sh, slot, now, gone)
-		if _, m := sh.mapping(pl.Mapping); m == nil {
-			return 0, drop.NoMapping // that was its last own session
-		}
 	}
 	if !t.reserve() {
 		return 0, drop.SessionTableFull

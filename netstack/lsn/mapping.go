@@ -6,7 +6,7 @@ import "spigate/netstack/frame"
 // lives as long as one session of its own does (session.own).
 type mapping struct {
 	override   int64  // idle time set by the ALG, 0: the profile's
-	head       uint32 // its sessions; 0: a free slot
+	head, tail uint32 // its sessions, own ones first; 0: a free slot
 	own        uint32 // how many of them keep it alive
 	generation uint32 // of this slot
 	address    uint32 // index of the NAT address
@@ -109,33 +109,34 @@ func (t *Table) removeMapping(sh *inside, mslot uint32, at int64, gone *[]uint64
 }
 
 // link puts a session into its mapping's list: own sessions in front, so that
-// one of them is found at once.
+// a live one is found without a walk past strangers.
 func (sh *inside) link(slot uint32, s *session, m *mapping) {
-	if s.own() || m.head == 0 {
+	s.prev, s.next = m.tail, 0
+	if s.own() {
 		s.prev, s.next = 0, m.head
-		m.head = slot
-	} else {
-		s.prev, s.next = m.head, sh.sessions.at(m.head).next
-		sh.sessions.at(s.prev).next = slot
 	}
-	if s.next != 0 {
-		sh.sessions.at(s.next).prev = slot
+	sh.join(s.prev, slot, m)
+	sh.join(slot, s.next, m)
+}
+
+func (sh *inside) unlink(s *session, m *mapping) { sh.join(s.prev, s.next, m) }
+
+// join makes b follow a; 0 is the end of the list on that side.
+func (sh *inside) join(a, b uint32, m *mapping) {
+	if a != 0 {
+		sh.sessions.at(a).next = b
+	} else {
+		m.head = b
+	}
+	if b != 0 {
+		sh.sessions.at(b).prev = a
+	} else {
+		m.tail = a
 	}
 }
 
-func (sh *inside) unlink(s *session, m *mapping) {
-	if s.prev != 0 {
-		sh.sessions.at(s.prev).next = s.next
-	} else {
-		m.head = s.next
-	}
-	if s.next != 0 {
-		sh.sessions.at(s.next).prev = s.prev
-	}
-}
-
-// looks bounds the walk along a mapping's list. A list that is longer before
-// its first live session is trusted to be no older than the last sweep.
+// looks bounds the walk along a mapping's own sessions. Where none of so many
+// is live, the mapping is trusted to be no older than the last sweep.
 const looks = 64
 
 // alive reports whether the mapping has a live session of its own (R22: looked
@@ -151,12 +152,15 @@ func (sh *inside) anyOwn(m *mapping, r *rules, now int64, match func(*session) b
 			return false
 		}
 		s := sh.sessions.at(slot)
-		if s.own() && match(s) && !s.expired(m, r, now) {
+		if !s.own() {
+			return false
+		}
+		if match(s) && !s.expired(m, r, now) {
 			return true
 		}
 		slot = s.next
 	}
-	return m.own > 0
+	return true
 }
 
 // liveSession reports whether a session may still be used: its own time has

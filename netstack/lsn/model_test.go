@@ -212,9 +212,11 @@ func TestRandomTrafficMatchesTheModel(t *testing.T) {
 		m := &model{f: f}
 		hosts := []frame.Addr{subscriber, other, {192, 0, 2, 3}}
 		remotes := []frame.Addr{serverY, serverZ}
+		// Few profiles in one run, so that their sessions meet more often.
+		profiles := rapid.SliceOfN(rapid.IntRange(0, 8), 1, 3).Draw(rt, "profiles")
 		var outsides []frame.Endpoint
 		remote := func(t *rapid.T) frame.Endpoint {
-			port := uint16(100 + 10*rapid.IntRange(0, 8).Draw(t, "profile") + rapid.IntRange(0, 1).Draw(t, "port"))
+			port := uint16(100 + 10*rapid.SampledFrom(profiles).Draw(t, "profile") + rapid.IntRange(0, 1).Draw(t, "port"))
 			return at(rapid.SampledFrom(remotes).Draw(t, "remote"), port)
 		}
 		rt.Repeat(map[string]func(*rapid.T){
@@ -243,6 +245,7 @@ func TestRandomTrafficMatchesTheModel(t *testing.T) {
 			"time passes": func(t *rapid.T) {
 				m.now += rapid.SampledFrom([]int64{1, second, 59 * second, 60 * second, modelIdle}).Draw(t, "step")
 			},
+			"check": func(t *rapid.T) { f.check() },
 			"sweep": func(t *rapid.T) { m.compare(t) },
 		})
 		m.compare(rt)

@@ -167,3 +167,43 @@ func TestAnAnswerToAStrangerMakesItsSessionTheSubscribersOwn(t *testing.T) {
 	}
 	f.check()
 }
+
+func TestAFloodOfStrangersDoesNotHideThatTheMappingHasExpired(t *testing.T) {
+	f := build(t, config(nat1, AppProfile{Name: "A", Proto: frame.ProtoUDP, Mapping: EIM, Filtering: EIF}))
+	x := at(subscriber, 1000)
+	b := f.mustOut(udp(x, at(serverY, 80)), 0, 0)
+	for port := range uint16(3 * looks) {
+		f.in(frame.ProtoUDP, b.Outside, at(serverZ, port), 0, 60*second)
+	}
+	f.mustOut(udp(x, at(serverY, 81)), 0, 10*second)
+	f.in(frame.ProtoUDP, b.Outside, at(serverZ, 9000), 0, 130*second)
+	if _, why := f.in(frame.ProtoUDP, b.Outside, at(serverZ, 9001), 0, 130*second+1); why != drop.NoMapping {
+		t.Errorf("after the timeout: %v, want no mapping", why)
+	}
+	f.check()
+}
+
+func TestAMappingWithManyDeadSessionsIsGoneAfterTheSweep(t *testing.T) {
+	f := build(t, config(nat1, AppProfile{Name: "A", Proto: frame.ProtoUDP, Mapping: EIM, Filtering: EIF}))
+	var b Binding
+	for port := range uint16(3 * looks) {
+		b = f.mustOut(udp(at(subscriber, 1000), at(serverY, port)), 0, 0)
+	}
+	f.Sweep(121 * second)
+	if _, why := f.in(frame.ProtoUDP, b.Outside, at(serverZ, 1), 0, 121*second); why != drop.NoMapping {
+		t.Errorf("after the sweep: %v, want no mapping", why)
+	}
+	f.check()
+}
+
+func TestAddressFilterCountsTheSessionsTowardsAServer(t *testing.T) {
+	f := build(t, config(nat1, AppProfile{Name: "A", Proto: frame.ProtoUDP, Mapping: EIM, Filtering: ADF}))
+	x := at(subscriber, 1000)
+	b := f.mustOut(udp(x, at(serverY, 80)), 0, 0)
+	f.mustOut(udp(x, at(serverY, 81)), 0, 60*second)
+	f.Sweep(121 * second) // the first of the two is gone
+	if _, why := f.in(frame.ProtoUDP, b.Outside, at(serverY, 99), 0, 121*second); why != drop.None {
+		t.Errorf("with one of two sessions left: %v", why)
+	}
+	f.check()
+}

@@ -3,6 +3,7 @@ package lsn
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -25,62 +26,73 @@ type Pool struct {
 
 // natAddress is the state of one NAT address that is not per port.
 type natAddress struct {
-	addr  frame.Addr
-	pool  uint16
-	used  [numProtocols]atomic.Int32  // ports that at least one mapping claims
-	freed [numProtocols]atomic.Uint32 // claims given back, ever; wraps
-	full  exhausted
+	addr     frame.Addr
+	pool     uint16
+	used     [numProtocols]atomic.Int32       // ports that at least one mapping claims
+	inRegion [numProtocols][numRegions]uint16 // the same by region, under its outside shard's lock
+	full     exhausted
 }
 
 // exhausted remembers for which remotes a complete search found no free port,
 // so that a flood against a full address costs a look at this list and not a
-// search. A mark counts until something is given back (natAddress.freed).
+// search. A mark goes when a claim towards its remote is given back; and it
+// does not matter while any port is unused, because that one fits everything.
 type exhausted struct {
+	count atomic.Int32  // marks that are set, so that the lock is rarely needed
+	freed atomic.Uint32 // claims given back, ever; wraps
 	mu    sync.Mutex
 	next  uint8
-	marks [8]mark
+	marks [8]claim // proto 0: empty
 }
 
-// mark is one exhausted remote; want.proto 0 is an empty place.
-type mark struct {
-	want  claim
-	freed uint32
-}
-
-// exhausted reports whether nothing was given back since a search for want
-// failed.
+// exhausted reports whether no port of the address fits, without a search.
+// false means that a search will tell.
 func (n *natAddress) exhausted(want claim) bool {
 	i, _ := protoIndex(want.proto)
 	if n.used[i].Load() < numPorts {
-		return false // an unused port fits everything; the common case, without a lock
+		return false
 	}
 	if want.width == wideAny {
 		return true
 	}
-	freed := n.freed[i].Load()
+	if n.full.count.Load() == 0 {
+		return false
+	}
 	n.full.mu.Lock()
 	defer n.full.mu.Unlock()
-	for _, m := range n.full.marks {
-		if m.want == want && m.freed == freed {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(n.full.marks[:], want)
 }
 
-// setExhausted remembers a search that failed; freed is natAddress.freed as it
-// was before the search, so that what was given back meanwhile counts.
-func (n *natAddress) setExhausted(want claim, freed uint32) {
-	n.full.mu.Lock()
-	defer n.full.mu.Unlock()
-	for i := range n.full.marks {
-		if n.full.marks[i].want == want {
-			n.full.marks[i].freed = freed
-			return
-		}
+// set remembers a search that failed, unless anything was given back since it
+// began, when freed was as told: the search may have missed that.
+func (e *exhausted) set(want claim, freed uint32) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.count.Add(1) // before freed is read: clear does it the other way round
+	place := &e.marks[e.next%uint8(len(e.marks))]
+	if e.freed.Load() != freed || slices.Contains(e.marks[:], want) {
+		e.count.Add(-1)
+		return
 	}
-	n.full.marks[n.full.next%uint8(len(n.full.marks))] = mark{want, freed}
-	n.full.next++
+	if place.proto != 0 {
+		e.count.Add(-1)
+	}
+	*place = want
+	e.next++
+}
+
+// clear notes that a claim was given back.
+func (e *exhausted) clear(c claim) {
+	e.freed.Add(1)
+	if e.count.Load() == 0 {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if i := slices.Index(e.marks[:], c); i >= 0 {
+		e.marks[i] = claim{}
+		e.count.Add(-1)
+	}
 }
 
 // addPool makes the pool's addresses and returns their indices.

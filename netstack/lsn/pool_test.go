@@ -30,46 +30,56 @@ func fill(t *testing.T, f *fixture, remote frame.Endpoint, now int64) []Binding 
 }
 
 func TestAFullAddressRefusesAndRecovers(t *testing.T) {
-	tests := []struct {
-		name    string
-		mapping Mapping
-		rest    drop.Reason // towards another server
-	}{
-		{"EIM", EIM, drop.NoFreePort},
-		{"APDM, whose ports overlap towards others", APDM, drop.None},
+	f := build(t, config(nat1, AppProfile{Name: "A", Proto: frame.ProtoUDP, Mapping: EIM}))
+	all := fill(t, f, at(serverY, 53), 0)
+	x := at(frame.Addr{192, 0, 2, 250}, 9)
+	for _, server := range []frame.Addr{serverY, serverZ} {
+		if _, why := f.DecideOut(udp(x, at(server, 53)), Hints{}, 1); why != drop.NoFreePort {
+			t.Errorf("decided %v, want no free port", why)
+		}
+		if _, why := f.out(udp(x, at(server, 53)), Hints{}, 1); why != drop.NoFreePort {
+			t.Errorf("%v, want no free port", why)
+		}
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			f := build(t, config(nat1, AppProfile{Name: "A", Proto: frame.ProtoUDP, Mapping: tt.mapping}))
-			y := at(serverY, 53)
-			all := fill(t, f, y, 0)
-			extra := udp(at(frame.Addr{192, 0, 2, 250}, 9), y)
-			for range 3 { // the second time by the mark that the search left
-				if _, why := f.out(extra, Hints{}, 1); why != drop.NoFreePort {
-					t.Fatalf("%v, want no free port", why)
-				}
-			}
-			if _, why := f.DecideOut(extra, Hints{}, 1); why != drop.NoFreePort {
-				t.Errorf("decided %v, want no free port", why)
-			}
-			if _, why := f.out(udp(extra.Inside, at(serverZ, 53)), Hints{}, 1); why != tt.rest {
-				t.Errorf("towards another server: %v, want %v", why, tt.rest)
-			}
-			if b := f.mustOut(all[7].Tuple, 0, 1); b.Outside != all[7].Outside {
-				t.Error("an existing session lost its mapping")
-			}
-			f.RemoveMapping(all[12345].Mapping)
-			if b := f.mustOut(extra, 0, 2); b.Outside != all[12345].Outside {
-				t.Errorf("got %v, but only %v was free", b.Outside, all[12345].Outside)
-			}
-			f.check()
-			f.Sweep(1000 * second)
-			if st := f.Stats(); st.Pools[0].Used[1] != 0 || st.Sessions[1] != 0 || st.Paired != 0 {
-				t.Errorf("after everything expired: %+v", st)
-			}
-			f.check()
-		})
+	if b := f.mustOut(all[7].Tuple, 0, 1); b.Outside != all[7].Outside {
+		t.Error("an existing session lost its mapping")
 	}
+	f.RemoveMapping(all[12345].Mapping)
+	if b := f.mustOut(udp(x, at(serverY, 53)), 0, 2); b.Outside != all[12345].Outside {
+		t.Errorf("got %v, but only %v was free", b.Outside, all[12345].Outside)
+	}
+	f.check()
+	f.Sweep(1000 * second)
+	if st := f.Stats(); st.Pools[0].Used[1] != 0 || st.Sessions[1] != 0 || len(f.gone) != numPorts+1 {
+		t.Errorf("after everything expired: %+v, %d gone", st, len(f.gone))
+	}
+	f.check()
+}
+
+func TestAPortFreedTowardsOneServerIsFoundAlthoughAnotherStillHasIt(t *testing.T) {
+	f := build(t, config(nat1))
+	y, z := at(serverY, 53), at(serverZ, 53)
+	all := fill(t, f, y, 0)
+	fill(t, f, z, 0)
+	late := udp(at(frame.Addr{192, 0, 2, 250}, 9), y)
+	for range 2 {
+		if _, why := f.out(late, Hints{}, 1); why != drop.NoFreePort {
+			t.Fatalf("%v, want no free port", why)
+		}
+	}
+	if _, why := f.DecideOut(late, Hints{}, 1); why != drop.NoFreePort {
+		t.Errorf("decided %v, want no free port by the mark of the search", why)
+	}
+	f.RemoveMapping(all[5].Mapping)
+	f.mustOut(all[5].Tuple, 0, 2)
+	if _, why := f.out(late, Hints{}, 2); why != drop.NoFreePort {
+		t.Fatalf("%v, want no free port again", why)
+	}
+	f.RemoveMapping(all[999].Mapping)
+	if b := f.mustOut(late, 0, 2); b.Outside != all[999].Outside {
+		t.Errorf("got %v, but only %v was free", b.Outside, all[999].Outside)
+	}
+	f.check()
 }
 
 func TestAPairedSubscriberKeepsOneAddressAcrossProtocolsAndProfiles(t *testing.T) {
@@ -167,6 +177,22 @@ func TestTheHoldBeginsWhenTheALGRemovesTheMapping(t *testing.T) {
 	if _, ok := f.PairedAddress(subscriber); ok {
 		t.Error("the pairing outlived its hold")
 	}
+}
+
+func TestTheHoldBeginsWithTheEndOfTheSubscribersOwnTraffic(t *testing.T) {
+	c := config(nat7, AppProfile{Proto: frame.ProtoUDP, Pooling: Paired, Mapping: EIM, Filtering: EIF})
+	c.Groups[0].PairingHold = 50 * time.Second
+	draws := uint32(0)
+	c.Rand = func(n uint32) uint32 { return draws % n }
+	f := build(t, c)
+	x := at(subscriber, 1)
+	b := f.mustOut(udp(x, at(serverY, 2)), 0, 0)
+	f.in(b.Proto, b.Outside, at(serverZ, 3), 0, 100*second) // a stranger's packet keeps nothing
+	draws = 3
+	if d := f.mustOut(udp(x, at(serverZ, 3)), 0, 171*second); d.Outside.Addr == b.Outside.Addr {
+		t.Errorf("still on %v", d.Outside.Addr)
+	}
+	f.check()
 }
 
 func TestAPairedSubscriberWithAFullAddressGetsNoOther(t *testing.T) {

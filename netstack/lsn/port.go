@@ -13,7 +13,9 @@ const (
 	numPorts  = LastPort - FirstPort + 1
 
 	regionBits = 10 // ports that share an outside shard: 1024
-	picks      = 8  // independent random ports tried before the search in a row
+	regionSize = 1 << regionBits
+	numRegions = 1 << 16 / regionSize
+	picks      = 8 // independent random ports tried before the search in a row
 )
 
 // claim is what a mapping wants of an outside port: to answer for one remote
@@ -67,7 +69,7 @@ func (o *outside) fits(a frame.Addr, port uint16, c claim) bool {
 	if u.claims() == 0 {
 		return true
 	}
-	if u.width() != c.width || c.width == wideAny {
+	if u.width() != c.width {
 		return false
 	}
 	_, taken := o.index[c.key(a, port)]
@@ -82,6 +84,7 @@ func (o *outside) take(n *natAddress, port uint16, c claim, id uint64) {
 	if u.claims() == 0 {
 		i, _ := protoIndex(c.proto)
 		n.used[i].Add(1)
+		n.inRegion[i][port>>regionBits]++
 		u = portUse(c.width) << 30
 	}
 	o.use[k] = u + 1
@@ -99,9 +102,10 @@ func (t *Table) giveBack(n *natAddress, port uint16, c claim) {
 	} else {
 		delete(o.use, k)
 		n.used[i].Add(-1)
+		n.inRegion[i][port>>regionBits]--
 	}
 	o.mu.Unlock()
-	n.freed[i].Add(1)
+	n.full.clear(c)
 }
 
 // draw finds a port of n for the claim and enters it. A few independent random
@@ -109,14 +113,13 @@ func (t *Table) giveBack(n *natAddress, port uint16, c claim) {
 // sparsely used; then a search in a row from a random start (algorithm 1)
 // finds the last free port there is (R16).
 //
-// The search costs at most one look-up for each port, and happens once for
-// each remote of a full address until something is given back.
+// The search costs at most two look-ups for each port; a failed one is not
+// repeated for the same remote until a claim towards it is given back.
 func (t *Table) draw(n *natAddress, c claim, id uint64) (uint16, bool) {
 	if n.exhausted(c) {
 		return 0, false
 	}
-	i, _ := protoIndex(c.proto)
-	freed := n.freed[i].Load()
+	freed := n.full.freed.Load()
 	for range picks {
 		port := uint16(FirstPort + t.rand(numPorts))
 		if got, ok := t.drawFrom(n, port, port, c, id); ok {
@@ -130,7 +133,7 @@ func (t *Table) draw(n *natAddress, c claim, id uint64) (uint16, bool) {
 	if port, ok := t.search(n, FirstPort, start-1, c, id); ok {
 		return port, true
 	}
-	n.setExhausted(c, freed)
+	n.full.set(c, freed)
 	return 0, false
 }
 
@@ -138,7 +141,7 @@ func (t *Table) draw(n *natAddress, c claim, id uint64) (uint16, bool) {
 // lock is held for 1024 look-ups at most.
 func (t *Table) search(n *natAddress, first, last int, c claim, id uint64) (uint16, bool) {
 	for p := first; p <= last; {
-		end := min(p|(1<<regionBits-1), last)
+		end := min(p|(regionSize-1), last)
 		if got, ok := t.drawFrom(n, uint16(p), uint16(end), c, id); ok {
 			return got, true
 		}
@@ -153,6 +156,10 @@ func (t *Table) drawFrom(n *natAddress, first, last uint16, c claim, id uint64) 
 	o := &t.outsides[outsideShard(n.addr, first)]
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	i, _ := protoIndex(c.proto)
+	if c.width == wideAny && n.inRegion[i][first>>regionBits] == regionSize {
+		return 0, false
+	}
 	for p := int(first); p <= int(last); p++ {
 		if o.fits(n.addr, uint16(p), c) {
 			o.take(n, uint16(p), c, id)

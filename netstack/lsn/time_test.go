@@ -187,3 +187,19 @@ func TestTheFINOfAServerDoesNotCutTheSubscriberOff(t *testing.T) {
 	f.reply(b, ack, 131*second, drop.None)
 	f.reply(b, ack, 131*second+1, drop.NoMapping)
 }
+
+func TestAMappingThatHasExpiredIsReplacedBeforeTheSweep(t *testing.T) {
+	f := build(t, config(nat1, AppProfile{Proto: frame.ProtoUDP, Mapping: EIM}))
+	x := at(subscriber, 1)
+	a := f.mustOut(udp(x, at(serverY, 2)), 0, 0)
+	b := f.mustOut(udp(x, at(serverZ, 2)), 0, 121*second)
+	if a.Mapping == b.Mapping || len(f.gone) != 1 {
+		t.Errorf("mapping %x after %x, %d sessions gone", b.Mapping, a.Mapping, len(f.gone))
+	}
+	f.check()
+	f.Sweep(121 * second)
+	if c := f.mustOut(udp(x, at(serverY, 3)), 0, 122*second); c.Mapping != b.Mapping {
+		t.Error("the new mapping is not shared")
+	}
+	f.check()
+}
