@@ -125,5 +125,4 @@ func (st *step) reopen(pr *pair, s *espSession) {
 		pr.gate.bound[alg.In2Out][0] = s
 	}
 	pr.gate.matches[alg.In2Out] = true
-	st.settle(pr)
 }

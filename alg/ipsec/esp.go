@@ -11,7 +11,8 @@ func badSPI() Result {
 	return Result{Verdict: alg.Drop, Reason: drop.ESPBadSPI, Why: "SPIs 0 to 255 are reserved (RFC 4303 section 2.1)"}
 }
 
-// DecideESP says what would become of an ESP packet. It changes nothing.
+// DecideESP says what would become of an ESP packet. It changes nothing; see
+// DecideIKE.
 func (a *ALG) DecideESP(p *ESPPacket, now int64) Result {
 	if p.SPI < firstSPI {
 		return badSPI()
@@ -80,7 +81,7 @@ func (a *ALG) stepUnknown(sh *shard, s *espSession, p *ESPPacket, now int64) Res
 	}
 	pl := a.planESP(sh, s, p, now)
 	st.commitESP(&pl, p)
-	st.settle(sh.pair(pl.nat, p.Server))
+	st.settle(sh.pair(p.NAT, p.Server))
 	r := pl.result()
 	r.Actions = st.actions
 	return r
@@ -111,7 +112,9 @@ func (st *step) known(pl *espPlan, p *ESPPacket) {
 		st.outdo(s)
 		return
 	}
-	st.reopen(st.sh.pair(s.nat, s.server), s)
+	pr := st.sh.pair(s.nat, s.server) // not of p.NAT, if the pairing has changed
+	st.reopen(pr, s)
+	st.settle(pr)
 }
 
 // outdo pairs the outbound SPI anew: if the inbound SPI that it was paired

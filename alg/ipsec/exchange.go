@@ -4,7 +4,7 @@ import "spigate/alg"
 
 // exchangeKey names a phase-2 exchange inside its IKE session (R51). IKEv2
 // numbers requests per side, so the side that asked is part of it; in IKEv1
-// the message id alone is unique and origin is who was seen first.
+// the message id alone is unique and origin stays zero.
 type exchangeKey struct {
 	id     uint32
 	origin alg.Direction
@@ -12,11 +12,12 @@ type exchangeKey struct {
 
 // exchange remembers what passed of one phase-2 exchange.
 type exchange struct {
-	key   exchangeKey
-	kind  uint8 // exchange type
-	done  bool  // it had its outcome: later messages are retransmissions (R49)
-	used  int64 // last message
-	sides [2]side
+	key    exchangeKey
+	kind   uint8         // exchange type
+	origin alg.Direction // of the first message
+	done   bool          // it had its outcome: later messages are retransmissions (R49)
+	used   int64         // last message
+	sides  [2]side
 }
 
 // side is what passed in one direction.
@@ -34,6 +35,11 @@ type side struct {
 // its pieces are sent (N23).
 func (e *exchange) note(m *message, now int64) bool {
 	e.used = now
+	if m.version == 2 {
+		e.origin = e.key.origin
+	} else if e.sides[0].n+e.sides[1].n == 0 {
+		e.origin = m.dir
+	}
 	s := &e.sides[m.dir]
 	if m.fragments != 0 {
 		return s.fragment(m)
@@ -99,16 +105,6 @@ func (s *ikeSession) exchange(k exchangeKey) *exchange {
 	return nil
 }
 
-// exchangeByID returns the record of an IKEv1 exchange, whoever started it.
-func (s *ikeSession) exchangeByID(id uint32) *exchange {
-	for i := range s.exchanges {
-		if s.exchanges[i].key.id == id {
-			return &s.exchanges[i]
-		}
-	}
-	return nil
-}
-
 // remember returns the record of an exchange and makes one where there is
 // none; the one that was silent for longest gives way.
 func (s *ikeSession) remember(k exchangeKey, kind uint8, now int64) *exchange {
@@ -132,15 +128,9 @@ func (s *ikeSession) remember(k exchangeKey, kind uint8, now int64) *exchange {
 
 // phase2 reports whether m can create an ESP SA, and of which exchange it is.
 func (s *ikeSession) phase2(m *message) (exchangeKey, bool) {
-	key := exchangeKey{id: m.id, origin: m.origin()}
-	if m.version == 2 {
-		return key, m.phase2
-	}
-	e := s.exchangeByID(m.id)
-	if e != nil {
-		// CONNECTED is an informational message with the quick mode's id
-		// (RFC 2408 section 3.1, commit bit).
-		return e.key, m.phase2 || m.exchange == exInformational && m.id != 0
-	}
-	return key, m.phase2
+	key := m.exchangeKey()
+	// CONNECTED is an informational message with a live quick mode's id
+	// (RFC 2408 section 3.1, commit bit).
+	connected := m.version == 1 && m.exchange == exInformational && m.id != 0 && s.exchange(key) != nil
+	return key, m.phase2 || connected
 }

@@ -24,9 +24,10 @@ func (g *gates) matched(dir alg.Direction) bool { return g.matches[dir] }
 // deadline is the last moment at which the gates are open.
 func (g *gates) deadline() int64 { return g.armed + g.session.profile.gate() }
 
-// openTo reports whether the gates admit c at now; nil stands for anybody.
-func (g *gates) openTo(c *client, now int64) bool {
-	return g.open && (c == nil || g.client == c) && now <= g.deadline()
+// gateOpen reports whether the gates are open at now: they end with the lock,
+// and without one at their own deadline.
+func (p *pair) gateOpen(now int64) bool {
+	return p != nil && p.gate.open && now <= p.gate.deadline() && p.lockDue(now) == causeNone
 }
 
 func (st *step) openGates(p *pair, s *ikeSession) {
@@ -55,7 +56,7 @@ func (g *gates) slot(dir alg.Direction) (int, bool) {
 // admitsIn is step 3 of section 5 for an inbound SPI: is there an open gate
 // that takes it.
 func (p *pair) admitsIn(seq uint32, now int64) drop.Reason {
-	if p == nil || !p.gate.openTo(nil, now) {
+	if !p.gateOpen(now) {
 		return drop.ESPNoGateIn
 	}
 	if limit := p.gate.session.profile.GateSeqMax; limit != 0 && seq > limit {
@@ -69,7 +70,7 @@ func (p *pair) admitsIn(seq uint32, now int64) drop.Reason {
 
 // admitsOut is the same for an outbound SPI of c.
 func (p *pair) admitsOut(c *client, now int64) bool {
-	if p == nil || c == nil || !p.gate.openTo(c, now) {
+	if !p.gateOpen(now) || p.gate.client != c {
 		return false
 	}
 	_, ok := p.gate.slot(alg.In2Out)

@@ -55,7 +55,7 @@ func (st *step) join(pl *ikePlan, pr *pair, m *message) {
 	if e.note(m, st.now) {
 		pr.lock.armed, pr.gate.armed = st.now, st.now
 	}
-	if m.dir != pl.ex.origin {
+	if m.dir != e.origin {
 		pr.lock.state = Confirmed
 	}
 }

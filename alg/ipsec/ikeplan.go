@@ -129,21 +129,16 @@ func (a *ALG) ikeRoom(p *IKEPacket, half bool) drop.Reason {
 
 // planPhase2 decides whether a phase-2 message may pass (R53 to R60).
 func (a *ALG) planPhase2(pl *ikePlan, pr *pair, p *IKEPacket, m *message, now int64) {
-	s := pl.session
+	s, phase2 := pl.session, m.phase2
+	pl.ex = m.exchangeKey()
 	var rec *exchange
-	if s == nil {
-		pl.ex = exchangeKey{id: m.id, origin: m.origin()}
-		if !m.phase2 {
-			pl.why = "not phase 2 (table 4.3)"
-			return
-		}
-	} else {
-		var phase2 bool
-		if pl.ex, phase2 = s.phase2(m); !phase2 {
-			pl.why = "not phase 2 (table 4.3)"
-			return
-		}
+	if s != nil {
+		pl.ex, phase2 = s.phase2(m)
 		rec = s.exchange(pl.ex)
+	}
+	if !phase2 {
+		pl.why = "not phase 2 (table 4.3)"
+		return
 	}
 	switch {
 	case !pl.up && (s == nil || s.state != Up):

@@ -7,7 +7,9 @@ import (
 	"spigate/netstack/drop"
 )
 
-// DecideIKE says what would become of an IKE packet. It changes nothing.
+// DecideIKE says what would become of an IKE packet. It changes nothing: what
+// is due by now and was not done by Tick yet is judged by its own deadline, but
+// not what would follow from it, such as who gets the lock next.
 func (a *ALG) DecideIKE(p *IKEPacket, now int64) Result {
 	m, pl, ok := a.readIKE(p)
 	if ok {

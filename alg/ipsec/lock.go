@@ -71,7 +71,7 @@ func (l *lock) holds(s *ikeSession, k exchangeKey) bool {
 // id of its own: IKE_FOLLOWUP_KE after CREATE_CHILD_SA (RFC 9370).
 func (l *lock) continues(s *ikeSession, m *message) bool {
 	return l.state != Free && !l.late && l.session == s && m.exchange == exFollowupKE && !m.response() &&
-		l.ex.origin == m.origin() && (l.kind == exCreateChild || l.kind == exFollowupKE)
+		l.ex.origin == m.dir && (l.kind == exCreateChild || l.kind == exFollowupKE)
 }
 
 // deadline is the last moment at which the lock may be held, and what its end
@@ -123,7 +123,7 @@ func (st *step) admit(p *pair, m *message) {
 		st.openGates(p, l.session)
 		distinct = true
 	}
-	if m.dir != l.ex.origin {
+	if m.dir != e.origin {
 		l.state = Confirmed
 	}
 	if distinct {
@@ -205,8 +205,18 @@ func (st *step) grant(p *pair) {
 	}
 	st.closeGates(p)
 	h := p.queue.next(st.now)
-	st.a.unhold(h.size())
 	p.lock = lock{state: Provisional, kind: h.kind, session: h.key.session, ex: h.key.ex, since: st.now, armed: st.now}
+	st.giveBack(h)
+	other := heldKey{h.key.session, h.key.ex, h.key.dir.Reverse()}
+	if h = p.queue.find(other); h != nil { // a late answer, say: same exchange, same turn
+		p.queue.remove(h)
+		st.giveBack(h)
+	}
+}
+
+// giveBack hands a message that has left the queue to the caller.
+func (st *step) giveBack(h *heldMessage) {
+	st.a.unhold(h.size())
 	for _, part := range h.parts {
 		st.do(Action{Kind: Release, Packet: part.packet, In: h.in})
 	}

@@ -38,13 +38,16 @@ func (m *message) failure() bool {
 		(m.exchange == exAuth || m.exchange == exCreateChild)
 }
 
-// origin returns who asked, for IKEv2, where each side numbers its own
-// requests (R51).
-func (m *message) origin() alg.Direction {
-	if m.response() {
-		return m.dir.Reverse()
+// exchangeKey names the exchange that m belongs to (R51).
+func (m *message) exchangeKey() exchangeKey {
+	switch {
+	case m.version == 1:
+		return exchangeKey{id: m.id}
+	case m.response():
+		return exchangeKey{id: m.id, origin: m.dir.Reverse()}
+	default:
+		return exchangeKey{id: m.id, origin: m.dir}
 	}
-	return m.dir
 }
 
 // opensSession reports whether the message can be the first of an IKE session

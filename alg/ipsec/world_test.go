@@ -2,7 +2,6 @@ package ipsec
 
 import (
 	"encoding/binary"
-	"testing"
 	"time"
 
 	"spigate/alg"
@@ -21,10 +20,19 @@ var (
 	addrY2 = frame.Addr{198, 51, 100, 2}
 )
 
+// failer is what tests, fuzz targets and rapid have in common.
+type failer interface {
+	Helper()
+	Error(...any)
+	Errorf(string, ...any)
+	Fatal(...any)
+	Fatalf(string, ...any)
+}
+
 // world is a router without packets: it steps the ALG at a hand-moved time and
 // does what the actions say.
 type world struct {
-	t        testing.TB
+	t        failer
 	a        *ALG
 	now      int64
 	profile  *Profile
@@ -37,7 +45,7 @@ type world struct {
 	lines    []string                 // of the log
 }
 
-func newWorld(t testing.TB, change ...func(*Profile)) *world {
+func newWorld(t failer, change ...func(*Profile)) *world {
 	p := DefaultProfile()
 	p.Name = "P"
 	for _, c := range change {
@@ -92,16 +100,24 @@ func (w *world) do(actions []Action) {
 	}
 }
 
+// due reports that Tick has something to do, so that deciding alone need not
+// say what a step does after it.
+func (w *world) due() bool {
+	next, ok := w.a.NextDeadline()
+	return ok && next <= w.now
+}
+
 // step sends one IKE packet and checks that deciding alone says the same and
 // changes nothing.
 func (w *world) step(p IKEPacket) Result {
 	w.t.Helper()
+	due := w.due()
 	d := w.a.DecideIKE(&p, w.now)
 	if again := w.a.DecideIKE(&p, w.now); again.Verdict != d.Verdict || again.Why != d.Why {
 		w.t.Errorf("deciding twice differs: %q, then %q", d.Why, again.Why)
 	}
 	r := w.a.StepIKE(&p, w.now)
-	if d.Verdict != r.Verdict || d.Reason != r.Reason {
+	if !due && (d.Verdict != r.Verdict || d.Reason != r.Reason) {
 		w.t.Errorf("decide says %v %v, step %v %v", d.Verdict, d.Reason, r.Verdict, r.Reason)
 	}
 	w.do(r.Actions)
@@ -115,9 +131,10 @@ func (w *world) esp(dir alg.Direction, inside, n, server frame.Addr, spi, seq ui
 	if dir == alg.In2Out {
 		p.Inside, p.Profile = inside, w.profile
 	}
+	due := w.due()
 	d := w.a.DecideESP(&p, w.now)
 	r := w.a.StepESP(&p, w.now)
-	if d.Verdict != r.Verdict || d.Reason != r.Reason || d.Inside != r.Inside || d.NAT != r.NAT {
+	if !due && (d.Verdict != r.Verdict || d.Reason != r.Reason || d.Inside != r.Inside || d.NAT != r.NAT) {
 		w.t.Errorf("decide says %v %v to %v, step %v %v to %v", d.Verdict, d.Reason, d.Inside, r.Verdict, r.Reason, r.Inside)
 	}
 	w.do(r.Actions)
