@@ -1,0 +1,95 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"gvisor.dev/gvisor/pkg/tcpip/checksum"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+
+	"spigate/netstack/flow"
+	"spigate/netstack/frame"
+	"spigate/tests/netns"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestTheMiddleAndTheEdgesOfASample(t *testing.T) {
+	for _, c := range []struct {
+		values []float64
+		q      float64
+		want   float64
+	}{
+		{nil, 0.5, 0},
+		{[]float64{7}, 0.5, 7},
+		{[]float64{3, 1, 2}, 0.5, 2},
+		{[]float64{4, 3, 2, 1}, 0.5, 2},
+		{[]float64{5, 4, 3, 2, 1}, 0.99, 5},
+		{[]float64{5, 4, 3, 2, 1}, 1, 5},
+	} {
+		if got := quantile(c.values, c.q); got != c.want {
+			t.Errorf("quantile %v of %v is %v, want %v", c.q, c.values, got, c.want)
+		}
+	}
+}
+
+func TestATableLinesUpItsColumns(t *testing.T) {
+	var out strings.Builder
+	tab := table{head: []string{"way", "kpps"}}
+	tab.row("kernel", "1000")
+	tab.print(&out)
+	if want := "way      kpps\nkernel   1000\n\n"; out.String() != want {
+		t.Errorf("got %q, want %q", out.String(), want)
+	}
+	if got := ratio(1, 0); got != "-" {
+		t.Errorf("a ratio to nothing is %q", got)
+	}
+}
+
+func TestSamplePacketsAreWellFormedAndForTheFastPath(t *testing.T) {
+	for _, proto := range []uint8{frame.ProtoESP, frame.ProtoUDP, frame.ProtoTCP, frame.ProtoICMP} {
+		f := frame.Copy(samplePacket(proto), 0)
+		if _, ok := flow.KeyOf(&f); !ok {
+			t.Errorf("protocol %d: not for the fast path", proto)
+		}
+	}
+	ip := header.IPv4(samplePacket(frame.ProtoUDP)[frame.HeaderLen:])
+	sum := header.PseudoHeaderChecksum(header.UDPProtocolNumber, ip.SourceAddress(), ip.DestinationAddress(), ip.PayloadLength())
+	if checksum.Checksum(ip.Payload(), sum) != 0xffff {
+		t.Error("the UDP checksum is wrong")
+	}
+}
+
+func TestEveryCaseRunsOnce(t *testing.T) {
+	for _, c := range cases {
+		if r := testing.Benchmark(func(b *testing.B) { c.run(b) }); r.N == 0 || r.AllocsPerOp() != 0 {
+			t.Errorf("%s: %d turns, %d allocations", c.name, r.N, r.AllocsPerOp())
+		}
+	}
+}
+
+// What is sent is counted at the far end: the instrument itself, on a path
+// through the kernel.
+func TestAFloodThroughTheKernelIsCounted(t *testing.T) {
+	lab := netns.For(t)
+	p, err := newPath(lab, "kernel")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := startKernel(t.Context(), options{}, "", p); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.open(); err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	sent, arrived, err := p.flood(100, 20*time.Millisecond)
+	if err != nil || sent == 0 || arrived == 0 || arrived > sent*1.01 {
+		t.Errorf("sent %.0f/s, arrived %.0f/s: %v", sent, arrived, err)
+	}
+	if d, err := p.echo.roundTrip(); err != nil || d <= 0 {
+		t.Errorf("round trip %v: %v", d, err)
+	}
+}

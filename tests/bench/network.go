@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"spigate/tests/netns"
+)
+
+// sizes are lengths of IPv4 packets in bytes: one where the work for each
+// packet counts, one where moving its bytes does.
+var sizes = []int{100, 1400}
+
+// pings is how many round trips an idle path is measured with, and pause what
+// lies between two of them: long enough for everything to fall asleep.
+const (
+	pings = 100
+	pause = 5 * time.Millisecond
+)
+
+// sideBySide lays out all paths and measures them in turns. A path that cannot
+// be laid is named at the end; the others are measured all the same.
+func sideBySide(ctx context.Context, o options, dir string, out io.Writer) (err error) {
+	lab := netns.New()
+	defer func() { err = errors.Join(err, lab.Close()) }()
+	paths, missing := layPaths(ctx, lab, o, dir)
+	defer func() {
+		for _, p := range paths {
+			p.close()
+		}
+	}()
+	for _, size := range sizes {
+		if err := throughput(ctx, o, paths, size, out); err != nil {
+			return errors.Join(missing, err)
+		}
+	}
+	return errors.Join(missing, latency(ctx, paths, out), hits(ctx, paths, out))
+}
+
+func layPaths(ctx context.Context, lab *netns.Lab, o options, dir string) (paths []*path, missing error) {
+	for i, r := range routers {
+		p, err := newPath(lab, r.name)
+		if err == nil {
+			err = os.MkdirAll(pathDir(dir, i), 0o700)
+		}
+		if err == nil {
+			err = r.start(ctx, o, pathDir(dir, i), p)
+		}
+		if err == nil {
+			err = p.open()
+		}
+		if err != nil {
+			missing = errors.Join(missing, fmt.Errorf("%s: %w", r.name, err))
+			continue
+		}
+		paths = append(paths, p)
+	}
+	return paths, missing
+}
+
+// hits prints which way the packets went: a figure for spigate is one of the
+// flow table only if next to nothing went through the stack.
+func hits(ctx context.Context, paths []*path, out io.Writer) error {
+	for _, p := range paths {
+		text, err := p.hits(ctx)
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		if text != "" {
+			fmt.Fprintln(out, text)
+		}
+	}
+	return nil
+}
+
+// rates is what the rounds gave for one path, in packets a second.
+type rates struct{ sent, arrived []float64 }
+
+func throughput(ctx context.Context, o options, paths []*path, size int, out io.Writer) error {
+	all := make([]rates, len(paths))
+	for range o.rounds {
+		for i, p := range paths {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			sent, arrived, err := p.flood(size, o.each)
+			if err != nil {
+				return fmt.Errorf("%s: %w", p.name, err)
+			}
+			all[i].sent = append(all[i].sent, sent)
+			all[i].arrived = append(all[i].arrived, arrived)
+		}
+	}
+	t := table{head: []string{
+		fmt.Sprintf("UDP, one flow, %d bytes, median of %d rounds of %s", size, o.rounds, o.each),
+		"offered kpps", "arrived kpps", "Gbit/s", "ratio",
+	}}
+	for i, p := range paths {
+		pps := median(all[i].arrived)
+		t.row(p.name, fmt.Sprintf("%.0f", median(all[i].sent)/1e3), fmt.Sprintf("%.0f", pps/1e3),
+			fmt.Sprintf("%.2f", pps*float64(size)*8/1e9), ratio(pps, median(all[0].arrived)))
+	}
+	t.print(out)
+	return nil
+}
+
+// flood sends as fast as it can for d and returns packets a second, sent and
+// arrived.
+func (p *path) flood(size int, d time.Duration) (sent, arrived float64, err error) {
+	b, err := p.frame(size)
+	if err != nil {
+		return 0, 0, err
+	}
+	s, err := newSender(p.source, "eth0", b)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer s.close()
+	before, err := p.received()
+	if err != nil {
+		return 0, 0, err
+	}
+	n, took, err := s.run(d)
+	if err != nil {
+		return 0, 0, err
+	}
+	after, err := p.settled()
+	return float64(n) / took.Seconds(), float64(after-before) / took.Seconds(), err
+}
+
+// settled waits until nothing arrives any more, and returns the sink's count.
+func (p *path) settled() (n uint64, err error) {
+	t := time.NewTicker(50 * time.Millisecond)
+	defer t.Stop()
+	for last := ^uint64(0); n != last; {
+		last = n
+		<-t.C
+		if n, err = p.received(); err != nil {
+			return 0, err
+		}
+	}
+	return n, nil
+}
+
+// latency measures round trips on paths that are otherwise idle.
+func latency(ctx context.Context, paths []*path, out io.Writer) error {
+	trips := make([][]float64, len(paths))
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	for range pings {
+		for i, p := range paths {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			d, err := p.echo.roundTrip()
+			if err != nil {
+				return fmt.Errorf("%s: %w", p.name, err)
+			}
+			trips[i] = append(trips[i], float64(d.Microseconds()))
+		}
+	}
+	t := table{head: []string{fmt.Sprintf("round trip when idle, %d pings", pings), "median us", "99 % us", "ratio (less is better)"}}
+	for i, p := range paths {
+		m := median(trips[i])
+		t.row(p.name, fmt.Sprintf("%.0f", m), fmt.Sprintf("%.0f", quantile(trips[i], 0.99)), ratio(m, median(trips[0])))
+	}
+	t.print(out)
+	return nil
+}
