@@ -11,14 +11,13 @@ import (
 
 // tunnel is one client's conversation with the server, told step by step.
 type tunnel struct {
-	w              *world
-	client         frame.Addr
-	id             uint64 // initiator SPI; the responder's is id+1
-	nat            uint16 // the port that the NAT gave to its IKE
-	spiIn, spiOut  uint32
-	seqIn, seqOut  uint32
-	server         frame.Addr
-	messageCounter uint32
+	w             *world
+	client        frame.Addr
+	id            uint64 // initiator SPI; the responder's is id+1
+	nat           uint16 // the port that the NAT gave to its IKE
+	spiIn, spiOut uint32
+	seqIn, seqOut uint32
+	server        frame.Addr
 }
 
 func (w *world) tunnel(client frame.Addr, id uint64) *tunnel {
