@@ -168,10 +168,13 @@ func (t *table) whole(key string, otherwise, least, most int64) int64 {
 type span struct{ otherwise, least, most, unit time.Duration }
 
 func (s span) print(d time.Duration) string {
-	if s.unit == time.Minute {
+	switch s.unit {
+	case time.Minute:
 		return fmt.Sprintf("%dm", d/time.Minute)
+	case time.Second:
+		return fmt.Sprintf("%ds", d/time.Second)
 	}
-	return fmt.Sprintf("%ds", d/time.Second)
+	return fmt.Sprintf("%dms", d/time.Millisecond)
 }
 
 // duration returns a duration, which is a string with a unit: NetScaler counts
