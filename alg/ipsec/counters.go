@@ -68,8 +68,7 @@ func (a *ALG) Counters() Counters {
 	return out
 }
 
-// hold reserves memory for a held packet; false if all pairs together hold too
-// much.
+// holdRoom reports whether all pairs together may hold grow bytes more.
 func (a *ALG) holdRoom(grow int) bool {
 	return a.count.heldBytes.Load()+int64(grow) <= int64(a.cfg.MaxHeldBytes)
 }

@@ -73,7 +73,9 @@ func (s *espSession) saw(dir alg.Direction, now int64, packets, bytes uint64) {
 	if dir == alg.In2Out {
 		s.client.lastOut = max(s.client.lastOut, now)
 	}
-	s.client.keepIKE(now)
+	if s.profile.IKEKeepWithESP {
+		s.client.keepIKE(now)
+	}
 }
 
 // newSession makes a HALF session for a packet that just bound it.

@@ -254,9 +254,10 @@ func TestHeldMessageAges(t *testing.T) {
 		a.quick(8, byte(1+int(s/9)%3))
 	}
 	w.at(41)
-	if len(w.lost) == 0 && len(w.released) == 0 {
-		t.Error("a held message was neither sent nor dropped")
+	if len(w.lost) != 1 || w.lost[0] != drop.IKEHoldExpired || len(w.released) != 0 {
+		t.Errorf("lost %v, released %d; want the held message dropped by age", w.lost, len(w.released))
 	}
+	w.lock(Confirmed, addrA) // re-armed by QM3
 }
 
 func TestBlockModeDrop(t *testing.T) {
@@ -333,4 +334,13 @@ func TestGateTimeoutChangedDuringAGate(t *testing.T) {
 	}
 	w.at(13.1)
 	w.lock(Free, addrA)
+	short.IKESessionTimeout = time.Minute // R10: it was last seen at 10 s
+	w.do(w.a.SetProfile("P", short, w.now))
+	if w.idle[a.mapping] != time.Minute {
+		t.Errorf("the mapping idles out after %v, want the new minute", w.idle[a.mapping])
+	}
+	w.at(71.1)
+	if !w.removed[a.mapping] {
+		t.Error("the IKE session outlives the new timeout")
+	}
 }

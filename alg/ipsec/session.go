@@ -142,10 +142,10 @@ func (c *client) tokenHolder(now int64) *ikeSession {
 	return nil
 }
 
-// keepIKE refreshes the client's IKE sessions where ESP keeps them (R48).
+// keepIKE refreshes the client's IKE sessions, because its ESP keeps them (R48).
 func (c *client) keepIKE(now int64) {
 	for _, s := range c.sessions {
-		if s.state == Up && s.profile.IKEKeepWithESP {
+		if s.state == Up {
 			s.lastSeen = now
 		}
 	}

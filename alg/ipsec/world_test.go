@@ -158,7 +158,6 @@ type peer struct {
 	responder           uint64
 	version             byte
 	spiIn, spiOut       uint32
-	serial              byte // makes payloads differ
 }
 
 func (w *world) client(inside frame.Addr, version byte) *peer {
