@@ -124,99 +124,133 @@ func (f *fixture) reply(b Binding, flags uint8, now int64, want drop.Reason) Bin
 	return got
 }
 
+// census is what check counts.
+type census struct {
+	sessions, mappings, keyed int
+	ports                     map[portKey]int
+}
+
 // check holds all tables against each other: it must be true at any instant
 // without a packet in flight.
 func (f *fixture) check() {
 	f.t.Helper()
-	sessions, mappings, index, claims, used := 0, 0, 0, 0, 0
-	own := map[uint64]int{}
-	ports := map[portKey]int{}
+	c := census{ports: map[portKey]int{}}
 	for i := range f.insides {
-		sh := &f.insides[i]
-		here := 0
-		for slot := uint32(1); slot < sh.sessions.end(); slot++ {
-			s := sh.sessions.at(slot)
-			if s.state == stateNone {
-				continue
-			}
-			here++
-			m := sh.mappings.at(s.mapping)
-			id := makeID(i, s.generation, slot)
-			proto := f.rules[m.rules].app.Proto
-			if b := f.lookup(proto, m.outside, s.remote); b.session != id {
-				f.t.Fatalf("session %x is not in the outside index: %x", id, b.session)
-			}
-			if s.own() {
-				own[makeID(i, m.generation, s.mapping)]++
-			}
-		}
-		if here != len(sh.tuples) {
-			f.t.Fatalf("shard %d: %d sessions, %d tuples", i, here, len(sh.tuples))
-		}
-		sessions += here
-		paired, keyed := map[frame.Addr]uint32{}, 0
-		for slot := uint32(1); slot < sh.mappings.end(); slot++ {
-			m := sh.mappings.at(slot)
-			if m.head == 0 {
-				continue
-			}
-			mappings++
-			r := f.rules[m.rules]
-			if int(m.own) != own[makeID(i, m.generation, slot)] {
-				f.t.Fatalf("mapping %v: %d own sessions counted, %d there", m.outside, m.own, own[makeID(i, m.generation, slot)])
-			}
-			if r.width != wideFull {
-				index++
-				keyed++
-				if sh.keys[m.tuple(r, m.remote).mapKey(r)] != slot {
-					f.t.Fatalf("mapping %v is not found from inside", m.outside)
-				}
-			}
-			if r.app.Pooling == Paired {
-				paired[m.inside.Addr]++
-			}
-			ports[portKey{m.outside.Addr, m.outside.Port, uint16(r.app.Proto)}]++
-		}
-		if len(sh.keys) != keyed {
-			f.t.Fatalf("shard %d: %d mappings, %d keys", i, keyed, len(sh.keys))
-		}
-		for a, n := range paired {
-			if sh.pairs[a].mappings != n {
-				f.t.Fatalf("%v: %d paired mappings counted, %d there", a, sh.pairs[a].mappings, n)
-			}
-		}
+		f.checkSessions(&f.insides[i], &c)
+		f.checkMappings(&f.insides[i], &c)
 	}
-	inIndex := 0
+	index, claims := 0, 0
 	for i := range f.outsides {
-		inIndex += len(f.outsides[i].index)
+		index += len(f.outsides[i].index)
 		for k, u := range f.outsides[i].use {
 			claims += int(u.claims())
-			if int(u.claims()) != ports[k] {
-				f.t.Fatalf("port %v: %d claims, %d mappings", k, u.claims(), ports[k])
+			if int(u.claims()) != c.ports[k] {
+				f.t.Fatalf("port %v: %d claims, %d mappings", k, u.claims(), c.ports[k])
 			}
 		}
 	}
-	for _, n := range f.addrs {
-		for i := range protocols {
-			for _, r := range n.inRegion[i] {
-				used += int(r)
-			}
+	if want := c.sessions + c.keyed; index != want || claims != c.mappings {
+		f.t.Fatalf("outside index %d, want %d; claims %d, want %d", index, want, claims, c.mappings)
+	}
+	f.checkCounters(&c)
+}
+
+func (f *fixture) checkSessions(sh *inside, c *census) {
+	f.t.Helper()
+	here := 0
+	for slot := uint32(1); slot < sh.sessions.end(); slot++ {
+		s := sh.sessions.at(slot)
+		if s.state == stateNone {
+			continue
+		}
+		here++
+		m := sh.mappings.at(s.mapping)
+		id := makeID(sh.number, s.generation, slot)
+		if b := f.lookup(f.rules[m.rules].app.Proto, m.outside, s.remote); b.session != id {
+			f.t.Fatalf("session %x is not in the outside index: %x", id, b.session)
 		}
 	}
-	if used != len(ports) {
-		f.t.Fatalf("the regions count %d ports in use, want %d", used, len(ports))
+	if here != len(sh.tuples) {
+		f.t.Fatalf("shard %d: %d sessions, %d tuples", sh.number, here, len(sh.tuples))
 	}
-	used = 0
+	c.sessions += here
+}
+
+func (f *fixture) checkMappings(sh *inside, c *census) {
+	f.t.Helper()
+	paired := map[frame.Addr]uint32{}
+	keyed, permits := 0, 0
+	for slot := uint32(1); slot < sh.mappings.end(); slot++ {
+		m := sh.mappings.at(slot)
+		if m.head == 0 {
+			continue
+		}
+		c.mappings++
+		r := f.rules[m.rules]
+		c.ports[portKey{m.outside.Addr, m.outside.Port, uint16(r.app.Proto)}]++
+		own, last, servers := sh.walk(m)
+		if own != m.own || last != m.tail {
+			f.t.Fatalf("mapping %v: %d own sessions counted, %d there; tail %d, want %d", m.outside, m.own, own, m.tail, last)
+		}
+		if r.counted() {
+			permits += len(servers)
+		}
+		if r.app.Pooling == Paired {
+			paired[m.inside.Addr]++
+		}
+		if r.width == wideFull {
+			continue
+		}
+		keyed++
+		if sh.keys[m.tuple(r, m.remote).mapKey(r)] != slot {
+			f.t.Fatalf("mapping %v is not found from inside", m.outside)
+		}
+	}
+	if len(sh.keys) != keyed || len(sh.permits) != permits {
+		f.t.Fatalf("shard %d: %d keys, want %d; %d permits, want %d", sh.number, len(sh.keys), keyed, len(sh.permits), permits)
+	}
+	c.keyed += keyed
+	for a, n := range paired {
+		if sh.pairs[a].mappings != n {
+			f.t.Fatalf("%v: %d paired mappings counted, %d there", a, sh.pairs[a].mappings, n)
+		}
+	}
+}
+
+// walk goes through a mapping's list; own sessions must stand in front.
+func (sh *inside) walk(m *mapping) (own, last uint32, servers map[frame.Addr]bool) {
+	servers = map[frame.Addr]bool{}
+	strangers := false
+	for slot := m.head; slot != 0; slot = sh.sessions.at(slot).next {
+		s := sh.sessions.at(slot)
+		if s.own() && !strangers {
+			own++
+			servers[s.remote.Addr] = true
+		}
+		strangers = strangers || !s.own()
+		last = slot
+	}
+	return own, last, servers
+}
+
+func (f *fixture) checkCounters(c *census) {
+	f.t.Helper()
 	st := f.Stats()
+	used, regions := 0, 0
 	for i := range protocols {
-		sessions -= st.Sessions[i]
-		mappings -= st.Mappings[i]
-		claims -= st.Mappings[i]
-		index += st.Sessions[i]
+		c.sessions -= st.Sessions[i]
+		c.mappings -= st.Mappings[i]
 		used += st.Pools[0].Used[i]
+		for _, n := range f.addrs {
+			for _, r := range n.inRegion[i] {
+				regions += int(r)
+			}
+		}
 	}
-	if sessions != 0 || mappings != 0 || claims != 0 || inIndex != index || used != len(ports) {
-		f.t.Fatalf("counters are off by %d sessions, %d mappings, %d claims; index %d, want %d; ports %d, want %d",
-			sessions, mappings, claims, inIndex, index, used, len(ports))
+	if c.sessions != 0 || c.mappings != 0 {
+		f.t.Fatalf("counters are off by %d sessions, %d mappings", c.sessions, c.mappings)
+	}
+	if used != len(c.ports) || regions != used {
+		f.t.Fatalf("%d ports counted, %d by region, %d in use", used, regions, len(c.ports))
 	}
 }

@@ -8,52 +8,57 @@ import (
 	"spigate/netstack/frame"
 )
 
+// mapCase and filterCase say what a mode does towards another port of the
+// server and towards another host.
+type mapCase struct {
+	mode                 Mapping
+	otherPort, otherHost bool // the same outside endpoint serves them
+}
+
+type filterCase struct {
+	mode                 Filtering
+	otherPort, otherHost drop.Reason // what becomes of a packet from them
+}
+
 func TestEachMappingWithEachFiltering(t *testing.T) {
-	maps := []struct {
-		mode                 Mapping
-		otherPort, otherHost bool // the same outside endpoint towards them
-	}{{APDM, false, false}, {ADM, true, false}, {EIM, true, true}}
-	filters := []struct {
-		mode                 Filtering
-		otherPort, otherHost drop.Reason // a packet from them
-	}{
+	maps := []mapCase{{APDM, false, false}, {ADM, true, false}, {EIM, true, true}}
+	filters := []filterCase{
 		{APDF, drop.Filtered, drop.Filtered},
 		{ADF, drop.None, drop.Filtered},
 		{EIF, drop.None, drop.None},
 	}
 	for _, m := range maps {
 		for _, fl := range filters {
-			t.Run(fmt.Sprintf("%v mapping, %v filtering", m.mode, fl.mode), func(t *testing.T) {
-				f := build(t, config(nat1, AppProfile{Name: "A", Proto: frame.ProtoUDP, Mapping: m.mode, Filtering: fl.mode}))
-				x := at(subscriber, 1000)
-				b := f.mustOut(udp(x, at(serverY, 80)), 0, 0)
-
-				if got := f.reply(b, 0, 1, drop.None); got.Inside != x || got.Session != b.Session {
-					t.Errorf("the reply went to %v, session %x", got.Inside, got.Session)
-				}
-				_, why := f.in(frame.ProtoUDP, b.Outside, at(serverY, 99), 0, 2)
-				if why != fl.otherPort {
-					t.Errorf("from another port of the server: %v, want %v", why, fl.otherPort)
-				}
-				_, why = f.in(frame.ProtoUDP, b.Outside, at(serverZ, 99), 0, 3)
-				if why != fl.otherHost {
-					t.Errorf("from another host: %v, want %v", why, fl.otherHost)
-				}
-				p := f.mustOut(udp(x, at(serverY, 81)), 0, 4)
-				if same := p.Outside == b.Outside && p.Mapping == b.Mapping; same != m.otherPort {
-					t.Errorf("towards another port: %v after %v", p.Outside, b.Outside)
-				}
-				h := f.mustOut(udp(x, at(serverZ, 80)), 0, 5)
-				if same := h.Outside == b.Outside && h.Mapping == b.Mapping; same != m.otherHost {
-					t.Errorf("towards another host: %v after %v", h.Outside, b.Outside)
-				}
-				if o := f.mustOut(udp(at(other, 1000), at(serverY, 80)), 0, 6); o.Outside == b.Outside {
-					t.Errorf("two subscribers share %v towards one server", o.Outside)
-				}
-				f.check()
-			})
+			t.Run(fmt.Sprintf("%v mapping, %v filtering", m.mode, fl.mode), func(t *testing.T) { testModes(t, m, fl) })
 		}
 	}
+}
+
+func testModes(t *testing.T, m mapCase, fl filterCase) {
+	f := build(t, config(nat1, AppProfile{Name: "A", Proto: frame.ProtoUDP, Mapping: m.mode, Filtering: fl.mode}))
+	x := at(subscriber, 1000)
+	b := f.mustOut(udp(x, at(serverY, 80)), 0, 0)
+	if got := f.reply(b, 0, 1, drop.None); got.Inside != x || got.Session != b.Session {
+		t.Errorf("the reply went to %v, session %x", got.Inside, got.Session)
+	}
+	if _, why := f.in(frame.ProtoUDP, b.Outside, at(serverY, 99), 0, 2); why != fl.otherPort {
+		t.Errorf("from another port of the server: %v, want %v", why, fl.otherPort)
+	}
+	if _, why := f.in(frame.ProtoUDP, b.Outside, at(serverZ, 99), 0, 3); why != fl.otherHost {
+		t.Errorf("from another host: %v, want %v", why, fl.otherHost)
+	}
+	p := f.mustOut(udp(x, at(serverY, 81)), 0, 4)
+	if same := p.Outside == b.Outside && p.Mapping == b.Mapping; same != m.otherPort {
+		t.Errorf("towards another port: %v after %v", p.Outside, b.Outside)
+	}
+	h := f.mustOut(udp(x, at(serverZ, 80)), 0, 5)
+	if same := h.Outside == b.Outside && h.Mapping == b.Mapping; same != m.otherHost {
+		t.Errorf("towards another host: %v after %v", h.Outside, b.Outside)
+	}
+	if o := f.mustOut(udp(at(other, 1000), at(serverY, 80)), 0, 6); o.Outside == b.Outside {
+		t.Errorf("two subscribers share %v towards one server", o.Outside)
+	}
+	f.check()
 }
 
 func TestPortsOverlapOnlyWhereNoRemoteIsShared(t *testing.T) {
