@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"path/filepath"
 
-	"spigate/alg/ipsec"
 	"spigate/cmd/internal/control"
 	"spigate/cmd/internal/task"
 	"spigate/configs"
@@ -55,20 +54,9 @@ func (d *Daemon) build() error {
 	if err := d.ports.take(c, stateDir); err != nil {
 		return err
 	}
-	var routes []netstack.Route
-	for _, r := range c.Routes {
-		routes = append(routes, netstack.Route{To: r.Prefix, Via: r.Via})
-	}
-	router, err := netstack.New(netstack.Config{
-		Log:      d.log,
-		Drops:    d.ports.drops,
-		Ports:    netstackPorts(c, d.ports.open),
-		Routes:   routes,
-		LSN:      lsnConfig(c),
-		Profiles: algProfiles(c),
-		ALG:      ipsec.Config{MaxIKESessions: c.Limits.IKESessions, MaxESPSessions: c.Limits.ESPSessions},
-		Flows:    c.Limits.Flows,
-	})
+	rc := routerConfig(c, d.ports.open)
+	rc.Log, rc.Drops = d.log, d.ports.drops
+	router, err := netstack.New(rc)
 	if err != nil {
 		return fmt.Errorf("router: %w", err)
 	}
