@@ -11,10 +11,7 @@ import (
 func (st *step) bindAtGate(pl *espPlan, p *ESPPacket) {
 	pr := st.sh.pair(pl.nat, p.Server)
 	g := &pr.gate
-	i, _ := g.slot(p.Dir)
-	if victim := g.bound[p.Dir][i]; victim != nil {
-		st.giveWay(victim, p.Dir)
-	}
+	i := st.makeRoom(&g.bound[p.Dir], p.Dir)
 	s := g.partner(p.Dir)
 	if s == nil {
 		s = st.newSession(pr, pl.client, g.session.profile)
@@ -24,6 +21,16 @@ func (st *step) bindAtGate(pl *espPlan, p *ESPPacket) {
 	st.bind(s, p)
 	pl.session = s
 	st.match(pr, p.Dir, s)
+}
+
+// makeRoom returns the place of a new session. The plan has seen that there
+// is one.
+func (st *step) makeRoom(b *slots, dir alg.Direction) int {
+	i, _ := b.place(dir)
+	if victim := b[i]; victim != nil && !victim.gone {
+		st.giveWay(victim, dir)
+	}
+	return i
 }
 
 // bind gives the packet's SPI to s and completes the pair if it was the other
@@ -92,11 +99,14 @@ func (st *step) giveWay(s *espSession, dir alg.Direction) {
 
 // bindLate binds an SPI with the token that a timed-out gate has left (R66).
 // If somebody else has the lock, an outbound packet still goes: it is not
-// ambiguous. The token then stays for when the lock is free.
+// ambiguous. The token then stays for when the lock is free, and binds no more
+// SPIs until then than a gate would (N16).
 func (st *step) bindLate(pl *espPlan, p *ESPPacket) {
 	pr := st.sh.pair(pl.nat, p.Server)
 	if !pr.lockFree(st.now) {
+		i := st.makeRoom(&pl.token.unpaired, p.Dir)
 		s := st.newSession(pr, pl.client, pl.token.profile)
+		pl.token.unpaired[i] = s
 		st.bind(s, p)
 		st.a.count.lateBind.Add(1)
 		pl.session = s

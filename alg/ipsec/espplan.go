@@ -103,7 +103,7 @@ func planOut(sh *shard, s *espSession, p *ESPPacket, now int64) espPlan {
 	if pr.admitsOut(c, now) {
 		return espPlan{move: espGate, client: c, nat: p.NAT, why: "the outbound gate is open (R54)"}
 	}
-	if t := c.tokenHolder(now); t != nil && p.Profile.LateBindingOut {
+	if t := c.tokenHolder(now); t != nil && p.Profile.LateBindingOut && t.bindsMore() {
 		return espPlan{move: espLate, client: c, token: t, nat: p.NAT, why: "late binding (R66)"}
 	}
 	return espPlan{reason: drop.ESPNoGateOut, why: "no gate of this subscriber is open"}

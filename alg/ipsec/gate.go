@@ -13,8 +13,8 @@ type gates struct {
 	client  *client
 	session *ikeSession
 	opened  int64
-	armed   int64                       // last distinct message (R55)
-	bound   [2][maxGateSPIs]*espSession // by direction: what it bound (R64)
+	armed   int64    // last distinct message (R55)
+	bound   [2]slots // by direction: what it bound (R64)
 	matches [2]bool
 }
 
@@ -37,16 +37,19 @@ func (st *step) openGates(p *pair, s *ikeSession) {
 
 func (st *step) closeGates(p *pair) { p.gate = gates{} }
 
-// slot returns where a new session can be put. With every slot taken the one
+// slots are the sessions that one gate bound in one direction.
+type slots [maxGateSPIs]*espSession
+
+// place returns where a new session can be put. With every slot taken the one
 // that carried a single packet and was silent for longest gives way (R64): a
 // stale or forged SPI must not use up the gate.
-func (g *gates) slot(dir alg.Direction) (int, bool) {
+func (b *slots) place(dir alg.Direction) (int, bool) {
 	victim, found := 0, false
-	for i, s := range g.bound[dir] {
-		if s == nil {
+	for i, s := range b {
+		if s == nil || s.gone {
 			return i, true
 		}
-		if s.packets(dir) == 1 && (!found || s.last(dir) < g.bound[dir][victim].last(dir)) {
+		if s.packets(dir) == 1 && (!found || s.last(dir) < b[victim].last(dir)) {
 			victim, found = i, true
 		}
 	}
@@ -62,7 +65,7 @@ func (p *pair) admitsIn(seq uint32, now int64) drop.Reason {
 	if limit := p.gate.session.profile.GateSeqMax; limit != 0 && seq > limit {
 		return drop.ESPSeq // a new SA counts from 1 (R65)
 	}
-	if _, ok := p.gate.slot(alg.Out2In); !ok {
+	if _, ok := p.gate.bound[alg.Out2In].place(alg.Out2In); !ok {
 		return drop.ESPNoGateIn
 	}
 	return drop.None
@@ -73,7 +76,7 @@ func (p *pair) admitsOut(c *client, now int64) bool {
 	if !p.gateOpen(now) || p.gate.client != c {
 		return false
 	}
-	_, ok := p.gate.slot(alg.In2Out)
+	_, ok := p.gate.bound[alg.In2Out].place(alg.In2Out)
 	return ok
 }
 

@@ -151,7 +151,7 @@ func (st *step) takeLate(p *pair, s *ikeSession) {
 			p.gate.matches[alg.In2Out] = true
 		}
 	}
-	s.unpaired = [maxGateSPIs]*espSession{}
+	s.unpaired = slots{}
 }
 
 // release frees the lock and gives it to the next waiter.

@@ -37,7 +37,7 @@ type ikeSession struct {
 	created, lastSeen int64
 	lastCreateChild   int64 // last exchange 36, for R45; never if none
 	exchanges         []exchange
-	unpaired          [maxGateSPIs]*espSession // outbound, when the token was given
+	unpaired          slots // outbound: when the token was given, and bound with it since
 }
 
 // client is one subscriber on a pair: its IKE sessions and what fairness has
@@ -140,6 +140,12 @@ func (c *client) tokenHolder(now int64) *ikeSession {
 		}
 	}
 	return nil
+}
+
+// bindsMore reports whether the token has room for another outbound SPI (R64).
+func (s *ikeSession) bindsMore() bool {
+	_, ok := s.unpaired.place(alg.In2Out)
+	return ok
 }
 
 // keepIKE refreshes the client's IKE sessions, because its ESP keeps them (R48).
