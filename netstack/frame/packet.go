@@ -29,6 +29,8 @@ type Packet struct {
 	b    []byte // the packet, cut to its total length
 	hlen int    // IPv4 header length in bytes
 
+	opened bool // a first fragment whose transport header may be looked at
+
 	Src, Dst         Addr
 	Proto            uint8
 	SrcPort, DstPort uint16 // TCP, UDP; host byte order
@@ -37,7 +39,7 @@ type Packet struct {
 	ICMPID           uint16 // echo and timestamp queries; host byte order
 	TCPFlags         uint8
 	SPI, Seq         uint32 // ESP (RFC 4303 section 2), host byte order
-	Fragment         bool   // MF set or offset not 0: no transport field is filled
+	Fragment         bool   // MF set or offset not 0: no transport field is filled before OpenFirst
 }
 
 // Parse fills p with a view of the IPv4 packet at the start of b; bytes behind
@@ -80,7 +82,7 @@ func (p *Packet) parseTransport() drop.Reason {
 		if len(t) < header.UDPMinimumSize {
 			return drop.L4Malformed
 		}
-		if n := int(binary.BigEndian.Uint16(t[4:])); n < header.UDPMinimumSize || n > len(t) {
+		if n := int(binary.BigEndian.Uint16(t[4:])); n < header.UDPMinimumSize || n > len(t) && !p.Fragment {
 			return drop.L4Malformed
 		}
 		p.SrcPort, p.DstPort = binary.BigEndian.Uint16(t), binary.BigEndian.Uint16(t[2:])
@@ -108,11 +110,12 @@ func (p *Packet) HeaderLength() int { return p.hlen }
 // Transport returns what follows the IPv4 header.
 func (p *Packet) Transport() []byte { return p.b[p.hlen:] }
 
-// UDPPayload returns the datagram's payload by its own length field. The
-// packet must be an unfragmented UDP one that Parse accepted.
+// UDPPayload returns the datagram's payload by its own length field, or as
+// much of it as is in a first fragment. The packet must be a UDP one that Parse,
+// for a first fragment OpenFirst, accepted.
 func (p *Packet) UDPPayload() []byte {
 	t := p.Transport()
-	return t[header.UDPMinimumSize:binary.BigEndian.Uint16(t[4:])]
+	return t[header.UDPMinimumSize:min(int(binary.BigEndian.Uint16(t[4:])), len(t))]
 }
 
 // TTL returns the time to live.
@@ -125,7 +128,7 @@ func (p *Packet) DontFragment() bool { return p.b[6]&0x40 != 0 }
 // identifier the NAT uses in place of a port (RFC 5508 section 3), and whether
 // it is the asking one.
 func (p *Packet) ICMPQuery() (query, request bool) {
-	if p.Proto != ProtoICMP || p.Fragment {
+	if p.l4() != ProtoICMP {
 		return false, false
 	}
 	return icmpQuery(p.ICMPType)

@@ -62,10 +62,10 @@ func (p *Packet) SetDestination(a Addr, port uint16) {
 	}
 }
 
-// l4 returns the protocol whose header a rewrite must follow: none for
-// fragments, whose checksum covers bytes that are not here.
+// l4 returns the protocol whose header is here and must follow a rewrite: none
+// for fragments, but for a first one after OpenFirst.
 func (p *Packet) l4() uint8 {
-	if p.Fragment {
+	if p.Fragment && !p.opened {
 		return 0
 	}
 	return p.Proto
@@ -80,7 +80,8 @@ func (p *Packet) setICMPID(id uint16) {
 	p.ICMPID = id
 	// Without a pseudo header a message can become all zeros, and then the
 	// incremental sum ends at the wrong one of its two zeros (RFC 1624
-	// section 3): the receiver would refuse it.
+	// section 3): the receiver would refuse it. In a first fragment the rest may
+	// not be zero; then both zeros say the same.
 	if t.Checksum() == 0 && checksum.Checksum(t, 0) == 0 {
 		t.SetChecksum(0xffff)
 	}
