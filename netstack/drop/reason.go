@@ -34,6 +34,12 @@ const (
 	IPMalformed
 	L4Malformed
 	Fragment
+	Broadcast
+	IPOptions
+	FragmentOverflow
+	FragmentTimeout
+	FragmentMalformed
+	FragmentDuplicate
 
 	// In the NAT.
 	ClientNotReachable
@@ -45,6 +51,8 @@ const (
 	SessionTableFull
 	Hairpin
 	NATAddressSpoofed
+	ClientSpoofed
+	InsideAddress
 
 	// In ICMP translation.
 	ICMPMalformed
