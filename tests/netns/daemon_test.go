@@ -152,14 +152,14 @@ func TestTheKernelForwardsNothingBehindOurBack(t *testing.T) {
 	}
 	step('A', Client1.String()) // the kernel alone: the harness can see a leak
 	dir := t.TempDir()
-	d := routerIn(t, s, dir)
+	d := routerIn(t, s, DaemonConfig{Dir: dir})
 	step('B', NATAddress.String())
 	if err := d.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	<-d.Done()
 	step('C', "")
-	d = routerIn(t, s, dir)
+	d = routerIn(t, s, DaemonConfig{Dir: dir})
 	step('D', NATAddress.String())
 	if err := d.Stop(); err != nil {
 		t.Fatal(err)

@@ -56,15 +56,15 @@ const example = "../../configs/examples/ipsec-passthrough.toml"
 // pool of one address.
 func router(t *testing.T, s *Site) *Daemon {
 	t.Helper()
-	return routerIn(t, s, t.TempDir())
+	return routerIn(t, s, DaemonConfig{Dir: t.TempDir()})
 }
 
-// routerIn is router with its files in a directory where an earlier one may
-// have left some.
-func routerIn(t *testing.T, s *Site, dir string) *Daemon {
+// routerIn is router with what c says otherwise: its files in a directory where
+// an earlier one may have left some, or other ports.
+func routerIn(t *testing.T, s *Site, c DaemonConfig) *Daemon {
 	t.Helper()
-	binary := spigate(t)
-	d, err := s.StartSpigate(deadline(t), DaemonConfig{Binary: binary, Template: example, Dir: dir, OneAddress: true})
+	c.Binary, c.Template, c.OneAddress = spigate(t), example, true
+	d, err := s.StartSpigate(deadline(t), c)
 	if err != nil {
 		t.Fatal(err)
 	}

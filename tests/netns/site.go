@@ -61,6 +61,16 @@ func (s *Site) address() error {
 	)
 }
 
+// RouterTAPs puts the TAP devices taplan and tapwan beside the router's ports,
+// each on a switch with its port: for a router that is to have TAP devices.
+func (s *Site) RouterTAPs() error {
+	return errors.Join(
+		s.Router.TAP("taplan"), s.Router.TAP("tapwan"),
+		s.Router.Bridge("brlan", "lan", "taplan"),
+		s.Router.Bridge("brwan", "wan", "tapwan"),
+	)
+}
+
 // RouterKernel lets the router's kernel route: its addresses, forwarding on.
 func (s *Site) RouterKernel() error {
 	return errors.Join(

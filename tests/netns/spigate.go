@@ -27,6 +27,7 @@ type DaemonConfig struct {
 	// OneAddress cuts each pool to NATAddress: a paired subscriber gets a
 	// random address of the pool, and the clients are to share one.
 	OneAddress bool
+	TAP        bool              // on the devices of Site.RouterTAPs
 	Line       func(line string) // each line of the daemon's log, may be nil
 }
 
@@ -69,6 +70,9 @@ func writeConfig(c DaemonConfig, d *Daemon) error {
 			return fmt.Errorf("template %s: no [port.%s]", c.Template, port)
 		}
 		p["device"] = port
+		if c.TAP {
+			p["driver"], p["device"] = "tap", "tap"+port
+		}
 	}
 	control := table(doc, "control")
 	control["socket"], control["http"] = d.Socket, ""

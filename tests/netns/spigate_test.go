@@ -13,43 +13,52 @@ import (
 // The main job, end to end, in the harness in which masquerading fails.
 func TestTwoClientsShareOneAddress(t *testing.T) {
 	for _, p := range pairs() {
-		t.Run(p.name, func(t *testing.T) {
-			s := site(t)
-			d := router(t, s)
-			ctx, cancel := d.While(deadline(t))
-			defer cancel()
-			first, second, err := Conversations(p.first, p.second, 10)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r, err := s.Run(ctx, Scenario{
-				First: first, Second: second, Patience: DefaultPatience(),
-				Overlap: func(ctx context.Context) error {
-					_, err := d.WaitHeld(ctx, Client2)
-					return err
-				},
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Log("\n" + r.Summary())
-			for _, f := range r.Faults() {
-				t.Error(f)
-			}
-			checkShared(t, r, first, second)
-			counted := uint64(0)
-			for _, e := range r.Deliveries {
-				counted += uint64(e.GotESP)
-			}
-			if err := d.WaitCounted(ctx, counted); err != nil {
-				t.Error(err)
-			}
-			checkSessions(t, ctx, d, first, second)
-			checkFastPath(t, ctx, d)
-			if err := d.Stop(); err != nil || d.Err() != nil {
-				t.Errorf("SIGTERM: %v, exit %v", err, d.Err())
-			}
-		})
+		t.Run(p.name+" on raw ports", func(t *testing.T) { shareOneAddress(t, p.first, p.second, false) })
+		t.Run(p.name+" on TAP devices", func(t *testing.T) { shareOneAddress(t, p.first, p.second, true) })
+	}
+}
+
+func shareOneAddress(t *testing.T, one, other string, tap bool) {
+	t.Helper()
+	s := site(t)
+	if tap {
+		if err := s.RouterTAPs(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := routerIn(t, s, DaemonConfig{Dir: t.TempDir(), TAP: tap})
+	ctx, cancel := d.While(deadline(t))
+	defer cancel()
+	first, second, err := Conversations(one, other, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Run(ctx, Scenario{
+		First: first, Second: second, Patience: DefaultPatience(),
+		Overlap: func(ctx context.Context) error {
+			_, err := d.WaitHeld(ctx, Client2)
+			return err
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log("\n" + r.Summary())
+	for _, f := range r.Faults() {
+		t.Error(f)
+	}
+	checkShared(t, r, first, second)
+	counted := uint64(0)
+	for _, e := range r.Deliveries {
+		counted += uint64(e.GotESP)
+	}
+	if err := d.WaitCounted(ctx, counted); err != nil {
+		t.Error(err)
+	}
+	checkSessions(t, ctx, d, first, second)
+	checkFastPath(t, ctx, d)
+	if err := d.Stop(); err != nil || d.Err() != nil {
+		t.Errorf("SIGTERM: %v, exit %v", err, d.Err())
 	}
 }
 

@@ -52,6 +52,20 @@ func (n *Namespace) Bridge(name string, devices ...string) error {
 	return n.up(name)
 }
 
+// TAP makes a TAP device that stays when nobody has it open.
+func (n *Namespace) TAP(device string) error {
+	return n.Do(func() error {
+		tap := &netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: device}, Mode: netlink.TUNTAP_MODE_TAP}
+		if err := netlink.LinkAdd(tap); err != nil {
+			return fmt.Errorf("namespace %s: tap %s: %w", n.Name, device, err)
+		}
+		for _, f := range tap.Fds {
+			f.Close()
+		}
+		return nil
+	})
+}
+
 func (n *Namespace) link(device string) (netlink.Link, error) {
 	l, err := n.nl.LinkByName(device)
 	if err != nil {
