@@ -1,29 +1,83 @@
 package netstack
 
 import (
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+
 	"spigate/netstack/drop"
 	"spigate/netstack/frame"
 )
 
 // The steps that look at a packet before any translation.
 
-// shape keeps out what no later step could translate. Parsing itself has been
-// done by hook; a packet that gVisor would deliver to us may still be odd.
-func (r *Router) shape(p *packet) outcome {
-	if p.Proto == frame.ProtoAH && r.lsn.Owns(p.Dst) {
-		return dropped(drop.AH) // R36
-	}
-	if p.Fragment && r.lsn.Owns(p.Dst) {
-		return dropped(drop.Fragment) // R29 is not built yet
+// cast keeps out what was sent to more than one host, but for the broadcasts
+// of the network that it came from. A packet to one host in a frame for all
+// would be forwarded once by each router there (RFC 1812 section 5.3.4); one
+// to the broadcast address of another network is an amplifier (RFC 2644).
+func (r *Router) cast(p *packet) outcome {
+	home, toAll := r.broadcasts[p.Dst]
+	switch {
+	case p.Dst[0] >= 224: // multicast and 255.255.255.255: the stack forwards neither
+		return goOn
+	case toAll && home != p.in, !toAll && p.group, p.Dst[0] == 0:
+		return dropped(drop.Broadcast)
 	}
 	return goOn
 }
 
+// shape keeps out what cannot be translated on its way in. Parsing itself has
+// been done by hook; a packet that gVisor would deliver to us may still be odd.
+func (r *Router) shape(p *packet) outcome {
+	if !r.lsn.Owns(p.Dst) {
+		return goOn
+	}
+	return fate(untranslatable(p))
+}
+
+// untranslatable says why p can be translated in neither direction.
+func untranslatable(p *packet) drop.Reason {
+	switch {
+	case p.Proto == frame.ProtoAH:
+		return drop.AH // R36: AH covers the addresses
+	case p.Fragment:
+		return drop.Fragment // R29 is not built yet
+	case holdsRoute(p.Bytes()[header.IPv4MinimumSize:p.HeaderLength()]):
+		return drop.IPOptions
+	}
+	return drop.None
+}
+
+// holdsRoute reports whether IP options record or dictate the packet's way, in
+// addresses that mean nothing on the other side and tell it what lies here. Of
+// options that are malformed the stack tells the sender.
+func holdsRoute(options []byte) bool {
+	for len(options) > 0 {
+		switch options[0] {
+		case 7, 68, 131, 137: // record route, timestamp, loose and strict source route
+			return true
+		case 0: // end of list
+			return false
+		case 1: // no operation
+			options = options[1:]
+			continue
+		}
+		if len(options) < 2 || options[1] < 2 || int(options[1]) > len(options) {
+			return false
+		}
+		options = options[options[1]:]
+	}
+	return false
+}
+
 // spoofed drops what claims to come from a NAT address: only we send from
-// those, and to the other side.
+// those, and to the other side. And it drops what claims to come from a
+// subscriber who lives elsewhere (RFC 3704): an outsider could pass the guard
+// that way, and make mappings in a subscriber's name.
 func (r *Router) spoofed(p *packet) outcome {
 	if r.lsn.Owns(p.Src) {
 		return dropped(drop.NATAddressSpoofed)
+	}
+	if _, from := r.lsn.Client(p.Src); from && r.home(p.Src) != p.in {
+		return dropped(drop.ClientSpoofed)
 	}
 	return goOn
 }

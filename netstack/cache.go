@@ -3,10 +3,6 @@ package netstack
 import (
 	"time"
 
-	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
-	"gvisor.dev/gvisor/pkg/tcpip/stack"
-
 	"spigate/alg"
 	"spigate/alg/ipsec"
 	"spigate/netstack/flow"
@@ -135,17 +131,13 @@ func (r *Router) hop(p *packet) (flow.HopID, bool) {
 	if next.Len() == 0 {
 		next = p.route.RemoteAddress()
 	}
-	var mac tcpip.LinkAddress
-	r.stack.GetLinkAddress(p.route.NICID(), next, tcpip.Address{}, ipv4.ProtocolNumber, func(l stack.LinkResolutionResult) {
-		if l.Err == nil {
-			mac = l.LinkAddress
-		}
-	})
-	src := p.route.LocalLinkAddress()
-	if len(mac) != 6 || len(src) != 6 {
+	mac, ok := r.neighbors.mac(neighbor{p.out, next.As4()})
+	if !ok {
 		return 0, false
 	}
-	return r.flows.Hop(p.out, next.As4(), frame.MAC([]byte(mac)), frame.MAC([]byte(src)), int(p.route.MTU()))
+	// The route's own MTU is without the IPv4 header.
+	out := r.interfaces[p.out]
+	return r.flows.Hop(p.out, next.As4(), mac, out.MAC(), int(out.MTU()))
 }
 
 // flowActive passes the flow table's report of a second on to whoever owns

@@ -1,6 +1,7 @@
 package netstack
 
 import (
+	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"spigate/netstack/frame"
@@ -53,7 +54,10 @@ func (r *Router) hook(steps []step, pk *stack.PacketBuffer, route *stack.Route, 
 		return true
 	}
 	b, back := view(pk)
-	p := packet{in: frame.Interface(pk.InputNICID), route: route, now: r.now()}
+	p := packet{
+		in: frame.Interface(pk.InputNICID), route: route, now: r.now(),
+		group: pk.PktType == tcpip.PacketBroadcast || pk.PktType == tcpip.PacketMulticast,
+	}
 	if route != nil {
 		p.out = frame.Interface(route.NICID())
 	}

@@ -57,8 +57,11 @@ func (r *Router) aboutInbound(p *packet) (bool, drop.Reason) {
 		}
 		return false, drop.None // two outsiders: not ours to judge
 	}
-	if _, about := r.lsn.Client(q.Dst); !about && !from {
-		return false, drop.None
+	if _, about := r.lsn.Client(q.Dst); !from && (!about || r.home(q.Dst) != p.in) {
+		return false, drop.None // an outsider who guesses must not be told the NAT's side
+	}
+	if q.Src != p.Dst {
+		return false, drop.ICMPNoFlow // it goes to somebody who sent no such packet: forged
 	}
 	if _, ok := r.quotedNAT(&q); !ok {
 		return false, drop.ICMPNoFlow

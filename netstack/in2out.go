@@ -27,14 +27,8 @@ func (r *Router) leaving(p *packet) bool {
 }
 
 // carry refuses what cannot be translated.
-func (r *Router) carry(p *packet) outcome {
-	switch {
-	case p.Proto == frame.ProtoAH:
-		return dropped(drop.AH) // R36: AH covers the addresses
-	case p.Fragment:
-		return dropped(drop.Fragment) // R29 is not built yet
-	}
-	return goOn
+func (*Router) carry(p *packet) outcome {
+	return fate(untranslatable(p))
 }
 
 // espOut lets a subscriber's ESP out by its SPI (section 5). It always uses

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"spigate/alg/ipsec"
+	"spigate/netstack/drop"
 	"spigate/netstack/flow"
 	"spigate/netstack/frame"
 )
@@ -21,9 +22,9 @@ type release struct {
 	in     frame.Interface
 }
 
-// maxLater bounds the queue. One packet releases one held message at most, and
-// the queue is emptied after each batch of frame.Batch packets.
-const maxLater = 4 * frame.Batch
+// maxLater bounds the queue. It is emptied after each batch of frame.Batch
+// packets, and a packet lets go few pieces of one held message.
+const maxLater = 16 * frame.Batch
 
 func (l *later) add(p release) bool {
 	l.mu.Lock()
@@ -62,7 +63,7 @@ func (r *Router) act(actions []ipsec.Action) {
 		switch a.Kind {
 		case ipsec.Release:
 			if !r.later.add(release{a.Packet, a.In}) {
-				r.drops.Count(a.Reason, a.Packet, r.now())
+				r.drops.Count(drop.IKEHoldOverflow, a.Packet, r.now())
 			}
 		case ipsec.Discard:
 			r.drops.Count(a.Reason, a.Packet, r.now())

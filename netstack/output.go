@@ -5,6 +5,8 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"spigate/netstack/frame"
 )
 
 // homeward sends an answer of the stack by the route to whoever asked. The
@@ -23,6 +25,10 @@ func (r *Router) homeward(p *packet) outcome {
 	defer route.Release()
 	if route.NICID() == p.route.NICID() {
 		return goOn
+	}
+	p.out = frame.Interface(route.NICID())
+	if o := r.discreet(p); o.verdict != Continue {
+		return o
 	}
 	pk := stack.NewPacketBuffer(stack.PacketBufferOptions{
 		ReserveHeaderBytes: int(route.MaxHeaderLength()),

@@ -11,6 +11,7 @@ type packet struct {
 	frame.Packet
 	in, out frame.Interface // out is 0 before routing
 	route   *stack.Route    // nil before routing
+	group   bool            // it came in a broadcast or multicast frame
 	now     int64           // monotonic nanoseconds
 }
 

@@ -11,8 +11,9 @@ type step struct {
 var (
 	// prerouting meets a packet as it came in.
 	prerouting = []step{
-		{"shape", (*Router).shape},       // is it a packet at all
-		{"spoofed", (*Router).spoofed},   // does it carry an address of ours as its source
+		{"cast", (*Router).cast},         // to one, in a frame for one; or to all, on their own network
+		{"shape", (*Router).shape},       // can it be translated at all
+		{"spoofed", (*Router).spoofed},   // does its source live where it comes from
 		{"expiring", (*Router).expiring}, // TTL 1: answered by the stack, not forwarded with 0
 		{"hairpin", (*Router).hairpin},   // a subscriber to a NAT address (R26)
 		{"icmpIn", (*Router).icmpIn},     // an ICMP error about a translated packet (R74)
@@ -33,14 +34,16 @@ var (
 	// postrouting meets the copy that leaves. What it needs it looks up again:
 	// forward has made it.
 	postrouting = []step{
-		{"cache", (*Router).cache},   // established: the next packet takes the fast path
-		{"source", (*Router).source}, // the subscriber's address becomes the NAT address
+		{"cache", (*Router).cache},       // established: the next packet takes the fast path
+		{"source", (*Router).source},     // the subscriber's address becomes the NAT address
+		{"discreet", (*Router).discreet}, // and no inside address is left in it
 	}
 
 	// output meets what the stack itself says.
 	output = []step{
 		{"icmpSelf", (*Router).icmpSelf}, // its ICMP errors quote packets on the wrong side of the NAT
 		{"homeward", (*Router).homeward}, // its answers leave by the route to the asker
+		{"discreet", (*Router).discreet}, // and show no inside address outside
 	}
 )
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -43,8 +44,8 @@ type Route struct {
 
 // Config is everything a Router is made of.
 type Config struct {
-	Clock    tcpip.Clock // nil: the system's
-	Log      *slog.Logger
+	Clock    tcpip.Clock    // nil: the system's
+	Log      *slog.Logger   // nil: silent
 	Drops    *drop.Counters // nil: the Router's own
 	Ports    []Port
 	Routes   []Route
@@ -67,21 +68,31 @@ type Router struct {
 	stack      *stack.Stack
 	fabric     *link.Fabric
 	ports      []*link.Port
+	drivers    []link.Driver
+	connected  []network
+	neighbors  *neighbors
 	interfaces [256]*link.Interface
 	names      [256]string
 	local      map[frame.Addr]bool
+	broadcasts map[frame.Addr]frame.Interface // of the connected networks
+	paths      []path
 	nat        []netip.Prefix // the NAT addresses
 	later      later
 	timers     timers
+	closing    sync.Once
 }
 
 // New builds a Router. Nothing moves before Run; in tests frames are given to
-// the ports' Input by hand.
+// the ports' Input by hand. If it fails, the drivers are the caller's to close.
 func New(c Config) (*Router, error) {
 	r := &Router{
-		log: c.Log, events: eventLog{log: c.Log}, clock: c.Clock, drops: c.Drops,
-		profiles: map[string]*ipsec.Profile{}, local: map[frame.Addr]bool{},
+		log: c.Log, clock: c.Clock, drops: c.Drops,
+		profiles: map[string]*ipsec.Profile{}, local: map[frame.Addr]bool{}, broadcasts: map[frame.Addr]frame.Interface{},
 	}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	r.events.log = r.log
 	if r.clock == nil {
 		r.clock = tcpip.NewStdClock()
 	}
@@ -132,17 +143,24 @@ func (r *Router) Run(ctx context.Context) error {
 	return err
 }
 
-// Close ends the timers and the stack. Run calls it; only a Router that never
-// ran needs it.
+// Close closes the ports and ends the timers and the stack. Run does it; only
+// a Router that never ran needs it. A second call waits for the first.
 func (r *Router) Close() {
-	r.stopTimers()
-	r.stack.Destroy()
+	r.closing.Do(func() {
+		for i, d := range r.drivers {
+			if err := d.Close(); err != nil {
+				r.log.Warn("closing a port failed", "port", r.ports[i].Name(), "error", err)
+			}
+		}
+		r.stopTimers()
+		r.stack.Destroy()
+	})
 }
 
 // announce tells the networks of the NAT addresses in them where those are
 // now, so that neighbours forget whoever had them before.
 func (r *Router) announce() {
-	for _, on := range r.connected() {
+	for _, on := range r.connected {
 		for _, nat := range r.nat {
 			if on.subnet.Contains(nat.Addr()) {
 				on.link.Announce(nat.Addr().As4())

@@ -12,6 +12,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 
+	"spigate/netstack/frame"
 	"spigate/netstack/link"
 )
 
@@ -20,26 +21,34 @@ import (
 // on the slow path (25 µs for 256 addresses were measured), so NAT addresses
 // are not given to it; the link answers ARP for them.
 func (r *Router) buildStack(c Config) error {
+	r.neighbors = &neighbors{r: r, known: map[neighbor]frame.MAC{}}
 	r.stack = stack.New(stack.Options{
 		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, arp.NewProtocol},
 		TransportProtocols: []stack.TransportProtocolFactory{icmp.NewProtocol4, udp.NewProtocol, tcp.NewProtocol},
 		Clock:              r.clock,
 		HandleLocal:        true,
-		NUDDisp:            &neighbors{r: r, known: map[neighbor]tcpip.LinkAddress{}},
+		NUDDisp:            r.neighbors,
 	})
 	r.stack.SetNFTables(hooks{r})
 	r.stack.SetNFTablesConfigured(true)
 	r.fabric = link.NewFabric(link.Config{
 		Drops: r.drops, Now: r.now, Fast: r.flows, Log: r.log, After: r.releaseHeld,
 	})
+	if err := r.attach(c); err != nil {
+		r.stack.Destroy()
+		return err
+	}
+	return nil
+}
+
+// attach gives the stack its ports, addresses and routes.
+func (r *Router) attach(c Config) error {
 	for _, p := range c.Ports {
 		if err := r.addPort(p); err != nil {
-			r.stack.Destroy()
 			return fmt.Errorf("port %s: %w", p.Name, err)
 		}
 	}
 	if err := tcpipError(r.stack.SetForwardingDefaultAndAllNICs(ipv4.ProtocolNumber, true)); err != nil {
-		r.stack.Destroy()
 		return fmt.Errorf("forwarding: %w", err)
 	}
 	r.fabric.SetProxy(r.nat)
@@ -48,25 +57,36 @@ func (r *Router) buildStack(c Config) error {
 
 func (r *Router) addPort(p Port) error {
 	port := r.fabric.AddPort(p.Name, p.Driver)
-	r.ports = append(r.ports, port)
+	r.ports, r.drivers = append(r.ports, port), append(r.drivers, p.Driver)
 	for _, v := range p.VLANs {
-		i, err := port.AddInterface(v.ID, v.Name, v.Tag)
-		if err != nil {
+		if err := r.addVLAN(port, v); err != nil {
 			return fmt.Errorf("vlan %s: %w", v.Name, err)
 		}
-		r.interfaces[v.ID], r.names[v.ID] = i, v.Name
-		nic := tcpip.NICID(v.ID)
-		if err := tcpipError(r.stack.CreateNICWithOptions(nic, i, stack.NICOptions{Name: v.Name})); err != nil {
-			return fmt.Errorf("vlan %s: %w", v.Name, err)
+	}
+	return nil
+}
+
+func (r *Router) addVLAN(port *link.Port, v VLAN) error {
+	i, err := port.AddInterface(v.ID, v.Name, v.Tag)
+	if err != nil {
+		return err
+	}
+	r.interfaces[v.ID], r.names[v.ID] = i, v.Name
+	nic := tcpip.NICID(v.ID)
+	if err := tcpipError(r.stack.CreateNICWithOptions(nic, i, stack.NICOptions{Name: v.Name})); err != nil {
+		return err
+	}
+	for _, a := range v.Addresses {
+		address := tcpip.ProtocolAddress{Protocol: ipv4.ProtocolNumber, AddressWithPrefix: tcpip.AddressWithPrefix{
+			Address: tcpip.AddrFrom4(a.Addr().As4()), PrefixLen: a.Bits(),
+		}}
+		if err := tcpipError(r.stack.AddProtocolAddress(nic, address, stack.AddressProperties{})); err != nil {
+			return fmt.Errorf("address %s: %w", a, err)
 		}
-		for _, a := range v.Addresses {
-			r.local[a.Addr().As4()] = true
-			address := tcpip.ProtocolAddress{Protocol: ipv4.ProtocolNumber, AddressWithPrefix: tcpip.AddressWithPrefix{
-				Address: tcpip.AddrFrom4(a.Addr().As4()), PrefixLen: a.Bits(),
-			}}
-			if err := tcpipError(r.stack.AddProtocolAddress(nic, address, stack.AddressProperties{})); err != nil {
-				return fmt.Errorf("vlan %s: address %s: %w", v.Name, a, err)
-			}
+		r.local[a.Addr().As4()] = true
+		r.connected = append(r.connected, network{a.Masked(), i})
+		if all, ok := broadcast(a); ok {
+			r.broadcasts[all] = v.ID
 		}
 	}
 	return nil
@@ -75,46 +95,28 @@ func (r *Router) addPort(p Port) error {
 // network is a subnet that one of our interfaces is in.
 type network struct {
 	subnet netip.Prefix
-	nic    tcpip.NICID
 	link   *link.Interface
-}
-
-func (r *Router) connected() (out []network) {
-	for nic, info := range r.stack.NICInfo() {
-		for _, a := range info.ProtocolAddresses {
-			if a.Protocol != ipv4.ProtocolNumber {
-				continue
-			}
-			p := netip.PrefixFrom(netip.AddrFrom4(a.AddressWithPrefix.Address.As4()), a.AddressWithPrefix.PrefixLen)
-			out = append(out, network{p.Masked(), nic, r.interfaces[nic]})
-		}
-	}
-	return out
 }
 
 // setRoutes gives the stack its table, which it keeps with the longest prefix
 // first.
 func (r *Router) setRoutes(routes []Route) error {
 	var table []tcpip.Route
-	for _, n := range r.connected() {
-		table = append(table, tcpip.Route{Destination: subnet(n.subnet), NIC: n.nic})
+	for _, n := range r.connected {
+		table = append(table, tcpip.Route{Destination: subnet(n.subnet), NIC: tcpip.NICID(n.link.ID())})
 	}
+	r.paths = paths(table) // a next hop is on a connected network
 	for _, route := range routes {
-		nic := tcpip.NICID(0)
-		for _, n := range r.connected() {
-			if n.subnet.Contains(route.Via) {
-				nic = n.nic
-			}
-		}
+		nic := r.home(route.Via.As4())
 		if nic == 0 {
-			r.stack.Destroy()
 			return fmt.Errorf("route %s: next hop %s is on no connected network", route.To, route.Via)
 		}
 		table = append(table, tcpip.Route{
-			Destination: subnet(route.To), Gateway: tcpip.AddrFrom4(route.Via.As4()), NIC: nic,
+			Destination: subnet(route.To), Gateway: tcpip.AddrFrom4(route.Via.As4()), NIC: tcpip.NICID(nic),
 		})
 	}
 	r.stack.SetRouteTable(table)
+	r.paths = paths(table)
 	return nil
 }
 

@@ -74,19 +74,33 @@ func (r *Router) sweep(now int64) {
 	r.gates(now)
 }
 
-// gates lets the ALG do what is due.
+// gates lets the ALG do what is due. Any number of gates may end at once, so
+// what they let go is delivered in turns: no lock of the stack is held here.
 func (r *Router) gates(now int64) {
-	r.act(r.alg.Tick(now))
-	r.armDeadline()
+	for actions := r.alg.Tick(now); len(actions) > 0; {
+		n := min(len(actions), maxLater/2)
+		r.act(actions[:n])
+		r.releaseHeld()
+		actions = actions[n:]
+	}
+	r.arm(now + int64(gateRest))
 }
+
+// gateRest is the least time between two looks at the gates by their timer.
+// Without it a deadline that Tick left in the past would make the timer spin.
+const gateRest = 10 * time.Millisecond
 
 // armDeadline winds the gate timer to the ALG's next deadline, if that is
 // earlier than what it stands at.
-func (r *Router) armDeadline() {
+func (r *Router) armDeadline() { r.arm(0) }
+
+// arm is armDeadline, but not for before earliest.
+func (r *Router) arm(earliest int64) {
 	at, ok := r.alg.NextDeadline()
 	if !ok {
 		return
 	}
+	at = max(at, earliest)
 	t := &r.timers
 	t.mu.Lock()
 	defer t.mu.Unlock()
