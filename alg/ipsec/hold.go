@@ -49,6 +49,48 @@ func (q *holdQueue) find(k heldKey) *heldMessage {
 	return nil
 }
 
+// heldWeight is what a message weighs at least when the room of a queue is
+// shared out: its part of the bytes if all messages were equal.
+const heldWeight = maxHeldBytes / maxHeld
+
+// outweighs returns which messages give way so that a message of c with grow
+// more bytes fits into a full queue, and whether that is fair: the newest ones
+// of the client that has most there, as long as it keeps at least what c will
+// have. One client alone may fill the queue; it cannot shut out others.
+func (q *holdQueue) outweighs(k heldKey, c *client, grow int) (out []*heldMessage, fits bool) {
+	if h := q.find(k); h != nil && len(h.parts) >= maxFragments {
+		return nil, false
+	}
+	weight := make(map[*client]int)
+	for _, h := range q.messages {
+		weight[h.key.session.client] += max(heldWeight, h.size())
+	}
+	count, bytes, want := len(q.messages), q.bytes, weight[c]+max(heldWeight, grow)
+	if q.find(k) != nil {
+		count, want = count-1, weight[c]+grow
+	}
+	for i := len(q.messages) - 1; i >= 0; i-- {
+		if count < maxHeld && bytes+grow <= maxHeldBytes {
+			return out, true
+		}
+		h := q.messages[i]
+		o, w := h.key.session.client, max(heldWeight, h.size())
+		if o != c && weight[o] == heaviest(weight) && weight[o]-w >= want {
+			out = append(out, h)
+			weight[o] -= w
+			count, bytes = count-1, bytes-h.size()
+		}
+	}
+	return out, count < maxHeld && bytes+grow <= maxHeldBytes
+}
+
+func heaviest(weight map[*client]int) (most int) {
+	for _, w := range weight {
+		most = max(most, w)
+	}
+	return most
+}
+
 // growth is by how many bytes the queue grows if a packet of size bytes takes
 // its place, and whether it may.
 func (q *holdQueue) growth(k heldKey, m *message, size int) (int, bool) {
@@ -101,8 +143,14 @@ func (q *holdQueue) next(now int64) *heldMessage {
 	return h
 }
 
-// demote moves the client's messages behind all others (R60).
-func (q *holdQueue) demote(c *client) {
+// demote moves the client's messages behind all others, and after three
+// timeouts in a row makes them wait for whoever comes meanwhile (R60).
+func (q *holdQueue) demote(c *client, now int64) {
+	for _, h := range q.messages {
+		if h.key.session.client == c && c.timeouts >= penaltyTimeouts {
+			h.notBefore = now + h.key.session.profile.gate()
+		}
+	}
 	slices.SortStableFunc(q.messages, func(a, b *heldMessage) int {
 		return boolToInt(a.key.session.client == c) - boolToInt(b.key.session.client == c)
 	})

@@ -62,6 +62,10 @@ func (st *step) join(pl *ikePlan, pr *pair, m *message) {
 
 // hold keeps a copy of the message until its turn comes (R58).
 func (st *step) hold(pl *ikePlan, pr *pair, p *IKEPacket, m *message) {
+	for _, h := range pl.giveWay {
+		pr.queue.remove(h)
+		st.discard(pr, h, drop.IKEHoldOverflow)
+	}
 	before := pr.queue.bytes
 	h, fresh := pr.queue.put(heldKey{pl.session, pl.ex, m.dir}, m, p.Packet, p.In, st.now)
 	st.a.count.heldBytes.Add(int64(pr.queue.bytes - before))

@@ -37,6 +37,7 @@ type ikePlan struct {
 	replaces  *ikeSession // the IKE SA that this one rekeys (R45)
 	admit     admission
 	ex        exchangeKey
+	giveWay   []*heldMessage // to make room for a held one (R58)
 }
 
 // readIKE classifies a packet. ok is false for what has no effect on the ALG;
@@ -169,7 +170,11 @@ func (a *ALG) planWait(pl *ikePlan, pr *pair, p *IKEPacket, m *message) {
 		pl.why = "another exchange holds the lock, and block_mode is drop (R58)"
 		return
 	}
-	grow, ok := pr.queue.growth(heldKey{pl.session, pl.ex, m.dir}, m, len(p.Packet))
+	k := heldKey{pl.session, pl.ex, m.dir}
+	grow, ok := pr.queue.growth(k, m, len(p.Packet))
+	if !ok {
+		pl.giveWay, ok = pr.queue.outweighs(k, pr.client(p.Inside), grow)
+	}
 	if !ok || !a.holdRoom(grow) {
 		pl.verdict, pl.reason, pl.admit = alg.Drop, drop.IKEHoldOverflow, admitRefuse
 		pl.why = "another exchange holds the lock, and too many wait (R58)"

@@ -171,7 +171,7 @@ func (st *step) release(p *pair, why cause) {
 	}
 	if rule.timeout && p.gate.open { // not if its message was lost after Release
 		l.session.client.timeouts = min(l.session.client.timeouts+1, penaltyTimeouts)
-		p.queue.demote(l.session.client)
+		p.queue.demote(l.session.client, st.now)
 	}
 	what := "GATE RELEASE"
 	if rule.timeout {
