@@ -28,7 +28,7 @@ func (a *ALG) Flush(f Filter, now int64) []Action {
 
 func (a *ALG) flush(sh *shard, f Filter, now int64) []Action {
 	sh.mu.Lock()
-	defer sh.mu.Unlock()
+	defer sh.done()
 	st := &step{a: a, sh: sh, now: now}
 	for k, p := range sh.pairs {
 		if f.pair(k) {
@@ -78,7 +78,7 @@ func (a *ALG) MappingGone(mapping uint64, now int64) []Action {
 func (a *ALG) mappingGone(k pairKey, inside frame.Addr, mapping uint64, now int64) []Action {
 	sh := a.shardOf(k.NAT, k.Server)
 	sh.mu.Lock()
-	defer sh.mu.Unlock()
+	defer sh.done()
 	st := &step{a: a, sh: sh, now: now}
 	p := sh.pairs[k]
 	c := p.client(inside)
@@ -107,7 +107,7 @@ func (a *ALG) SetProfile(name string, profile Profile, now int64) []Action {
 
 func (a *ALG) setProfile(sh *shard, profile *Profile, now int64) []Action {
 	sh.mu.Lock()
-	defer sh.mu.Unlock()
+	defer sh.done()
 	st := &step{a: a, sh: sh, now: now}
 	for _, p := range sh.pairs {
 		for _, c := range p.clients {
@@ -119,11 +119,10 @@ func (a *ALG) setProfile(sh *shard, profile *Profile, now int64) []Action {
 			s.profile = profile
 		}
 	}
-	for p := range sh.busy {
-		st.expire(p)
-		st.settle(p)
-	}
-	st.sweep()
+	sh.ikes.again()
+	sh.esps.again()
+	sh.busy.again()
+	st.run()
 	return st.actions
 }
 

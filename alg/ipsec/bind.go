@@ -45,7 +45,7 @@ func (st *step) bind(s *espSession, p *ESPPacket) {
 	if s.spiIn != 0 && s.spiOut != 0 {
 		st.establish(s)
 	}
-	st.sh.due(s.deadline())
+	st.sh.esps.sooner(s)
 }
 
 // partner returns the HALF session of the gate that lacks an SPI of this
@@ -94,7 +94,7 @@ func (st *step) giveWay(s *espSession, dir alg.Direction) {
 			pr.gate.bound[dir][i] = nil
 		}
 	}
-	st.sh.due(s.deadline())
+	st.sh.esps.sooner(s)
 }
 
 // bindLate binds an SPI with the token that a timed-out gate has left (R66).

@@ -48,7 +48,6 @@ func (a *ALG) StepESP(p *ESPPacket, now int64) Result {
 	}
 	s, sh := a.locate(p)
 	sh.mu.Lock()
-	defer sh.mu.Unlock()
 	if p.Dir == alg.Out2In {
 		s = sh.inbound[spiKey{p.NAT, p.Server, p.SPI}]
 	}
@@ -58,8 +57,11 @@ func (a *ALG) StepESP(p *ESPPacket, now int64) Result {
 		if p.Dir == alg.Out2In {
 			sh.suspect(s, p)
 		}
-		return s.result()
+		r := s.result()
+		sh.mu.Unlock() // no deadline came nearer
+		return r
 	}
+	defer sh.done()
 	return a.stepUnknown(sh, s, p, now)
 }
 
@@ -136,7 +138,8 @@ func (st *step) outdo(s *espSession) {
 	s.seen[alg.Out2In], r.seen[alg.Out2In] = r.seen[alg.Out2In], s.seen[alg.Out2In]
 	st.do(Action{Kind: FlowRemove, Session: r.id})
 	st.log(r.event("ESP CREATED", "paired_again"))
-	st.sh.due(s.deadline())
+	st.sh.esps.sooner(s)
+	st.sh.esps.sooner(r)
 }
 
 // suspect looks for the sign of R71: the SPI of an ESTABLISHED session begins

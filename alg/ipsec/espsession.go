@@ -28,6 +28,7 @@ type espSession struct {
 	nat, server frame.Addr
 	spiIn       uint32 // 0: not bound
 	spiOut      uint32 // 0: not bound
+	row         int32
 	state       SessionState
 	gone        bool
 
@@ -45,6 +46,8 @@ func (s *espSession) packets(dir alg.Direction) uint64 { return s.count[dir].pac
 func (s *espSession) last(dir alg.Direction) int64 { return s.seen[dir] }
 
 func (s *espSession) lastSeen() int64 { return max(s.seen[alg.In2Out], s.seen[alg.Out2In]) }
+
+func (s *espSession) place() *int32 { return &s.row }
 
 // deadline is the last moment at which the session lives: idle times of R67
 // and R69, and R64a, by which an inbound SPI heals that was bound wrongly.
@@ -148,7 +151,7 @@ func (st *step) halve(s *espSession) {
 	s.state = ESPHalf
 	st.a.count.active.Add(-1)
 	st.do(Action{Kind: FlowRemove, Session: s.id})
-	st.sh.due(s.deadline())
+	st.sh.esps.sooner(s)
 }
 
 // end removes a session. stale puts its inbound SPI among the tombstones
@@ -167,6 +170,7 @@ func (st *step) end(s *espSession, reason string, stale bool) {
 	}
 	s.gone = true
 	delete(st.sh.byID, s.id)
+	st.sh.esps.remove(s)
 	st.a.count.espSessions.Add(-1)
 	p := st.sh.pair(s.nat, s.server)
 	p.gate.unbind(s)

@@ -32,7 +32,7 @@ func (a *ALG) StepIKE(p *IKEPacket, now int64) Result {
 	}
 	sh := a.shardOf(p.NAT, p.Server)
 	sh.mu.Lock()
-	defer sh.mu.Unlock()
+	defer sh.done()
 	st := &step{a: a, sh: sh, now: now}
 	st.expire(sh.pair(p.NAT, p.Server))
 	st.expireClient(sh.pair(p.NAT, p.Server), p.Inside)
@@ -69,6 +69,7 @@ func (st *step) commitIKE(pl *ikePlan, p *IKEPacket, m *message) {
 			st.proveRekey(st.sh.pair(p.NAT, p.Server), pl.replaces)
 		}
 		st.commitPhase2(pl, st.sh.pair(p.NAT, p.Server), p, m)
+		st.sh.ikes.sooner(s) // the packet may have brought another profile
 	}
 	if pl.verdict == alg.Drop {
 		st.countDrop(pl.reason)
@@ -98,7 +99,7 @@ func (st *step) createIKE(pl *ikePlan, p *IKEPacket, m *message) {
 	if want != 0 {
 		st.setMappingIdle(s.mapping, want)
 	}
-	st.sh.due(s.deadline())
+	st.sh.ikes.sooner(s)
 	st.log(s.event(pr, "IKE CREATED", "", 0))
 	if s.state == Up {
 		st.log(s.event(pr, "IKE UP", "", 0))
@@ -123,7 +124,7 @@ func (st *step) changeState(s *ikeSession, to IKEState) {
 	if want := st.a.mapsOf(s.mapping).move(s.mapping, from, to, s.mappingIdle()); want != 0 {
 		st.setMappingIdle(s.mapping, want)
 	}
-	st.sh.due(s.deadline())
+	st.sh.ikes.sooner(s)
 }
 
 // float marks a session that went to NAT-T and frees what it holds (R50).
@@ -171,6 +172,7 @@ func (st *step) removeIKE(pr *pair, s *ikeSession, why cause, reason string, unm
 	c := s.client
 	st.strip(pr, s, why)
 	c.sessions = slices.DeleteFunc(c.sessions, func(o *ikeSession) bool { return o == s })
+	st.sh.ikes.remove(s)
 	st.a.subsOf(c.inside).leave(c.inside, s.state == Half)
 	st.a.count.ikeSessions.Add(-1)
 	if s.state == Half {

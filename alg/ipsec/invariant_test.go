@@ -97,17 +97,22 @@ func (m *machine) check() {
 	for i := range m.w.a.shards {
 		sh := &m.w.a.shards[i]
 		m.checkESP(sh, &active)
+		inShard := 0
 		for _, p := range sh.pairs {
 			m.checkPair(sh, p)
 			held += len(p.queue.messages)
 			heldBytes += p.queue.bytes
 			for _, c := range p.clients {
 				ikes += len(c.sessions)
+				inShard += len(c.sessions)
 				for _, s := range c.sessions {
 					half += boolToInt(s.state == Half)
 				}
 			}
 		}
+		checkAgenda(m.w.t, &sh.ikes, inShard)
+		checkAgenda(m.w.t, &sh.esps, len(sh.byID))
+		checkAgenda(m.w.t, &sh.busy, len(sh.busy.rows))
 	}
 	c := &m.w.a.count
 	m.same("blocked", int(c.blocked.Load()), held)
@@ -194,7 +199,7 @@ func (m *machine) checkPair(sh *shard, p *pair) {
 		}
 	}
 	m.same("tokens", p.tokens, tokens)
-	_, busy := sh.busy[p]
+	busy := p.row != 0
 	if want := l.state != Free || g.open || len(p.queue.messages) > 0; busy != want {
 		t.Fatalf("busy %v, want %v", busy, want)
 	}
@@ -211,7 +216,7 @@ func (m *machine) end() {
 	m.check()
 	for i := range w.a.shards {
 		sh := &w.a.shards[i]
-		if len(sh.pairs)+len(sh.byID)+len(sh.busy)+len(sh.inbound)+len(sh.outbound) != 0 {
+		if len(sh.pairs)+len(sh.byID)+len(sh.busy.rows)+len(sh.ikes.rows)+len(sh.esps.rows)+len(sh.inbound)+len(sh.outbound) != 0 {
 			w.t.Fatalf("shard %d still has state: %d pairs, %d sessions", i, len(sh.pairs), len(sh.byID))
 		}
 		if u := &w.a.subs[i]; len(u.out)+len(u.in)+len(u.quota)+len(w.a.maps[i].use) != 0 {

@@ -2,6 +2,7 @@ package ipsec
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"spigate/alg"
 	"spigate/netstack/frame"
@@ -25,6 +26,7 @@ type pair struct {
 	queue   holdQueue
 	clients map[frame.Addr]*client
 	tokens  int // sessions that may bind late (R66)
+	row     int32
 }
 
 // shard holds the pairs whose key hashes to it, so that lock, queue and the
@@ -34,26 +36,29 @@ type shard struct {
 
 	mu       sync.Mutex // guards everything below, and what hangs on it
 	pairs    map[pairKey]*pair
-	busy     map[*pair]struct{}     // with a lock, a gate or a waiter: these have deadlines
+	busy     agenda[*pair]          // with a lock, a gate or a waiter
+	ikes     agenda[*ikeSession]    // all
+	esps     agenda[*espSession]    // all
 	inbound  map[spiKey]*espSession // (NAT, server, spiIn)
 	outbound map[spiKey]*espSession // (NAT, server, spiOut): its owners, linked (R74)
 	byID     map[uint64]*espSession
 	stones   tombstones
 	lastID   uint64
-	earliest int64 // no session ends before
-	swept    int64 // when sessions were last looked through
+	swept    int64 // when all sessions that were over had been ended
 	rx, tx   uint64
+
+	wake atomic.Int64 // when tick has something to do, as of the last step
 }
 
 func (sh *shard) init(index int, stones int) {
 	sh.index = uint64(index)
 	sh.pairs = make(map[pairKey]*pair)
-	sh.busy = make(map[*pair]struct{})
 	sh.inbound = make(map[spiKey]*espSession)
 	sh.outbound = make(map[spiKey]*espSession)
 	sh.byID = make(map[uint64]*espSession)
 	sh.stones.init(stones)
-	sh.earliest, sh.swept = farFuture, never
+	sh.swept = never
+	sh.wake.Store(farFuture)
 }
 
 // farFuture is a time after all others.
@@ -86,7 +91,7 @@ func (sh *shard) ensure(nat, server, inside frame.Addr) (*pair, *client) {
 	}
 	c := p.clients[inside]
 	if c == nil {
-		c = &client{inside: inside, lastOut: never}
+		c = &client{inside: inside, pair: p, lastOut: never}
 		p.clients[inside] = c
 	}
 	return p, c
@@ -99,10 +104,10 @@ func (st *step) settle(p *pair) {
 		return
 	}
 	if p.lock.state != Free || p.gate.open || len(p.queue.messages) > 0 {
-		st.sh.busy[p] = struct{}{}
+		st.sh.busy.put(p)
 		return
 	}
-	delete(st.sh.busy, p)
+	st.sh.busy.remove(p)
 	if len(p.clients) == 0 {
 		delete(st.sh.pairs, p.key)
 	}
@@ -114,9 +119,6 @@ func (p *pair) forget(c *client) {
 		delete(p.clients, c.inside)
 	}
 }
-
-// due lowers the shard's bound on when the next session ends.
-func (sh *shard) due(deadline int64) { sh.earliest = min(sh.earliest, deadline) }
 
 // setToken gives or takes the right to bind late (R66).
 func (p *pair) setToken(s *ikeSession, on bool) {

@@ -31,6 +31,7 @@ type ikeSession struct {
 	heard     [2]uint64 // by direction: the last non-zero responder SPI in packets of that direction
 	version   uint8
 	state     IKEState
+	row       int32
 	pickedUp  bool // began with two non-zero SPIs: after our restart, or a rekey (R45, R46)
 	token     bool // may bind late, once (R66)
 
@@ -44,6 +45,7 @@ type ikeSession struct {
 // to know of it. It lives as long as it has a session of either kind.
 type client struct {
 	inside   frame.Addr
+	pair     *pair
 	sessions []*ikeSession
 	esp      int   // ESP sessions that refer to it
 	timeouts uint8 // locks in a row that ended by timeout (R60)
@@ -64,6 +66,8 @@ func (s *ikeSession) idle() int64 {
 		return int64(s.profile.IKEHalfOpenTimeout)
 	}
 }
+
+func (s *ikeSession) place() *int32 { return &s.row }
 
 // deadline is the last moment at which the session lives (R22).
 func (s *ikeSession) deadline() int64 { return s.lastSeen + s.idle() }

@@ -87,7 +87,8 @@ func (s *espSession) info() SessionInfo {
 func (a *ALG) Gates(f Filter) []GateInfo {
 	var out []GateInfo
 	a.each(func(sh *shard) {
-		for p := range sh.busy {
+		for _, row := range sh.busy.rows {
+			p := row.what
 			if g := p.info(); f.pair(p.key) && f.inside(g.Inside) {
 				out = append(out, g)
 			}
