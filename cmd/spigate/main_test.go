@@ -85,6 +85,8 @@ type house struct {
 	empty  bool
 	status control.Status
 	lsn    iter.Seq[control.LSNSession] // in place of the two sessions
+
+	flushed []string // what was asked of it
 }
 
 func healthy() control.Status {
@@ -168,6 +170,88 @@ func (h *house) Drops() []control.Drop {
 		return drops[2:]
 	}
 	return drops
+}
+
+func (h *house) IPsecStat() control.IPsecStat {
+	if h.empty {
+		return control.IPsecStat{}
+	}
+	return control.IPsecStat{
+		Total: 1200, Dropped: 31, Active: 2, Blocked: 1, RxPackets: 1234567, TxPackets: 987654,
+		AHDropped: 1, ESPNoGateIn: 2, ESPNoGateOut: 3, GateTimeout: 4, GateFail: 5, LateBind: 6, SPICollisionSuspect: 7,
+		StaleSPI: 8, SeqReject: 9, P2Held: 10, P2Dropped: 11, IKEHalfLimit: 12, MalformedIKE: 13, FragDropped: 14,
+		ESPSessions: 15, IKESessions: 16, IKEHalfOpen: 17,
+	}
+}
+
+func (h *house) IPsecProfiles() []control.IPsecProfile {
+	if h.empty {
+		return nil
+	}
+	return []control.IPsecProfile{
+		{Name: "IPSECALGPROFILE-1", IKESessionTimeout: 2700, ESPSessionTimeout: 2400, ESPGateTimeout: 20, IKEHalfOpenTimeout: 30,
+			ConnFailover: true, BlockMode: "HOLD", LateBindingOut: true, IKEKeepWithESP: true, GateSeqMax: 1024, Groups: control.Words{"LSN-GROUP-1"}},
+		{Name: "UNUSED", IKESessionTimeout: 3600, ESPSessionTimeout: 3600, ESPGateTimeout: 30, IKEHalfOpenTimeout: 30, BlockMode: "DROP"},
+	}
+}
+
+func (h *house) LSNClients() []control.LSNClient {
+	if h.empty {
+		return nil
+	}
+	return []control.LSNClient{
+		{Name: "LSN-CLIENT-1", Networks: control.Words{"192.0.2.0/25", "198.18.0.0/15"}, Groups: control.Words{"LSN-GROUP-1"}},
+		{Name: "LSN-CLIENT-2", Networks: control.Words{"192.0.2.128/25"}},
+	}
+}
+
+func (h *house) LSNPools() []control.LSNPool {
+	if h.empty {
+		return nil
+	}
+	return []control.LSNPool{{Name: "LSN-POOL-1", Addresses: control.Words{"203.0.113.3-203.0.113.9", "203.0.113.20"},
+		AddressCount: 8, Ports: 516096, UsedTCP: 12, UsedUDP: 3, UsedICMP: 1, Groups: control.Words{"LSN-GROUP-1", "LSN-GROUP-2"}}}
+}
+
+func (h *house) LSNGroups() []control.LSNGroup {
+	if h.empty {
+		return nil
+	}
+	alg := "IPSECALGPROFILE-1"
+	return []control.LSNGroup{
+		{Name: "LSN-GROUP-1", Client: "LSN-CLIENT-1", Pools: control.Words{"LSN-POOL-1"}, AppsProfiles: control.Words{"LSN-APPSPROFILE-1"}, IPsecALGProfile: &alg},
+		{Name: "LSN-GROUP-2", Client: "LSN-CLIENT-2", Pools: control.Words{"LSN-POOL-1"}, TransportProfiles: control.Words{"T1", "T2"}},
+	}
+}
+
+func (h *house) LSNAppsProfiles() []control.LSNAppsProfile {
+	if h.empty {
+		return nil
+	}
+	return []control.LSNAppsProfile{
+		{Name: "LSN-APPSPROFILE-1", Protocol: "UDP", IPPooling: "PAIRED", Mapping: "ADDRESS-PORT-DEPENDENT", Filtering: "ADDRESS-PORT-DEPENDENT",
+			Ports: control.Words{"500", "4500-4501"}, Groups: control.Words{"LSN-GROUP-1"}},
+		{Name: "LSN-APPSPROFILE-2", Protocol: "TCP", IPPooling: "RANDOM", Mapping: "ENDPOINT-INDEPENDENT", Filtering: "ENDPOINT-INDEPENDENT"},
+	}
+}
+
+func (h *house) FlushIPsec(f control.Filter) (control.IPsecFlushed, error) {
+	h.flushed = append(h.flushed, "ipsecalg "+f.Values().Encode())
+	if h.empty {
+		return control.IPsecFlushed{}, nil
+	}
+	return control.IPsecFlushed{ESPSessions: 2, IKESessions: 1}, nil
+}
+
+func (h *house) FlushLSN(f control.Filter) (control.LSNFlushed, error) {
+	if _, err := rowsFor[control.LSNSession](h, f); err != nil {
+		return control.LSNFlushed{}, err
+	}
+	h.flushed = append(h.flushed, "lsn "+f.Values().Encode())
+	if h.empty {
+		return control.LSNFlushed{}, nil
+	}
+	return control.LSNFlushed{Sessions: 3, Mappings: 1}, nil
 }
 
 func (h *house) Version() control.Version { return control.BuildVersion() }

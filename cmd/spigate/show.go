@@ -26,19 +26,28 @@ type shower struct {
 func (a *app) newShow() *cobra.Command {
 	s := &shower{app: a}
 	show := newGroup("show", "Print what the running router is doing",
-		newGroup("ipsecalg", "The IPsec ALG", s.ipsecSession(), s.ipsecGate()),
-		newGroup("lsn", "Large scale NAT", s.lsnSession()),
+		newGroup("ipsecalg", "The IPsec ALG", s.ipsecSession(), s.ipsecGate(), s.ipsecProfile()),
+		newGroup("lsn", "Large scale NAT", s.lsnSession(), s.lsnClient(), s.lsnPool(), s.lsnGroup(), s.lsnAppsProfile()),
 		s.flow(), s.drops(), s.status())
-	flags := show.PersistentFlags()
-	flags.StringVar(&s.socket, "socket", defaultSocket, "control socket of the daemon")
-	flags.DurationVar(&s.watch, "watch", 0, "print again every so often: 2s")
+	s.addFlags(show)
 	return show
 }
 
-// view is one noun of "show".
+// addFlags gives a verb the flags that all its views have.
+func (s *shower) addFlags(verb *cobra.Command) {
+	addSocket(verb, &s.socket)
+	verb.PersistentFlags().DurationVar(&s.watch, "watch", 0, "print again every so often: 2s")
+}
+
+func addSocket(verb *cobra.Command, socket *string) {
+	verb.PersistentFlags().StringVar(socket, "socket", defaultSocket, "control socket of the daemon")
+}
+
+// view is one noun of "show" or "stat".
 type view[T any] struct {
 	noun, short string
 	long        string
+	named       bool // a name may follow the noun
 	filters     []string
 	ask         func(*control.Client, context.Context, control.Filter) iter.Seq2[T, error]
 	print       func(w io.Writer, bold bool, rows iter.Seq2[T, error]) error
@@ -51,7 +60,10 @@ func command[T any](s *shower, v view[T]) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: v.noun, Short: v.short, Long: v.long,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := setName(&filter, args); err != nil {
+				return err
+			}
 			if s.watch != 0 && s.watch < leastWatch {
 				return usagef("--watch %s: at least %s", s.watch, leastWatch)
 			}
@@ -62,11 +74,29 @@ func command[T any](s *shower, v view[T]) *cobra.Command {
 			})
 		},
 	}
-	for _, name := range v.filters {
-		flag := &filterFlag{filter: &filter, name: name}
+	if v.named {
+		cmd.Use, cmd.Args = v.noun+" [NAME]", cobra.MaximumNArgs(1)
+	}
+	addFilters(cmd, &filter, v.filters)
+	return cmd
+}
+
+// setName takes the word behind the noun, if there is one.
+func setName(f *control.Filter, args []string) error {
+	for _, name := range args {
+		if err := f.Set(control.ByName, name); err != nil {
+			return usagef("%w", err)
+		}
+	}
+	return nil
+}
+
+// addFilters makes a flag of each filter.
+func addFilters(cmd *cobra.Command, f *control.Filter, names []string) {
+	for _, name := range names {
+		flag := &filterFlag{filter: f, name: name}
 		cmd.Flags().Var(flag, strings.ReplaceAll(name, "_", "-"), filterHelp(name))
 	}
-	return cmd
 }
 
 // draw prints the rows in the form asked for, then judges them.

@@ -19,12 +19,15 @@ type Backend interface {
 	IPsecGates(f Filter) (iter.Seq[IPsecGate], error)
 	LSNSessions(f Filter) (iter.Seq[LSNSession], error)
 	Flows(f Filter) (iter.Seq[Flow], error)
+	IPsecStat() IPsecStat
 	Drops() []Drop // every reason of the table, in its order, those at zero too
 	Version() Version
 	Status() Status
+	Settings
+	Operator
 }
 
-// The paths of the views.
+// The paths of the views, and of the operations.
 const (
 	pathIPsecSessions = "/v1/ipsecalg/session"
 	pathIPsecGates    = "/v1/ipsecalg/gate"
@@ -33,6 +36,15 @@ const (
 	pathDrops         = "/v1/drops"
 	pathVersion       = "/v1/version"
 	pathStatus        = "/v1/status"
+	pathIPsecStat     = "/v1/ipsecalg/stat"
+	pathIPsecProfiles = "/v1/ipsecalg/profile"
+	pathLSNClients    = "/v1/lsn/client"
+	pathLSNPools      = "/v1/lsn/pool"
+	pathLSNGroups     = "/v1/lsn/group"
+	pathLSNApps       = "/v1/lsn/appsprofile"
+
+	pathIPsecFlush = "/v1/ipsecalg/session/flush"
+	pathLSNFlush   = "/v1/lsn/session/flush"
 )
 
 // FiltersOfIPsec, FiltersOfLSN and FiltersOfFlow are the filters that the

@@ -69,6 +69,37 @@ func (c *Client) Drops(ctx context.Context) iter.Seq2[Drop, error] {
 	return ask[Drop](ctx, c, pathDrops, Filter{})
 }
 
+// IPsecStat returns the counters of the IPsec ALG.
+func (c *Client) IPsecStat(ctx context.Context) (IPsecStat, error) {
+	return one(ask[IPsecStat](ctx, c, pathIPsecStat, Filter{}))
+}
+
+// IPsecProfiles yields the ALG's profiles, or the one that Filter.Name names.
+// The same holds for the other views of the configuration.
+func (c *Client) IPsecProfiles(ctx context.Context, f Filter) iter.Seq2[IPsecProfile, error] {
+	return ask[IPsecProfile](ctx, c, pathIPsecProfiles, f)
+}
+
+// LSNClients yields the configured clients.
+func (c *Client) LSNClients(ctx context.Context, f Filter) iter.Seq2[LSNClient, error] {
+	return ask[LSNClient](ctx, c, pathLSNClients, f)
+}
+
+// LSNPools yields the configured pools with their use.
+func (c *Client) LSNPools(ctx context.Context, f Filter) iter.Seq2[LSNPool, error] {
+	return ask[LSNPool](ctx, c, pathLSNPools, f)
+}
+
+// LSNGroups yields the configured groups.
+func (c *Client) LSNGroups(ctx context.Context, f Filter) iter.Seq2[LSNGroup, error] {
+	return ask[LSNGroup](ctx, c, pathLSNGroups, f)
+}
+
+// LSNAppsProfiles yields the configured application profiles.
+func (c *Client) LSNAppsProfiles(ctx context.Context, f Filter) iter.Seq2[LSNAppsProfile, error] {
+	return ask[LSNAppsProfile](ctx, c, pathLSNApps, f)
+}
+
 // Version returns what the daemon was built from.
 func (c *Client) Version(ctx context.Context) (Version, error) {
 	return one(ask[Version](ctx, c, pathVersion, Filter{}))
@@ -90,9 +121,14 @@ func one[T any](rows iter.Seq2[T, error]) (T, error) {
 
 // ask sends one question and yields the rows of the answer as they arrive.
 func ask[T any](ctx context.Context, c *Client, path string, f Filter) iter.Seq2[T, error] {
+	return rowsOf[T](ctx, c, http.MethodGet, path, f)
+}
+
+// rowsOf is ask with any method.
+func rowsOf[T any](ctx context.Context, c *Client, method, path string, f Filter) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
-		body, err := c.get(ctx, path, f)
+		body, err := c.send(ctx, method, path, f)
 		if err != nil {
 			yield(none, err)
 			return
@@ -105,10 +141,10 @@ func ask[T any](ctx context.Context, c *Client, path string, f Filter) iter.Seq2
 	}
 }
 
-// get returns the body of a good answer, or the error that the other end or
+// send returns the body of a good answer, or the error that the other end or
 // the way there gave.
-func (c *Client) get(ctx context.Context, path string, f Filter) (io.ReadCloser, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://spigate"+path, nil)
+func (c *Client) send(ctx context.Context, method, path string, f Filter) (io.ReadCloser, error) {
+	request, err := http.NewRequestWithContext(ctx, method, "http://spigate"+path, nil)
 	if err != nil {
 		return nil, fmt.Errorf("control: %w", err)
 	}

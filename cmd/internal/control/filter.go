@@ -18,13 +18,14 @@ const (
 	ByClient   = "client"
 	ByNetwork  = "network"
 	ByTD       = "td"
+	ByName     = "name" // no flag: the word behind the noun
 )
 
 // MaxTD is the highest traffic domain.
 const MaxTD = 4094
 
-// maxClientName is the longest name of a client (rule R1).
-const maxClientName = 127
+// maxName is the longest name of an object (rule R1).
+const maxName = 127
 
 // Filter chooses rows. The zero value chooses all; what is set is combined
 // with "and".
@@ -36,6 +37,7 @@ type Filter struct {
 	Client   string       // name of an LSN client
 	Network  netip.Prefix // the subscriber is inside
 	TD       *uint16      // the subscriber's traffic domain
+	Name     string       // of the object itself, in the views of the configuration
 }
 
 // Set sets one filter from text. An address of "*" is any (section 1.3 of the
@@ -52,9 +54,11 @@ func (f *Filter) Set(name, text string) error {
 	case ByNATPort:
 		f.NATPort, err = parsePort(text)
 	case ByClient:
-		f.Client, err = parseClient(text)
+		f.Client, err = parseName(text)
 	case ByNetwork:
 		f.Network, err = parseNetwork(text)
+	case ByName:
+		f.Name, err = parseName(text)
 	case ByTD:
 		f.TD, err = parseTD(text)
 	default:
@@ -79,6 +83,7 @@ func (f *Filter) Values() url.Values {
 	set(ByDestIP, f.DestIP.IsValid(), f.DestIP)
 	set(ByNATPort, f.NATPort != 0, f.NATPort)
 	set(ByClient, f.Client != "", f.Client)
+	set(ByName, f.Name != "", f.Name)
 	set(ByNetwork, f.Network.IsValid(), f.Network)
 	if f.TD != nil {
 		set(ByTD, true, *f.TD)
@@ -112,6 +117,9 @@ func parseAddr(text string) (netip.Addr, error) {
 	if err != nil || !a.Is4() {
 		return netip.Addr{}, fmt.Errorf("%q is not an IPv4 address", text)
 	}
+	if a.IsUnspecified() { // the tables take it for any, whoever wrote it perhaps did not
+		return netip.Addr{}, fmt.Errorf("%q is nobody's address; any is *", text)
+	}
 	return a, nil
 }
 
@@ -123,9 +131,9 @@ func parsePort(text string) (uint16, error) {
 	return uint16(n), nil
 }
 
-func parseClient(text string) (string, error) {
-	if text == "" || len(text) > maxClientName {
-		return "", fmt.Errorf("a name has 1 to %d characters", maxClientName)
+func parseName(text string) (string, error) {
+	if text == "" || len(text) > maxName {
+		return "", fmt.Errorf("a name has 1 to %d characters", maxName)
 	}
 	return text, nil
 }

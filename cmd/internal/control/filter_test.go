@@ -80,6 +80,8 @@ func TestAFilterSaysWhatItWants(t *testing.T) {
 		{ByClient, strings.Repeat("x", 128), "1 to 127"},
 		{ByNetwork, "192.0.2.0", "like 192.0.2.0/24"},
 		{ByNetwork, "2001:db8::/32", "like 192.0.2.0/24"},
+		{BySourceIP, "0.0.0.0", "nobody's address; any is *"},
+		{ByName, "", "1 to 127"},
 		{ByTD, "4095", "0-4094"},
 		{ByTD, "-1", "0-4094"},
 		{"natip", "1.2.3.4", `unknown filter "natip"`},

@@ -44,6 +44,18 @@ type fake struct {
 	drops    []Drop
 	status   Status
 	asked    Filter
+	settings
+}
+
+// settings is a configuration, made of lists, and what was flushed.
+type settings struct {
+	stat     IPsecStat
+	profiles []IPsecProfile
+	clients  []LSNClient
+	pools    []LSNPool
+	groups   []LSNGroup
+	apps     []LSNAppsProfile
+	flushed  []string // one entry for each flush
 }
 
 func (b *fake) known(f Filter) error {
@@ -70,6 +82,26 @@ func (b *fake) LSNSessions(f Filter) (iter.Seq[LSNSession], error) {
 }
 
 func (b *fake) Flows(f Filter) (iter.Seq[Flow], error) { return slices.Values(b.flows), b.known(f) }
+
+func (b *fake) FlushIPsec(f Filter) (IPsecFlushed, error) {
+	b.flushed = append(b.flushed, "ipsecalg "+f.Values().Encode())
+	return IPsecFlushed{ESPSessions: 2, IKESessions: 1, HeldMessages: 3}, nil
+}
+
+func (b *fake) FlushLSN(f Filter) (LSNFlushed, error) {
+	if err := b.known(f); err != nil {
+		return LSNFlushed{}, err
+	}
+	b.flushed = append(b.flushed, "lsn "+f.Values().Encode())
+	return LSNFlushed{Sessions: 5, Mappings: 4}, nil
+}
+
+func (s *settings) IPsecStat() IPsecStat              { return s.stat }
+func (s *settings) IPsecProfiles() []IPsecProfile     { return s.profiles }
+func (s *settings) LSNClients() []LSNClient           { return s.clients }
+func (s *settings) LSNPools() []LSNPool               { return s.pools }
+func (s *settings) LSNGroups() []LSNGroup             { return s.groups }
+func (s *settings) LSNAppsProfiles() []LSNAppsProfile { return s.apps }
 
 func (b *fake) Drops() []Drop { return b.drops }
 

@@ -148,14 +148,21 @@ func (s *Server) handler() http.Handler {
 	mux.Handle(pathDrops, view(s, nil, plain(func() []Drop { return b.Drops() })))
 	mux.Handle(pathVersion, view(s, nil, plain(func() []Version { return []Version{b.Version()} })))
 	mux.Handle(pathStatus, view(s, nil, plain(func() []Status { return []Status{b.Status()} })))
+	mux.Handle(pathIPsecStat, view(s, nil, plain(func() []IPsecStat { return []IPsecStat{b.IPsecStat()} })))
+	mux.Handle(pathIPsecProfiles, setting(s, "ipsecalg profile", b.IPsecProfiles))
+	mux.Handle(pathLSNClients, setting(s, "lsn client", b.LSNClients))
+	mux.Handle(pathLSNPools, setting(s, "lsn pool", b.LSNPools))
+	mux.Handle(pathLSNGroups, setting(s, "lsn group", b.LSNGroups))
+	mux.Handle(pathLSNApps, setting(s, "lsn appsprofile", b.LSNAppsProfiles))
+	mux.Handle(pathIPsecFlush, operation(s, pathIPsecFlush, FiltersOfIPsecFlush(), b.FlushIPsec))
+	mux.Handle(pathLSNFlush, operation(s, pathLSNFlush, FiltersOfLSNFlush(), b.FlushLSN))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, &Error{"no such view: " + r.URL.Path, CodeUnknownPath})
 	})
 	return s.guard(mux)
 }
 
-// guard is what holds for every request: the method, the bounds, and that a
-// failing view does not end the daemon.
+// guard is what holds for every request: the bounds.
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		select {
@@ -163,11 +170,6 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			defer func() { <-s.slots }()
 		default:
 			refuse(w, http.StatusServiceUnavailable, &Error{"too many requests at a time", CodeBusy})
-			return
-		}
-		if r.Method != http.MethodGet {
-			w.Header().Set("Allow", http.MethodGet)
-			refuse(w, http.StatusMethodNotAllowed, &Error{"method " + r.Method + " is not allowed", CodeMethod})
 			return
 		}
 		if r.ContentLength > maxBody {

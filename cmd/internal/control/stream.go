@@ -21,9 +21,19 @@ func plain[T row](all func() []T) func(Filter) (iter.Seq[T], error) {
 	return func(Filter) (iter.Seq[T], error) { return slices.Values(all()), nil }
 }
 
-// view answers one path.
+// view answers a path that changes nothing.
 func view[T row](s *Server, allowed []string, rows func(Filter) (iter.Seq[T], error)) http.Handler {
+	return handle(s, http.MethodGet, allowed, rows)
+}
+
+// handle answers one path, for one method.
+func handle[T row](s *Server, method string, allowed []string, rows func(Filter) (iter.Seq[T], error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != method {
+			w.Header().Set("Allow", method)
+			refuse(w, http.StatusMethodNotAllowed, &Error{"method " + r.Method + " is not allowed here, want " + method, CodeMethod})
+			return
+		}
 		out := &stallWriter{w: w, control: http.NewResponseController(w), stall: s.stall}
 		defer s.caught(r, out)
 		f, err := parseFilter(r.URL.Query(), allowed)

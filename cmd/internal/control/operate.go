@@ -1,0 +1,72 @@
+package control
+
+import (
+	"context"
+	"iter"
+	"net/http"
+	"slices"
+)
+
+// Operator is the part of a Backend that changes something. A filter that
+// selects nothing is no error (section 1.3 of the specification); one with a
+// client that the configuration does not have is NotFound. Unlike for the
+// views, nobody applies the filter again: the Operator must honour all of it.
+type Operator interface {
+	FlushIPsec(f Filter) (IPsecFlushed, error)
+	FlushLSN(f Filter) (LSNFlushed, error)
+}
+
+// IPsecFlushed is the row that answers "flush ipsecalg session": how many went.
+type IPsecFlushed struct {
+	ESPSessions  uint64 `json:"esp_sessions"`
+	IKESessions  uint64 `json:"ike_sessions"`
+	HeldMessages uint64 `json:"held_messages"` // phase-2 messages that waited for a lock
+}
+
+// LSNFlushed is the row that answers "flush lsn session".
+type LSNFlushed struct {
+	Sessions uint64 `json:"sessions"`
+	Mappings uint64 `json:"mappings"`
+}
+
+// FiltersOfIPsecFlush returns the filters of "flush ipsecalg session".
+func FiltersOfIPsecFlush() []string { return []string{BySourceIP, ByNATIP, ByDestIP} }
+
+// FiltersOfLSNFlush returns the filters of "flush lsn session": those that
+// choose mappings, because a mapping goes as a whole.
+func FiltersOfLSNFlush() []string {
+	return []string{BySourceIP, ByNATIP, ByNATPort, ByClient, ByNetwork, ByTD}
+}
+
+// operation answers a path that changes something, with one row. It takes
+// POST alone, so that nothing that only looks can change anything. A body is
+// refused: what stands there would be taken for a filter by the one who wrote
+// it, and the operation would then be done to everything.
+func operation[T row](s *Server, path string, allowed []string, do func(Filter) (T, error)) http.Handler {
+	answer := handle(s, http.MethodPost, allowed, func(f Filter) (iter.Seq[T], error) {
+		done, err := do(f)
+		s.log.Info("control: operator", "path", path, "filter", f.Values().Encode(), "done", done, "error", err)
+		return slices.Values([]T{done}), err
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost && r.ContentLength != 0 {
+			refuse(w, http.StatusBadRequest, &Error{"filters stand in the address, the body must be empty", CodeBadRequest})
+			return
+		}
+		answer.ServeHTTP(w, r)
+	})
+}
+
+// FlushIPsec removes the ESP sessions, gates, locks, held messages and IKE
+// sessions that pass the filter.
+func (c *Client) FlushIPsec(ctx context.Context, f Filter) (IPsecFlushed, error) {
+	return one(rowsOf[IPsecFlushed](ctx, c, http.MethodPost, pathIPsecFlush, f))
+}
+
+// FlushLSN removes the NAT mappings that pass the filter, with their sessions.
+func (c *Client) FlushLSN(ctx context.Context, f Filter) (LSNFlushed, error) {
+	return one(rowsOf[LSNFlushed](ctx, c, http.MethodPost, pathLSNFlush, f))
+}
+
+func (IPsecFlushed) passes(*Filter) bool { return true }
+func (LSNFlushed) passes(*Filter) bool   { return true }

@@ -1,0 +1,107 @@
+package control
+
+import (
+	"encoding/json"
+	"iter"
+	"net/http"
+	"slices"
+)
+
+// Settings is the part of a Backend that shows the running configuration, each
+// list in the order of the file. The server picks out a name by itself.
+type Settings interface {
+	IPsecProfiles() []IPsecProfile
+	LSNClients() []LSNClient
+	LSNPools() []LSNPool
+	LSNGroups() []LSNGroup
+	LSNAppsProfiles() []LSNAppsProfile
+}
+
+// Words is a list that is [] in JSON when it is empty, never null.
+type Words []string
+
+// MarshalJSON implements json.Marshaler.
+func (w Words) MarshalJSON() ([]byte, error) {
+	if w == nil {
+		return []byte("[]"), nil
+	}
+	return json.Marshal([]string(w))
+}
+
+// IPsecProfile is a row of "show ipsecalg profile". The names are those of the
+// configuration file.
+type IPsecProfile struct {
+	Name               string  `json:"name"`
+	IKESessionTimeout  Seconds `json:"ike_session_timeout_seconds"`
+	ESPSessionTimeout  Seconds `json:"esp_session_timeout_seconds"`
+	ESPGateTimeout     Seconds `json:"esp_gate_timeout_seconds"`
+	IKEHalfOpenTimeout Seconds `json:"ike_half_open_timeout_seconds"`
+	ConnFailover       bool    `json:"connfailover"`
+	BlockMode          string  `json:"block_mode"`
+	LateBindingOut     bool    `json:"late_binding_out"`
+	LateBindingIn      bool    `json:"late_binding_in"`
+	IKEKeepWithESP     bool    `json:"ike_keep_with_esp"`
+	SameClientParallel bool    `json:"same_client_parallel"`
+	GateSeqMax         uint32  `json:"gate_seq_max"` // 0: off
+	Groups             Words   `json:"groups"`       // that use it
+}
+
+// LSNClient is a row of "show lsn client".
+type LSNClient struct {
+	Name     string `json:"name"`
+	Networks Words  `json:"networks"`
+	Groups   Words  `json:"groups"`
+}
+
+// LSNPool is a row of "show lsn pool": what it has and what of it is in use.
+type LSNPool struct {
+	Name         string `json:"name"`
+	Addresses    Words  `json:"addresses"` // FIRST-LAST, or one address
+	AddressCount uint64 `json:"address_count"`
+	Ports        uint64 `json:"ports"` // of one protocol, on all addresses
+	UsedTCP      uint64 `json:"used_tcp_ports"`
+	UsedUDP      uint64 `json:"used_udp_ports"`
+	UsedICMP     uint64 `json:"used_icmp_ids"`
+	Groups       Words  `json:"groups"`
+}
+
+// LSNGroup is a row of "show lsn group".
+type LSNGroup struct {
+	Name              string  `json:"name"`
+	Client            string  `json:"client"`
+	Pools             Words   `json:"pools"`
+	AppsProfiles      Words   `json:"apps_profiles"`
+	TransportProfiles Words   `json:"transport_profiles"`
+	IPsecALGProfile   *string `json:"ipsecalg_profile"` // null: no ALG
+}
+
+// LSNAppsProfile is a row of "show lsn appsprofile".
+type LSNAppsProfile struct {
+	Name      string `json:"name"`
+	Protocol  string `json:"protocol"`
+	IPPooling string `json:"ip_pooling"`
+	Mapping   string `json:"mapping"`
+	Filtering string `json:"filtering"`
+	Ports     Words  `json:"ports"` // destination ports, N or FIRST-LAST; none is all
+	Groups    Words  `json:"groups"`
+}
+
+func (p IPsecProfile) passes(f *Filter) bool   { return f.named(p.Name) }
+func (c LSNClient) passes(f *Filter) bool      { return f.named(c.Name) }
+func (p LSNPool) passes(f *Filter) bool        { return f.named(p.Name) }
+func (g LSNGroup) passes(f *Filter) bool       { return f.named(g.Name) }
+func (p LSNAppsProfile) passes(f *Filter) bool { return f.named(p.Name) }
+
+func (f *Filter) named(name string) bool { return f.Name == "" || f.Name == name }
+
+// setting answers a view of named objects. kind is the noun: "lsn pool".
+func setting[T row](s *Server, kind string, all func() []T) http.Handler {
+	return view(s, []string{ByName}, func(f Filter) (iter.Seq[T], error) {
+		rows := all()
+		passes := func(r T) bool { return r.passes(&f) }
+		if f.Name != "" && !slices.ContainsFunc(rows, passes) {
+			return nil, NotFound(kind, f.Name)
+		}
+		return slices.Values(rows), nil
+	})
+}

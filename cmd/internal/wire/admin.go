@@ -1,0 +1,64 @@
+package wire
+
+import (
+	"net/netip"
+
+	"spigate/cmd/internal/control"
+	"spigate/netstack/drop"
+	"spigate/netstack/lsn"
+)
+
+// IPsecStat implements control.Backend. What the ALG never sees is counted
+// where it is dropped.
+func (v *views) IPsecStat() control.IPsecStat {
+	c, drops := v.router.ALG().Counters(), v.router.Drops()
+	return control.IPsecStat{
+		Total: c.Total, Dropped: c.Dropped, Active: c.Active, Blocked: c.Blocked,
+		RxPackets: c.RxPkts, TxPackets: c.TxPkts,
+		AHDropped:   drops.Get(drop.AH),
+		ESPNoGateIn: c.ESPNoGateIn, ESPNoGateOut: c.ESPNoGateOut,
+		GateTimeout: c.GateTimeout, GateFail: c.GateFail,
+		LateBind: c.LateBind, SPICollisionSuspect: c.SPICollisionSuspect,
+		StaleSPI: c.StaleSPI, SeqReject: c.SeqReject,
+		P2Held: c.P2Held, P2Dropped: c.P2Dropped,
+		IKEHalfLimit: c.IKEHalfLimit, MalformedIKE: c.MalformedIKE,
+		FragDropped: drops.Get(drop.Fragment),
+		ESPSessions: c.ESPSessions, IKESessions: c.IKESessions, IKEHalfOpen: c.IKEHalfOpen,
+	}
+}
+
+// FlushIPsec implements control.Operator.
+func (v *views) FlushIPsec(f control.Filter) (control.IPsecFlushed, error) {
+	n := v.router.FlushALG(filter(f))
+	return control.IPsecFlushed{ESPSessions: uint64(n.ESP), IKESessions: uint64(n.IKE), HeldMessages: uint64(n.Held)}, nil
+}
+
+// FlushLSN implements control.Operator.
+func (v *views) FlushLSN(f control.Filter) (control.LSNFlushed, error) {
+	if _, err := v.client(f); err != nil {
+		return control.LSNFlushed{}, err
+	}
+	chosen, some := lsnFilter(f)
+	if !some {
+		return control.LSNFlushed{}, nil
+	}
+	n := v.router.FlushLSN(chosen)
+	return control.LSNFlushed{Sessions: uint64(n.Sessions), Mappings: uint64(n.Mappings)}, nil
+}
+
+// lsnFilter is the whole of f; some is false where f can select nothing: there is
+// one traffic domain, 0, and a subscriber is in a network or not.
+func lsnFilter(f control.Filter) (out lsn.Filter, some bool) {
+	if f.TD != nil && *f.TD != 0 {
+		return out, false
+	}
+	out = lsn.Filter{Network: f.Network, Client: f.Client, NATPort: f.NATPort}
+	if f.NATIP.IsValid() {
+		out.NAT = addr(f.NATIP)
+	}
+	if !f.SourceIP.IsValid() {
+		return out, true
+	}
+	out.Network = netip.PrefixFrom(f.SourceIP, f.SourceIP.BitLen())
+	return out, !f.Network.IsValid() || f.Network.Contains(f.SourceIP)
+}

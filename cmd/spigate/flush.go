@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"spigate/cmd/internal/control"
+)
+
+func (a *app) newFlush() *cobra.Command {
+	f := &flusher{app: a}
+	verb := newGroup("flush", "Remove sessions from the running router",
+		newGroup("ipsecalg", "The IPsec ALG", f.ipsecSession()),
+		newGroup("lsn", "Large scale NAT", f.lsnSession()))
+	addSocket(verb, &f.socket)
+	return verb
+}
+
+// flusher holds the flags of the flush family.
+type flusher struct {
+	*app
+	socket string
+}
+
+func (f *flusher) ipsecSession() *cobra.Command {
+	return operation(f, operator[control.IPsecFlushed]{
+		noun: "session", short: "ESP and IKE sessions, gates, and what waits for them",
+		long: "Removes the ESP sessions, gates, locks, waiting messages and IKE sessions that\n" +
+			"pass all filters; without a filter, all. Their VPN clients have to negotiate\n" +
+			"anew, which they do when they notice. That nothing passes is no failure.",
+		filters: control.FiltersOfIPsecFlush(),
+		do:      (*control.Client).FlushIPsec,
+		told: func(n control.IPsecFlushed) string {
+			return count(n.ESPSessions, "ESP session") + ", " + count(n.IKESessions, "IKE session") + ", " +
+				count(n.HeldMessages, "held message")
+		},
+	})
+}
+
+func (f *flusher) lsnSession() *cobra.Command {
+	return operation(f, operator[control.LSNFlushed]{
+		noun: "session", short: "NAT mappings with their sessions",
+		long: "Removes the NAT mappings that pass all filters, with their sessions and the\n" +
+			"IKE sessions on them; without a filter, all. ESP sessions stay: those are\n" +
+			"flushed by \"flush ipsecalg session\". That nothing passes is no failure.",
+		filters: control.FiltersOfLSNFlush(),
+		do:      (*control.Client).FlushLSN,
+		told: func(n control.LSNFlushed) string {
+			return count(n.Sessions, "session") + " of " + count(n.Mappings, "mapping")
+		},
+	})
+}
+
+// operator is one noun of "flush".
+type operator[T any] struct {
+	noun, short string
+	long        string
+	filters     []string
+	do          func(*control.Client, context.Context, control.Filter) (T, error)
+	told        func(T) string
+}
+
+// operation makes the cobra command of an operator.
+func operation[T any](f *flusher, o operator[T]) *cobra.Command {
+	var filter control.Filter
+	cmd := &cobra.Command{
+		Use: o.noun, Short: o.short, Long: o.long,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			done, err := o.do(control.NewClient(f.socket), cmd.Context(), filter)
+			if err != nil {
+				return err
+			}
+			if f.json {
+				return printJSON(f.out, func(yield func(T, error) bool) { yield(done, nil) })
+			}
+			_, err = fmt.Fprintf(f.out, "flushed: %s\n", o.told(done))
+			return err
+		},
+	}
+	addFilters(cmd, &filter, o.filters)
+	return cmd
+}
+
+// count prints a number of things.
+func count(n uint64, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"spigate/cmd/internal/control"
+)
+
+// The views of the running configuration.
+
+func (s *shower) ipsecProfile() *cobra.Command {
+	return command(s, view[control.IPsecProfile]{
+		noun: "profile", short: "Profiles of the IPsec ALG", named: true,
+		long: "The profiles of the IPsec ALG, as the router uses them now. LateOut and LateIn\n" +
+			"are late_binding_out and late_binding_in, KeepWithESP is ike_keep_with_esp,\n" +
+			"Parallel is same_client_parallel.",
+		ask:  (*control.Client).IPsecProfiles,
+		print: rowsOf(
+			[]string{"Name", "IKESession", "ESPSession", "ESPGate", "IKEHalfOpen", "ConnFailover", "BlockMode",
+				"LateOut", "LateIn", "KeepWithESP", "Parallel", "GateSeqMax", "Groups"},
+			func(p control.IPsecProfile) []string {
+				return []string{p.Name, p.IKESessionTimeout.String(), p.ESPSessionTimeout.String(), p.ESPGateTimeout.String(),
+					p.IKEHalfOpenTimeout.String(), yes(p.ConnFailover), p.BlockMode, yes(p.LateBindingOut), yes(p.LateBindingIn),
+					yes(p.IKEKeepWithESP), yes(p.SameClientParallel), number(uint64(p.GateSeqMax)), commas(p.Groups)}
+			}),
+	})
+}
+
+func (s *shower) lsnClient() *cobra.Command {
+	return command(s, view[control.LSNClient]{
+		noun: "client", short: "Networks of subscribers", named: true,
+		ask: (*control.Client).LSNClients,
+		print: rowsOf([]string{"Name", "Networks", "Groups"}, func(c control.LSNClient) []string {
+			return []string{c.Name, commas(c.Networks), commas(c.Groups)}
+		}),
+	})
+}
+
+func (s *shower) lsnPool() *cobra.Command {
+	return command(s, view[control.LSNPool]{
+		noun: "pool", short: "NAT addresses, and how many of their ports are in use", named: true,
+		long: "NAT addresses. Ports is how many ports all addresses of the pool have together,\n" +
+			"for each protocol; the columns behind it are how many of them are in use.",
+		ask: (*control.Client).LSNPools,
+		print: rowsOf([]string{"Name", "Addresses", "Count", "Ports", "TCP", "UDP", "ICMP", "Groups"},
+			func(p control.LSNPool) []string {
+				return []string{p.Name, commas(p.Addresses), number(p.AddressCount), number(p.Ports),
+					number(p.UsedTCP), number(p.UsedUDP), number(p.UsedICMP), commas(p.Groups)}
+			}),
+	})
+}
+
+func (s *shower) lsnGroup() *cobra.Command {
+	return command(s, view[control.LSNGroup]{
+		noun: "group", short: "What belongs together: client, pools, profiles", named: true,
+		ask: (*control.Client).LSNGroups,
+		print: rowsOf([]string{"Name", "Client", "Pools", "AppsProfiles", "TransportProfiles", "IPsecALGProfile"},
+			func(g control.LSNGroup) []string {
+				alg := ""
+				if g.IPsecALGProfile != nil {
+					alg = *g.IPsecALGProfile
+				}
+				return []string{g.Name, g.Client, commas(g.Pools), commas(g.AppsProfiles), commas(g.TransportProfiles), alg}
+			}),
+	})
+}
+
+func (s *shower) lsnAppsProfile() *cobra.Command {
+	return command(s, view[control.LSNAppsProfile]{
+		noun: "appsprofile", short: "How the ports of an application are mapped", named: true,
+		ask: (*control.Client).LSNAppsProfiles,
+		print: rowsOf([]string{"Name", "Protocol", "IPPooling", "Mapping", "Filtering", "Ports", "Groups"},
+			func(p control.LSNAppsProfile) []string {
+				ports := "all"
+				if len(p.Ports) > 0 {
+					ports = commas(p.Ports)
+				}
+				return []string{p.Name, p.Protocol, p.IPPooling, p.Mapping, p.Filtering, ports, commas(p.Groups)}
+			}),
+	})
+}
+
+func commas(w control.Words) string { return strings.Join(w, ",") }
