@@ -53,18 +53,22 @@ func (r *Router) hook(steps []step, pk *stack.PacketBuffer, route *stack.Route, 
 	if af != stack.IP {
 		return true
 	}
-	b, back := view(pk)
-	p := packet{
-		in: frame.Interface(pk.InputNICID), route: route, now: r.now(),
-		group: pk.PktType == tcpip.PacketBroadcast || pk.PktType == tcpip.PacketMulticast,
+	p, _ := r.packets.Get().(*packet)
+	if p == nil {
+		p = &packet{}
 	}
+	defer r.packets.Put(p)
+	defer p.release()
+	b := p.view(pk)
+	p.in, p.route, p.now = frame.Interface(pk.InputNICID), route, r.now()
+	p.group = pk.PktType == tcpip.PacketBroadcast || pk.PktType == tcpip.PacketMulticast
 	if route != nil {
 		p.out = frame.Interface(route.NICID())
 	}
 	o := fate(p.Parse(b))
 	if o.verdict == Continue {
-		o = r.walk(steps, &p)
-		back()
+		o = r.walk(steps, p)
+		p.writeBack()
 	}
 	if o.verdict == Dropped {
 		r.drops.Count(o.reason, b, p.now)

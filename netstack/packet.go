@@ -6,40 +6,57 @@ import (
 	"spigate/netstack/frame"
 )
 
-// packet is one IPv4 packet on its way through a hook.
+// packet is one IPv4 packet on its way through a hook. They are used again:
+// three hooks see each packet of the slow path.
 type packet struct {
 	frame.Packet
 	in, out frame.Interface // out is 0 before routing
 	route   *stack.Route    // nil before routing
 	group   bool            // it came in a broadcast or multicast frame
 	now     int64           // monotonic nanoseconds
+
+	pieces [][]byte // the memory of a packet that lies in more than one
+	joined []byte   // and their bytes
 }
 
 // view returns the IPv4 packet in pk as one slice. Received packets lie in one
 // piece, because the link delivers them so, and the slice is their memory.
 // What the stack itself made lies in pieces (reserved header, data): then the
-// slice is a copy, and back must be called to write it back.
-func view(pk *stack.PacketBuffer) (b []byte, back func()) {
-	skip := len(pk.LinkHeader().Slice())
-	parts := pk.AsSlices()
-	for len(parts) > 0 && len(parts[0]) <= skip {
-		skip -= len(parts[0])
-		parts = parts[1:]
-	}
-	if len(parts) == 0 {
-		return nil, func() {}
-	}
-	parts[0] = parts[0][skip:]
-	if len(parts) == 1 {
-		return parts[0], func() {}
-	}
-	for _, part := range parts {
-		b = append(b, part...)
-	}
-	return b, func() {
-		rest := b
-		for _, part := range parts {
-			rest = rest[copy(part, rest):]
+// slice is a copy, and writeBack must be called.
+func (p *packet) view(pk *stack.PacketBuffer) []byte {
+	p.pieces, p.joined = p.pieces[:0], p.joined[:0]
+	views, skip := pk.AsViewList()
+	skip += len(pk.LinkHeader().Slice())
+	for v := views.Front(); v != nil; v = v.Next() {
+		b := v.AsSlice()
+		n := min(skip, len(b))
+		skip -= n
+		if len(b) > n {
+			p.pieces = append(p.pieces, b[n:])
 		}
 	}
+	if len(p.pieces) == 1 {
+		return p.pieces[0]
+	}
+	for _, piece := range p.pieces {
+		p.joined = append(p.joined, piece...)
+	}
+	return p.joined
+}
+
+// writeBack puts a view into the memory that it was taken from.
+func (p *packet) writeBack() {
+	if len(p.pieces) == 1 {
+		return
+	}
+	rest := p.joined
+	for _, piece := range p.pieces {
+		rest = rest[copy(piece, rest):]
+	}
+}
+
+// release forgets what the packet refers to.
+func (p *packet) release() {
+	clear(p.pieces)
+	*p = packet{pieces: p.pieces[:0], joined: p.joined[:0]}
 }

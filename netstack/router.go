@@ -77,6 +77,7 @@ type Router struct {
 	broadcasts map[frame.Addr]frame.Interface // of the connected networks
 	paths      []path
 	nat        []netip.Prefix // the NAT addresses
+	packets    sync.Pool      // of *packet
 	later      later
 	timers     timers
 	closing    sync.Once
