@@ -1,0 +1,46 @@
+package peers
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// writeArchive writes the tree in the "newc" form of cpio, which the kernel
+// unpacks as its first file system.
+func (t tree) writeArchive(w io.Writer) error {
+	names := make([]string, 0, len(t))
+	for name := range t {
+		names = append(names, name)
+	}
+	slices.Sort(names) // a folder stands before what is in it
+	out := bufio.NewWriter(w)
+	for i, name := range names {
+		n := t[name]
+		mode, data := n.mode|0o100000, n.data
+		switch {
+		case n.dir:
+			mode = n.mode | 0o040000
+		case n.link != "":
+			mode, data = n.mode|0o120000, []byte(n.link)
+		}
+		writeMember(out, i+1, name, mode, data)
+	}
+	writeMember(out, 0, "TRAILER!!!", 0, nil)
+	return out.Flush() // returns the first error of all writes
+}
+
+func writeMember(w *bufio.Writer, inode int, name string, mode uint32, data []byte) {
+	fmt.Fprintf(w, "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X",
+		inode, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name)+1, 0)
+	w.WriteString(name)
+	w.WriteByte(0)
+	pad(w, 110+len(name)+1)
+	w.Write(data)
+	pad(w, len(data))
+}
+
+// pad fills up to a multiple of four bytes.
+func pad(w *bufio.Writer, n int) { w.WriteString(strings.Repeat("\x00", (4-n%4)%4)) }

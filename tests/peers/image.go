@@ -1,0 +1,203 @@
+package peers
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// recipe is part of the image's key: raise it when Build makes something else
+// of the same packages.
+const recipe = "1"
+
+// Image is a guest that can be started.
+type Image struct {
+	Kernel, Initrd string // files
+	Packages       []Package
+	Built          bool // made by this call, not found in the cache
+}
+
+// CacheDir is where images are kept between runs: below XDG_CACHE_HOME if that
+// is set, otherwise below /var/cache.
+func CacheDir() string {
+	if dir := os.Getenv("XDG_CACHE_HOME"); dir != "" {
+		return filepath.Join(dir, "spigate-peers")
+	}
+	return "/var/cache/spigate-peers"
+}
+
+// Build returns the guest made of the newest packages that the machine's
+// sources have. It is made once for each set of versions.
+func Build(ctx context.Context, cacheDir string) (*Image, error) {
+	if err := os.MkdirAll(cacheDir, 0o755); err != nil {
+		return nil, fmt.Errorf("guest: %w", err)
+	}
+	all, err := Resolve(ctx, cacheDir)
+	if err != nil {
+		return nil, fmt.Errorf("guest: %w", err)
+	}
+	agent, err := buildAgent(ctx, cacheDir)
+	if err != nil {
+		return nil, fmt.Errorf("guest: %w", err)
+	}
+	dir := filepath.Join(cacheDir, imageKey(all, agent))
+	img := &Image{Kernel: filepath.Join(dir, "vmlinuz"), Initrd: filepath.Join(dir, "initrd"), Packages: all}
+	if _, err := os.Stat(img.Initrd); err == nil {
+		return img, nil
+	}
+	img.Built = true
+	debs, err := Download(ctx, filepath.Join(cacheDir, "packages"), all)
+	if err != nil {
+		return nil, fmt.Errorf("guest: %w", err)
+	}
+	if err := assemble(ctx, dir, debs, agent); err != nil {
+		return nil, fmt.Errorf("guest: %w", err)
+	}
+	return img, prune(cacheDir, dir, debs)
+}
+
+// imageKey is a hash of everything that the image is made of.
+func imageKey(all []Package, agent []byte) string {
+	h := sha256.New()
+	fmt.Fprintln(h, recipe, all, kernelModules(), programs())
+	h.Write(agent)
+	return "image-" + hex.EncodeToString(h.Sum(nil))[:16]
+}
+
+// buildAgent compiles the guest's first process: static, without anything that
+// depends on where it is built.
+func buildAgent(ctx context.Context, cacheDir string) ([]byte, error) {
+	dir, err := os.MkdirTemp(cacheDir, "agent-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "agent")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", file, "spigate/tests/peers/agent")
+	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build the agent: %w: %s", err, out)
+	}
+	return os.ReadFile(file)
+}
+
+// programs lists the files that the guest needs, besides shared libraries.
+func programs() []string {
+	list := strings.Fields(`
+		usr/bin/dash usr/bin/busybox usr/bin/ip usr/bin/ping
+		usr/lib64/ld-linux-x86-64.so.2 usr/lib/x86_64-linux-gnu/libgcc_s.so.1
+		usr/lib/ipsec/charon usr/sbin/swanctl
+		usr/sbin/iked usr/sbin/ikectl
+		usr/libexec/ipsec/pluto usr/libexec/ipsec/whack usr/libexec/ipsec/addconn usr/bin/certutil
+		usr/lib/x86_64-linux-gnu/libsoftokn3.so usr/lib/x86_64-linux-gnu/libfreeblpriv3.so usr/lib/x86_64-linux-gnu/libfreebl3.so
+		etc/protocols etc/services`)
+	for _, p := range charonPlugins() {
+		list = append(list, "usr/lib/ipsec/plugins/libstrongswan-"+p+".so")
+	}
+	return list
+}
+
+// assemble makes kernel and archive of the packages' files. The folder appears
+// under its name only when it is complete.
+func assemble(ctx context.Context, dir string, debs []string, agent []byte) error {
+	all := tree{}
+	for _, d := range debs {
+		if err := all.addPackage(ctx, d, wantedAtAll); err != nil {
+			return err
+		}
+	}
+	kernels := all.under("boot", "vmlinuz-*")
+	if len(kernels) != 1 {
+		return fmt.Errorf("the packages have %d kernels, expected one", len(kernels))
+	}
+	guest, err := all.guest(agent)
+	if err != nil {
+		return err
+	}
+	temp := dir + ".new"
+	if err := errors.Join(os.RemoveAll(temp), os.MkdirAll(temp, 0o755)); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(temp, "vmlinuz"), all[kernels[0]].data, 0o644); err != nil {
+		return err
+	}
+	out, err := os.Create(filepath.Join(temp, "initrd"))
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(guest.writeArchive(out), out.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, dir); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+// wantedAtAll keeps documentation and the like out of memory.
+func wantedAtAll(name string) bool {
+	return !strings.HasPrefix(name, "usr/share/") && !strings.HasPrefix(name, "usr/lib/modules/") || strings.HasSuffix(name, ".ko")
+}
+
+// guest is the tree that the guest runs on.
+func (t tree) guest(agent []byte) (tree, error) {
+	out, err := t.closure(programs())
+	if err != nil {
+		return nil, err
+	}
+	modules, err := t.moduleOrder(kernelModules())
+	if err != nil {
+		return nil, err
+	}
+	var list strings.Builder
+	for _, m := range modules {
+		out[m] = t[m]
+		list.WriteString("/" + m + "\n")
+	}
+	out.file("etc/modules", 0o644, []byte(list.String()))
+	out.file("init", 0o755, agent)
+	out.file("etc/passwd", 0o644, []byte("root:x:0:0:root:/:/bin/sh\n_iked:x:100:100::/var/empty:/bin/false\nnobody:x:65534:65534::/:/bin/false\n"))
+	out.file("etc/group", 0o644, []byte("root:x:0:\n_iked:x:100:\nnogroup:x:65534:\n"))
+	out.file("etc/nsswitch.conf", 0o644, []byte("passwd: files\ngroup: files\nhosts: files\n"))
+	out.file("etc/hosts", 0o644, []byte("127.0.0.1 localhost\n"))
+	for _, dir := range strings.Fields("proc sys dev run tmp var/empty var/lib/ipsec etc/ipsec.d etc/iked/private") {
+		out.folder(dir)
+	}
+	out.symlink("var/run", "/run")
+	for _, dir := range []string{"bin", "sbin", "lib", "lib64"} {
+		out.symlink(dir, "usr/"+dir)
+	}
+	out.symlink("usr/bin/sh", "dash")
+	for _, applet := range strings.Fields("mount cat grep sleep kill mkdir rm cp setsid chmod ps ls tail head wc tr sort dmesg date seq env") {
+		out.symlink("usr/bin/"+applet, "busybox")
+	}
+	out.parents()
+	return out, nil
+}
+
+// prune removes images and packages that no longer belong to the newest image.
+func prune(cacheDir, dir string, debs []string) error {
+	images, err := filepath.Glob(filepath.Join(cacheDir, "image-*"))
+	if err != nil {
+		return err
+	}
+	old, err := filepath.Glob(filepath.Join(cacheDir, "packages", "*.deb"))
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, f := range append(images, old...) {
+		if f != dir && !slices.Contains(debs, f) {
+			errs = append(errs, os.RemoveAll(f))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,71 @@
+package peers
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"time"
+)
+
+// noLifetime is longer than any test.
+const noLifetime = 3 * time.Hour
+
+// openIKED keeps plain ESP by its option -T, on either side.
+func (s *Site) openIKED(h *Host, r Role) daemon {
+	option := ""
+	if r.Plain {
+		option = " -T"
+	}
+	return daemon{
+		files: map[string]string{"iked.conf": s.ikedConf(h, r), "local.key": ecKey()},
+		start: "mkdir -p /run/iked; mkdir -p /etc/iked/private; cp /run/local.key /etc/iked/private/local.key; " +
+			"setsid /usr/sbin/iked -d -v -f /run/iked.conf -s /run/iked.sock" + option + " >/run/iked.log 2>&1 </dev/null & " +
+			waitFor("[ -S /run/iked.sock ]"),
+		binary: "iked",
+		log:    "/run/iked.log",
+	}
+}
+
+// ikedConf: a client begins by itself, a gateway waits.
+func (s *Site) ikedConf(h *Host, r Role) string {
+	lifetime, dpd := r.Lifetime, 0
+	if lifetime == 0 {
+		lifetime = noLifetime
+	}
+	if r.DPD > 0 {
+		dpd = seconds(r.DPD)
+	}
+	text := fmt.Sprintf("set dpd_check_interval %d\n", dpd)
+	policy := func(name, mode, from, to, local, peer, them string) string {
+		return fmt.Sprintf(`ikev2 %q %s esp from %s to %s local %s peer %s \
+ ikesa enc aes-128 prf hmac-sha2-256 auth hmac-sha2-256 group modp2048 \
+ childsa enc aes-128 auth hmac-sha1 \
+ srcid %s dstid %s ikelifetime 3h lifetime %ds psk %q
+`, name, mode, from, to, local, peer, h.id(), them, seconds(lifetime), secret)
+	}
+	if h != s.Gateway {
+		return text + policy("net", "active", h.InnerNet.String(), s.Gateway.InnerNet.String(),
+			h.Address.Addr().String(), s.Gateway.Address.Addr().String(), s.Gateway.id())
+	}
+	for _, c := range s.Clients[:2] {
+		text += policy(c.Name, "passive", h.InnerNet.String(), c.InnerNet.String(), h.Address.Addr().String(), "any", c.id())
+	}
+	return text
+}
+
+// ecKey makes the private key that iked will not start without; with a shared
+// secret it is never used.
+func ecKey() string {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return "" // iked then says what it misses
+	}
+	der, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		return ""
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}))
+}

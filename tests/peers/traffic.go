@@ -1,0 +1,58 @@
+package peers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Pings is what a ping came to.
+type Pings struct{ Sent, Received int }
+
+// Ping sends echo requests through the tunnel, from the inner address of one
+// host to that of another, and waits up to 5 seconds for the last answer. That
+// none comes back is no error.
+func (s *Site) Ping(ctx context.Context, from, to *Host, n int) (Pings, error) {
+	out, err := s.VM.Exec(ctx, from.Name, pingCommand(from, to, n)+"; true")
+	if err != nil {
+		return Pings{}, err
+	}
+	return parsePings(out)
+}
+
+func pingCommand(from, to *Host, n int) string {
+	return fmt.Sprintf("ping -n -q -c %d -i 0.25 -W 5 -I %v %v", n, from.Inner, to.Inner)
+}
+
+// parsePings reads "N packets transmitted, M received, ...".
+func parsePings(out string) (Pings, error) {
+	for _, line := range strings.Split(out, "\n") {
+		w := strings.Fields(line)
+		if len(w) < 5 || w[1] != "packets" || !strings.HasPrefix(w[4], "received") {
+			continue
+		}
+		sent, err := strconv.Atoi(w[0])
+		got, err2 := strconv.Atoi(w[3])
+		return Pings{sent, got}, errors.Join(err, err2)
+	}
+	return Pings{}, fmt.Errorf("ping said nothing about packets: %s", tail(out, 400))
+}
+
+// StartPings lets a host ping until StopPings.
+func (s *Site) StartPings(ctx context.Context, from, to *Host) error {
+	_, err := s.VM.Exec(ctx, from.Name, fmt.Sprintf(
+		"setsid ping -n -q -i 0.25 -I %v %v >/run/pings 2>&1 </dev/null & echo $! >/run/pings.pid", from.Inner, to.Inner))
+	return err
+}
+
+// StopPings ends what StartPings began and counts.
+func (s *Site) StopPings(ctx context.Context, from *Host) (Pings, error) {
+	out, err := s.VM.Exec(ctx, from.Name, "p=$(cat /run/pings.pid); rm /run/pings.pid; kill -INT $p; "+
+		waitFor("grep -q transmitted /run/pings")+"; cat /run/pings")
+	if err != nil {
+		return Pings{}, err
+	}
+	return parsePings(out)
+}

@@ -1,0 +1,182 @@
+package peers
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+
+	"spigate/tests/netns"
+)
+
+// esp is one ESP packet on a wire, plain or in UDP.
+type esp struct {
+	src, dst netip.Addr
+	spi      uint32
+	udp      bool
+}
+
+const (
+	protoUDP  = 17
+	protoESP  = 50
+	portIKE   = 500
+	portNATT  = 4500
+	etherLen  = 14
+	etherIPv4 = 0x0800
+)
+
+// parseESP finds ESP in an Ethernet frame. Fragments after the first have no
+// SPI and are no ESP here.
+func parseESP(frame []byte) (esp, bool) {
+	p, ok := parseIPv4(frame)
+	if !ok {
+		return esp{}, false
+	}
+	e := esp{src: p.src, dst: p.dst}
+	body := p.body
+	if p.proto == protoUDP {
+		if len(body) < 8 || binary.BigEndian.Uint16(body) != portNATT && binary.BigEndian.Uint16(body[2:]) != portNATT {
+			return esp{}, false
+		}
+		e.udp, body = true, body[8:]
+	} else if p.proto != protoESP {
+		return esp{}, false
+	}
+	// Behind UDP port 4500 four bytes of zero mark IKE (RFC 3948).
+	if len(body) < 8 || binary.BigEndian.Uint32(body) == 0 {
+		return esp{}, false
+	}
+	e.spi = binary.BigEndian.Uint32(body)
+	return e, true
+}
+
+type ipv4 struct {
+	src, dst netip.Addr
+	proto    byte
+	body     []byte
+}
+
+func parseIPv4(frame []byte) (ipv4, bool) {
+	if len(frame) < etherLen+20 || binary.BigEndian.Uint16(frame[12:]) != etherIPv4 {
+		return ipv4{}, false
+	}
+	h := frame[etherLen:]
+	size := int(h[0]&15) * 4
+	if h[0]>>4 != 4 || size < 20 || len(h) < size || binary.BigEndian.Uint16(h[6:])&0x1fff != 0 {
+		return ipv4{}, false
+	}
+	return ipv4{netip.AddrFrom4([4]byte(h[12:])), netip.AddrFrom4([4]byte(h[16:])), h[9], h[size:]}, true
+}
+
+// isIKE reports whether a frame is UDP to or from port 500.
+func isIKE(frame []byte) bool {
+	p, ok := parseIPv4(frame)
+	return ok && p.proto == protoUDP && len(p.body) >= 8 &&
+		(binary.BigEndian.Uint16(p.body) == portIKE || binary.BigEndian.Uint16(p.body[2:]) == portIKE)
+}
+
+// Watch records what passes every host's TAP device.
+type Watch struct {
+	site *Site
+	caps map[string]*netns.Capture
+}
+
+// Watch starts to record.
+func (s *Site) Watch() (*Watch, error) {
+	w := &Watch{site: s, caps: map[string]*netns.Capture{}}
+	for _, h := range s.Hosts() {
+		c, err := s.networks.Capture(h.TAP())
+		if err != nil {
+			return nil, err
+		}
+		w.caps[h.Name] = c
+	}
+	return w, nil
+}
+
+// Stop ends the recording.
+func (w *Watch) Stop() {
+	for _, c := range w.caps {
+		c.Stop()
+	}
+}
+
+// to returns the ESP packets that were delivered to a host, from those the
+// host sent itself. Frames to a TAP device are sent ones, seen from outside.
+func (w *Watch) esp(h *Host) (delivered, sent []esp) {
+	for _, f := range w.caps[h.Name].Frames() {
+		e, ok := parseESP(f.Frame)
+		switch {
+		case !ok:
+		case f.Sent:
+			delivered = append(delivered, e)
+		default:
+			sent = append(sent, e)
+		}
+	}
+	return delivered, sent
+}
+
+// StartMonitors lets every host write down each SA that it ever has: an SPI
+// that was deleted still says whose it was.
+func (s *Site) StartMonitors(ctx context.Context) error {
+	for _, h := range s.Hosts() {
+		if _, err := s.VM.Exec(ctx, h.Name, "setsid ip xfrm monitor SA >/run/sa.txt 2>&1 </dev/null & true"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// owners returns the host of each inbound SPI that any host ever had.
+func (s *Site) owners(ctx context.Context) (map[uint32]string, error) {
+	owner := map[uint32]string{}
+	for _, h := range s.Hosts() {
+		out, err := s.VM.Exec(ctx, h.Name, "cat /run/sa.txt; ip -s xfrm state")
+		if err != nil {
+			return nil, err
+		}
+		for _, sa := range parseStates(out) {
+			if sa.Dst == h.Address.Addr() {
+				owner[sa.SPI] = h.Name
+			}
+		}
+	}
+	return owner, nil
+}
+
+// Deliveries is where ESP went.
+type Deliveries struct {
+	Right  map[string]int // by host
+	Wrong  []string       // at a client that does not own the SPI
+	Leaked []string       // at the gateway from another address than the NAT's
+	Plain  int            // of Right, those that are not in UDP
+	First  string         // who sent the first ESP packet that the gateway's wire saw
+}
+
+// Deliveries looks at everything that was recorded.
+func (w *Watch) Deliveries(ctx context.Context) (Deliveries, error) {
+	d := Deliveries{Right: map[string]int{}}
+	owner, err := w.site.owners(ctx)
+	if err != nil {
+		return d, err
+	}
+	for _, h := range w.site.Hosts() {
+		got, _ := w.esp(h)
+		for _, e := range got {
+			text := fmt.Sprintf("SPI %#08x of %q at %s (%v to %v)", e.spi, owner[e.spi], h.Name, e.src, e.dst)
+			switch {
+			case h == w.site.Gateway && e.src != NATAddress:
+				d.Leaked = append(d.Leaked, text)
+			case owner[e.spi] != h.Name:
+				d.Wrong = append(d.Wrong, text)
+			default:
+				d.Right[h.Name]++
+				if !e.udp {
+					d.Plain++
+				}
+			}
+		}
+	}
+	return d, nil
+}
