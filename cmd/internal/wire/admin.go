@@ -2,6 +2,7 @@ package wire
 
 import (
 	"net/netip"
+	"strings"
 
 	"spigate/cmd/internal/control"
 	"spigate/netstack/drop"
@@ -22,9 +23,19 @@ func (v *views) IPsecStat() control.IPsecStat {
 		StaleSPI: c.StaleSPI, SeqReject: c.SeqReject,
 		P2Held: c.P2Held, P2Dropped: c.P2Dropped,
 		IKEHalfLimit: c.IKEHalfLimit, MalformedIKE: c.MalformedIKE,
-		FragDropped: drops.Get(drop.Fragment),
+		FragDropped: fragments(drops),
 		ESPSessions: c.ESPSessions, IKESessions: c.IKESessions, IKEHalfOpen: c.IKEHalfOpen,
 	}
+}
+
+// fragments adds up every reason for which a fragment dies.
+func fragments(drops *drop.Counters) (n uint64) {
+	for r := drop.None; r < drop.NumReasons; r++ {
+		if strings.HasPrefix(r.String(), "fragment") {
+			n += drops.Get(r)
+		}
+	}
+	return n
 }
 
 // FlushIPsec implements control.Operator.
