@@ -16,7 +16,7 @@ func (s *shower) ipsecProfile() *cobra.Command {
 		long: "The profiles of the IPsec ALG, as the router uses them now. LateOut and LateIn\n" +
 			"are late_binding_out and late_binding_in, KeepWithESP is ike_keep_with_esp,\n" +
 			"Parallel is same_client_parallel.",
-		ask:  (*control.Client).IPsecProfiles,
+		ask: (*control.Client).IPsecProfiles,
 		print: rowsOf(
 			[]string{"Name", "IKESession", "ESPSession", "ESPGate", "IKEHalfOpen", "ConnFailover", "BlockMode",
 				"LateOut", "LateIn", "KeepWithESP", "Parallel", "GateSeqMax", "Groups"},
