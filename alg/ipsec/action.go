@@ -55,9 +55,10 @@ func (st *step) setMappingIdle(mapping uint64, idle int64) {
 
 // discard gives up a message that has already left the queue.
 func (st *step) discard(p *pair, h *heldMessage, why drop.Reason) {
-	st.a.unhold(h.size())
-	st.a.count.p2Dropped.Add(1)
-	st.a.count.dropped.Add(1)
+	st.unhold(h)
+	c := st.sh.tally(h.key.session.tally)
+	c.P2Dropped++
+	c.Dropped++
 	for _, part := range h.parts {
 		st.do(Action{Kind: Discard, Packet: part.packet, In: h.in, Reason: why})
 	}

@@ -27,12 +27,13 @@ type Config struct {
 
 // ALG is the IPsec ALG. Its methods are safe for concurrent use.
 type ALG struct {
-	cfg    Config
-	seed   maphash.Seed
-	count  counters
-	shards [shardCount]shard
-	subs   [shardCount]subscribers
-	maps   [shardCount]mappings
+	cfg     Config
+	seed    maphash.Seed
+	count   bounds
+	tallies tallies
+	shards  [shardCount]shard
+	subs    [shardCount]subscribers
+	maps    [shardCount]mappings
 }
 
 // New makes an ALG without sessions.
@@ -47,6 +48,7 @@ func New(c Config) *ALG {
 		c.MaxHeldBytes = 16 << 20
 	}
 	a := &ALG{cfg: c, seed: maphash.MakeSeed()}
+	a.tallies.number = make(map[string]uint16)
 	for i := range a.shards {
 		a.shards[i].init(i, max(64, min(4096, c.MaxESPSessions/shardCount)))
 		a.subs[i].init()

@@ -108,12 +108,12 @@ func (st *step) bindLate(pl *espPlan, p *ESPPacket) {
 		s := st.newSession(pr, pl.client, pl.token.profile)
 		pl.token.unpaired[i] = s
 		st.bind(s, p)
-		st.a.count.lateBind.Add(1)
+		st.sh.tally(pl.token.tally).LateBind++
 		pl.session = s
 		return
 	}
 	st.takeLate(pr, pl.token)
-	st.a.count.lateBind.Add(1)
+	st.sh.tally(pl.token.tally).LateBind++
 	st.bindAtGate(pl, p)
 }
 
@@ -130,7 +130,7 @@ func (st *step) reopen(pr *pair, s *espSession) {
 		return
 	}
 	st.takeLate(pr, t)
-	st.a.count.lateBind.Add(1)
+	st.sh.tally(t.tally).LateBind++
 	if !slices.Contains(pr.gate.bound[alg.In2Out][:], s) {
 		pr.gate.bound[alg.In2Out][0] = s
 	}

@@ -1,6 +1,12 @@
 package ipsec
 
-import "sync/atomic"
+import (
+	"sync"
+	"sync/atomic"
+
+	"spigate/alg"
+	"spigate/netstack/drop"
+)
 
 // Counters are NetScaler's six and those of R63 that arise here. AH, ICMP and
 // fragments are counted where they are met, outside of the ALG.
@@ -27,45 +33,136 @@ type Counters struct {
 	ESPSessions              uint64 // now, HALF included
 }
 
-// counters are the live values.
-type counters struct {
-	total, dropped            atomic.Uint64
-	active, blocked           atomic.Int64
-	espNoGateIn, espNoGateOut atomic.Uint64
-	gateTimeout, gateFail     atomic.Uint64
-	lateBind, collision       atomic.Uint64
-	staleSPI, seqReject       atomic.Uint64
-	p2Held, p2Dropped         atomic.Uint64
-	ikeHalfLimit, malformed   atomic.Uint64
-	ikeSessions, ikeHalf      atomic.Int64
-	espSessions               atomic.Int64
-	heldBytes                 atomic.Int64
+// bounds are what limits look at, over all shards and profiles.
+type bounds struct {
+	ikeSessions, ikeHalf atomic.Int64
+	espSessions          atomic.Int64
+	heldBytes            atomic.Int64
 }
 
-// Counters returns all counters. Those of packets are added up over the
-// shards one after the other and are not of one instant.
-func (a *ALG) Counters() Counters {
-	c := &a.count
-	out := Counters{
-		Total: c.total.Load(), Dropped: c.dropped.Load(),
-		Active: uint64(c.active.Load()), Blocked: uint64(c.blocked.Load()),
-		ESPNoGateIn: c.espNoGateIn.Load(), ESPNoGateOut: c.espNoGateOut.Load(),
-		GateTimeout: c.gateTimeout.Load(), GateFail: c.gateFail.Load(),
-		LateBind: c.lateBind.Load(), SPICollisionSuspect: c.collision.Load(),
-		StaleSPI: c.staleSPI.Load(), SeqReject: c.seqReject.Load(),
-		P2Held: c.p2Held.Load(), P2Dropped: c.p2Dropped.Load(),
-		IKEHalfLimit: c.ikeHalfLimit.Load(), MalformedIKE: c.malformed.Load(),
-		IKESessions: uint64(c.ikeSessions.Load()), IKEHalfOpen: uint64(c.ikeHalf.Load()),
-		ESPSessions: uint64(c.espSessions.Load()),
+// tallies number the profiles. A number stands for a name, because SetProfile
+// and the configuration replace the profile itself. 0 is for what cannot be
+// laid to any: an inbound packet for which no gate is open.
+type tallies struct {
+	mu     sync.RWMutex // guards number
+	number map[string]uint16
+}
+
+// maxTallies bounds the numbers; further profiles count among the totals only.
+const maxTallies = 4096
+
+func (t *tallies) of(p *Profile) uint16 {
+	if p == nil {
+		return 0
 	}
-	for i := range a.shards {
-		sh := &a.shards[i]
-		sh.mu.Lock()
-		out.RxPkts += sh.rx
-		out.TxPkts += sh.tx
-		sh.mu.Unlock()
+	t.mu.RLock()
+	n, ok := t.number[p.Name]
+	t.mu.RUnlock()
+	if ok {
+		return n
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n, ok = t.number[p.Name]; ok || len(t.number) >= maxTallies {
+		return n
+	}
+	n = uint16(len(t.number)) + 1
+	t.number[p.Name] = n
+	return n
+}
+
+// Counters returns all counters. They are added up over the shards one after
+// the other and are not of one instant.
+func (a *ALG) Counters() (out Counters) {
+	a.each(func(sh *shard) {
+		for i := range sh.tallies {
+			out.add(&sh.tallies[i])
+		}
+	})
 	return out
+}
+
+// CountersOf returns the counters of the profile of that name, as far as a
+// packet can be laid to one; false if the profile was never used.
+func (a *ALG) CountersOf(profile string) (out Counters, ok bool) {
+	a.tallies.mu.RLock()
+	n, ok := a.tallies.number[profile]
+	a.tallies.mu.RUnlock()
+	a.each(func(sh *shard) {
+		if ok && int(n) < len(sh.tallies) {
+			out.add(&sh.tallies[n])
+		}
+	})
+	return out, ok
+}
+
+func (c *Counters) add(o *Counters) {
+	for _, sum := range [...]struct {
+		to   *uint64
+		more uint64
+	}{
+		{&c.Total, o.Total}, {&c.Dropped, o.Dropped}, {&c.Active, o.Active}, {&c.Blocked, o.Blocked},
+		{&c.RxPkts, o.RxPkts}, {&c.TxPkts, o.TxPkts},
+		{&c.ESPNoGateIn, o.ESPNoGateIn}, {&c.ESPNoGateOut, o.ESPNoGateOut},
+		{&c.GateTimeout, o.GateTimeout}, {&c.GateFail, o.GateFail}, {&c.LateBind, o.LateBind},
+		{&c.SPICollisionSuspect, o.SPICollisionSuspect}, {&c.StaleSPI, o.StaleSPI}, {&c.SeqReject, o.SeqReject},
+		{&c.P2Held, o.P2Held}, {&c.P2Dropped, o.P2Dropped}, {&c.IKEHalfLimit, o.IKEHalfLimit},
+		{&c.MalformedIKE, o.MalformedIKE}, {&c.IKESessions, o.IKESessions}, {&c.IKEHalfOpen, o.IKEHalfOpen},
+		{&c.ESPSessions, o.ESPSessions},
+	} {
+		*sum.to += sum.more
+	}
+}
+
+// tally returns the shard's counters of a profile's number.
+func (sh *shard) tally(n uint16) *Counters {
+	for int(n) >= len(sh.tallies) {
+		sh.tallies = append(sh.tallies, Counters{})
+	}
+	return &sh.tallies[n]
+}
+
+// count counts packets of ESP and their direction.
+func (sh *shard) count(tally uint16, dir alg.Direction, packets uint64) {
+	if dir == alg.In2Out {
+		sh.tally(tally).TxPkts += packets
+	} else {
+		sh.tally(tally).RxPkts += packets
+	}
+}
+
+// countIKE and its like keep a gauge and the bound that goes with it.
+func (st *step) countIKE(s *ikeSession, n int) {
+	st.a.count.ikeSessions.Add(int64(n))
+	st.sh.tally(s.tally).IKESessions += uint64(n)
+}
+
+func (st *step) countHalf(s *ikeSession, n int) {
+	st.a.count.ikeHalf.Add(int64(n))
+	st.sh.tally(s.tally).IKEHalfOpen += uint64(n)
+}
+
+func (st *step) countESP(s *espSession, n int) {
+	st.a.count.espSessions.Add(int64(n))
+	st.sh.tally(s.tally).ESPSessions += uint64(n)
+}
+
+// countDrop counts a packet that the ALG refused.
+func (st *step) countDrop(r drop.Reason, tally uint16) {
+	c := st.sh.tally(tally)
+	c.Dropped++
+	switch r {
+	case drop.IKEHalfLimit:
+		c.IKEHalfLimit++
+	case drop.ESPNoGateIn:
+		c.ESPNoGateIn++
+	case drop.ESPNoGateOut:
+		c.ESPNoGateOut++
+	case drop.ESPSeq:
+		c.SeqReject++
+	case drop.ESPStaleSPI:
+		c.StaleSPI++
+	}
 }
 
 // holdRoom reports whether all pairs together may hold grow bytes more.
@@ -73,8 +170,8 @@ func (a *ALG) holdRoom(grow int) bool {
 	return a.count.heldBytes.Load()+int64(grow) <= int64(a.cfg.MaxHeldBytes)
 }
 
-// unhold gives back the memory of a message that left its queue.
-func (a *ALG) unhold(bytes int) {
-	a.count.heldBytes.Add(-int64(bytes))
-	a.count.blocked.Add(-1)
+// unhold counts a message that left its queue.
+func (st *step) unhold(h *heldMessage) {
+	st.a.count.heldBytes.Add(-int64(h.size()))
+	st.sh.tally(h.key.session.tally).Blocked--
 }

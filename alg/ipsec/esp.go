@@ -42,17 +42,20 @@ func (a *ALG) locate(p *ESPPacket) (*espSession, *shard) {
 // StepESP decides about an ESP packet and does it. A packet of an ESTABLISHED
 // session costs one or two look-ups and no allocation.
 func (a *ALG) StepESP(p *ESPPacket, now int64) Result {
+	s, sh := a.locate(p)
 	if p.SPI < firstSPI {
-		a.count.dropped.Add(1)
+		tally := a.tallies.of(p.Profile)
+		sh.mu.Lock()
+		defer sh.mu.Unlock()
+		sh.tally(tally).Dropped++
 		return badSPI()
 	}
-	s, sh := a.locate(p)
 	sh.mu.Lock()
 	if p.Dir == alg.Out2In {
 		s = sh.inbound[spiKey{p.NAT, p.Server, p.SPI}]
 	}
 	if s != nil && s.state == ESPEstablished && !s.gone && now <= s.deadline() {
-		sh.count(p.Dir, 1)
+		sh.count(s.tally, p.Dir, 1)
 		s.saw(p.Dir, now, 1, uint64(p.Len))
 		if p.Dir == alg.Out2In {
 			sh.suspect(s, p)
@@ -92,10 +95,9 @@ func (a *ALG) stepUnknown(sh *shard, s *espSession, p *ESPPacket, now int64) Res
 // commitESP does what the plan says.
 func (st *step) commitESP(pl *espPlan, p *ESPPacket) {
 	if pl.move == espRefuse {
-		st.countDrop(pl.reason)
+		st.countDrop(pl.reason, st.blame(p))
 		return
 	}
-	st.sh.count(p.Dir, 1)
 	switch pl.move {
 	case espKnown:
 		st.known(pl, p)
@@ -104,6 +106,16 @@ func (st *step) commitESP(pl *espPlan, p *ESPPacket) {
 	case espLate:
 		st.bindLate(pl, p)
 	}
+	st.sh.count(pl.session.tally, p.Dir, 1)
+}
+
+// blame returns to whose profile a refused packet is laid: its sender's, or
+// that of who has the gate open at which an inbound one was refused.
+func (st *step) blame(p *ESPPacket) uint16 {
+	if pr := st.sh.pair(p.NAT, p.Server); p.Dir == alg.Out2In && pr != nil && pr.gate.open {
+		return pr.gate.session.tally
+	}
+	return st.a.tallies.of(p.Profile)
 }
 
 // known handles a packet of a HALF session.
@@ -161,10 +173,13 @@ func (a *ALG) FlowActive(session uint64, dir alg.Direction, now int64, packets, 
 	sh := &a.shards[session%shardCount]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	sh.count(dir, packets)
-	if s := sh.byID[session]; s != nil {
-		s.saw(dir, now, packets, bytes)
+	s := sh.byID[session]
+	if s == nil {
+		sh.count(0, dir, packets)
+		return
 	}
+	sh.count(s.tally, dir, packets)
+	s.saw(dir, now, packets, bytes)
 }
 
 // OwnerOfOutbound returns who sends ESP with this SPI from nat to server, for

@@ -29,6 +29,7 @@ type espSession struct {
 	spiIn       uint32 // 0: not bound
 	spiOut      uint32 // 0: not bound
 	row         int32
+	tally       uint16 // number of its profile, for counters
 	state       SessionState
 	gone        bool
 
@@ -83,11 +84,11 @@ func (s *espSession) saw(dir alg.Direction, now int64, packets, bytes uint64) {
 
 // newSession makes a HALF session for a packet that just bound it.
 func (st *step) newSession(p *pair, c *client, profile *Profile) *espSession {
-	s := &espSession{id: st.sh.newID(), client: c, profile: profile, nat: p.key.NAT, server: p.key.Server,
+	s := &espSession{id: st.sh.newID(), client: c, profile: profile, tally: st.a.tallies.of(profile), nat: p.key.NAT, server: p.key.Server,
 		gateOpened: p.gate.opened, created: st.now, seen: [2]int64{never, never}}
 	c.esp++
 	st.sh.byID[s.id] = s
-	st.a.count.espSessions.Add(1)
+	st.countESP(s, 1)
 	return s
 }
 
@@ -138,8 +139,8 @@ func (st *step) clearOut(s *espSession) {
 // establish makes s a full pair (R67).
 func (st *step) establish(s *espSession) {
 	s.state = ESPEstablished
-	st.a.count.total.Add(1)
-	st.a.count.active.Add(1)
+	st.sh.tally(s.tally).Total++
+	st.sh.tally(s.tally).Active++
 	st.log(s.event("ESP CREATED", ""))
 }
 
@@ -149,7 +150,7 @@ func (st *step) halve(s *espSession) {
 		return
 	}
 	s.state = ESPHalf
-	st.a.count.active.Add(-1)
+	st.sh.tally(s.tally).Active--
 	st.do(Action{Kind: FlowRemove, Session: s.id})
 	st.sh.esps.sooner(s)
 }
@@ -171,7 +172,7 @@ func (st *step) end(s *espSession, reason string, stale bool) {
 	s.gone = true
 	delete(st.sh.byID, s.id)
 	st.sh.esps.remove(s)
-	st.a.count.espSessions.Add(-1)
+	st.countESP(s, -1)
 	p := st.sh.pair(s.nat, s.server)
 	p.gate.unbind(s)
 	s.client.esp--

@@ -25,7 +25,7 @@ func (st *step) commitPhase2(pl *ikePlan, pr *pair, p *IKEPacket, m *message) {
 		st.hold(pl, pr, p, m)
 		return
 	case admitRefuse:
-		st.refuse(pl, pr)
+		st.refuse(pl, pr, p)
 		return
 	}
 	if m.version == 2 && m.exchange == exCreateChild {
@@ -75,37 +75,20 @@ func (st *step) hold(pl *ikePlan, pr *pair, p *IKEPacket, m *message) {
 	if pl.session.client.timeouts >= penaltyTimeouts {
 		h.notBefore = st.now + p.Profile.gate()
 	}
-	st.a.count.blocked.Add(1)
-	st.a.count.p2Held.Add(1)
+	c := st.sh.tally(pl.session.tally)
+	c.Blocked++
+	c.P2Held++
 	st.log(pl.session.event(pr, "P2 HELD", "", m.id))
 }
 
 // refuse logs a message that may not even wait.
-func (st *step) refuse(pl *ikePlan, pr *pair) {
-	st.a.count.p2Dropped.Add(1)
+func (st *step) refuse(pl *ikePlan, pr *pair, p *IKEPacket) {
+	st.sh.tally(st.a.tallies.of(p.Profile)).P2Dropped++
 	what := "P2 DROPPED"
 	if pl.reason == drop.IKEBlocked {
 		what = "P2 BLOCKED"
 	}
 	if pl.session != nil {
 		st.log(pl.session.event(pr, what, pl.reason.String(), pl.ex.id))
-	}
-}
-
-// countDrop counts a packet that the ALG refused.
-func (st *step) countDrop(r drop.Reason) {
-	c := &st.a.count
-	c.dropped.Add(1)
-	switch r {
-	case drop.IKEHalfLimit:
-		c.ikeHalfLimit.Add(1)
-	case drop.ESPNoGateIn:
-		c.espNoGateIn.Add(1)
-	case drop.ESPNoGateOut:
-		c.espNoGateOut.Add(1)
-	case drop.ESPSeq:
-		c.seqReject.Add(1)
-	case drop.ESPStaleSPI:
-		c.staleSPI.Add(1)
 	}
 }

@@ -24,15 +24,16 @@ func (a *ALG) DecideIKE(p *IKEPacket, now int64) Result {
 // StepIKE decides about an IKE packet and does it.
 func (a *ALG) StepIKE(p *IKEPacket, now int64) Result {
 	m, pl, ok := a.readIKE(p)
-	if pl.malformed {
-		a.count.malformed.Add(1)
-	}
-	if !ok {
+	if !ok && !pl.malformed {
 		return pl.result(p)
 	}
 	sh := a.shardOf(p.NAT, p.Server)
 	sh.mu.Lock()
 	defer sh.done()
+	if !ok {
+		sh.tally(a.tallies.of(p.Profile)).MalformedIKE++
+		return pl.result(p)
+	}
 	st := &step{a: a, sh: sh, now: now}
 	st.expire(sh.pair(p.NAT, p.Server))
 	st.expireClient(sh.pair(p.NAT, p.Server), p.Inside)
@@ -72,7 +73,7 @@ func (st *step) commitIKE(pl *ikePlan, p *IKEPacket, m *message) {
 		st.sh.ikes.sooner(s) // the packet may have brought another profile
 	}
 	if pl.verdict == alg.Drop {
-		st.countDrop(pl.reason)
+		st.countDrop(pl.reason, st.a.tallies.of(p.Profile))
 	}
 }
 
@@ -85,14 +86,14 @@ func (st *step) createIKE(pl *ikePlan, p *IKEPacket, m *message) {
 		return
 	}
 	pr, c := st.sh.ensure(p.NAT, p.Server, p.Inside)
-	s := &ikeSession{client: c, profile: p.Profile, mapping: p.Mapping, initiator: m.initiator, version: m.version,
+	s := &ikeSession{client: c, profile: p.Profile, tally: st.a.tallies.of(p.Profile), mapping: p.Mapping, initiator: m.initiator, version: m.version,
 		pickedUp: m.responder != 0, created: st.now, lastSeen: st.now, lastCreateChild: never}
 	c.sessions = append(c.sessions, s)
 	pl.session = s
-	st.a.count.ikeSessions.Add(1)
-	st.a.count.ikeHalf.Add(1)
-	if pl.up { // reserve has not counted it as half-open
-		st.a.count.ikeHalf.Add(-1)
+	st.countIKE(s, 1)
+	if !pl.up {
+		st.countHalf(s, 1)
+	} else { // reserve has not counted it as half-open
 		s.state, s.responder = Up, m.responder
 	}
 	want := st.a.mapsOf(s.mapping).enter(s.mapping, c.inside, pr.key, s.state, s.mappingIdle())
@@ -119,7 +120,7 @@ func (st *step) changeState(s *ikeSession, to IKEState) {
 	s.state = to
 	if from == Half {
 		st.a.subsOf(s.client.inside).settled(s.client.inside)
-		st.a.count.ikeHalf.Add(-1)
+		st.countHalf(s, -1)
 	}
 	if want := st.a.mapsOf(s.mapping).move(s.mapping, from, to, s.mappingIdle()); want != 0 {
 		st.setMappingIdle(s.mapping, want)
@@ -174,9 +175,9 @@ func (st *step) removeIKE(pr *pair, s *ikeSession, why cause, reason string, unm
 	c.sessions = slices.DeleteFunc(c.sessions, func(o *ikeSession) bool { return o == s })
 	st.sh.ikes.remove(s)
 	st.a.subsOf(c.inside).leave(c.inside, s.state == Half)
-	st.a.count.ikeSessions.Add(-1)
+	st.countIKE(s, -1)
 	if s.state == Half {
-		st.a.count.ikeHalf.Add(-1)
+		st.countHalf(s, -1)
 	}
 	last := !slices.ContainsFunc(c.sessions, func(o *ikeSession) bool { return o.mapping == s.mapping })
 	half := int64(s.profile.IKEHalfOpenTimeout)

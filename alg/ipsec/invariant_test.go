@@ -114,12 +114,15 @@ func (m *machine) check() {
 		checkAgenda(m.w.t, &sh.esps, len(sh.byID))
 		checkAgenda(m.w.t, &sh.busy, len(sh.busy.rows))
 	}
-	c := &m.w.a.count
-	m.same("blocked", int(c.blocked.Load()), held)
-	m.same("held bytes", int(c.heldBytes.Load()), heldBytes)
-	m.same("active", int(c.active.Load()), active)
-	m.same("IKE sessions", int(c.ikeSessions.Load()), ikes)
-	m.same("half-open", int(c.ikeHalf.Load()), half)
+	c, b := m.w.a.Counters(), &m.w.a.count
+	m.same("blocked", int(c.Blocked), held)
+	m.same("held bytes", int(b.heldBytes.Load()), heldBytes)
+	m.same("active", int(c.Active), active)
+	m.same("IKE sessions", int(c.IKESessions), ikes)
+	m.same("IKE sessions for the bound", int(b.ikeSessions.Load()), ikes)
+	m.same("half-open", int(c.IKEHalfOpen), half)
+	m.same("half-open for the bound", int(b.ikeHalf.Load()), half)
+	m.same("ESP sessions for the bound", int(b.espSessions.Load()), int(c.ESPSessions))
 	all, uses := 0, 0
 	for i := range m.w.a.subs {
 		for _, q := range m.w.a.subs[i].quota {

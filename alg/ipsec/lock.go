@@ -186,14 +186,15 @@ func (st *step) release(p *pair, why cause) {
 }
 
 func (st *step) countRelease(p *pair, why cause) {
+	c := st.sh.tally(p.lock.session.tally)
 	switch why {
 	case causeIdle, causeTenure:
-		st.a.count.gateTimeout.Add(1)
+		c.GateTimeout++
 	case causeSilent, causeFailed:
-		st.a.count.gateFail.Add(1)
+		c.GateFail++
 	}
 	if p.gate.suspect && !p.gate.matched(alg.Out2In) {
-		st.a.count.collision.Add(1)
+		c.SPICollisionSuspect++
 	}
 }
 
@@ -216,7 +217,7 @@ func (st *step) grant(p *pair) {
 
 // giveBack hands a message that has left the queue to the caller.
 func (st *step) giveBack(h *heldMessage) {
-	st.a.unhold(h.size())
+	st.unhold(h)
 	for _, part := range h.parts {
 		st.do(Action{Kind: Release, Packet: part.packet, In: h.in})
 	}

@@ -4,7 +4,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"spigate/alg"
 	"spigate/netstack/frame"
 )
 
@@ -44,8 +43,8 @@ type shard struct {
 	byID     map[uint64]*espSession
 	stones   tombstones
 	lastID   uint64
-	swept    int64 // when all sessions that were over had been ended
-	rx, tx   uint64
+	swept    int64      // when all sessions that were over had been ended
+	tallies  []Counters // by the profile's number
 
 	wake atomic.Int64 // when tick has something to do, as of the last step
 }
@@ -130,14 +129,5 @@ func (p *pair) setToken(s *ikeSession, on bool) {
 		p.tokens++
 	} else {
 		p.tokens--
-	}
-}
-
-// count counts a packet of ESP and its direction.
-func (sh *shard) count(dir alg.Direction, packets uint64) {
-	if dir == alg.In2Out {
-		sh.tx += packets
-	} else {
-		sh.rx += packets
 	}
 }

@@ -24,6 +24,8 @@ type Profile struct {
 	SameClientParallel bool          // R57: the holder may run several exchanges
 	LateBindingOut     bool          // R66
 	LateBindingIn      bool          // R66
+	IKEPortPreserve    bool          // R39: the first client of a pair keeps source port 500
+	IKECookieDemux     bool          // N40: answers to port 500 are told apart by initiator SPI
 	BlockMode          BlockMode     // R58
 	GateSeqMax         uint32        // R65: greatest sequence number at an open gate, 0 = off
 }

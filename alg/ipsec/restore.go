@@ -212,8 +212,9 @@ func (r *restorer) enterIKE(s *ikeSession, inside frame.Addr, k pairKey, token b
 	pr, c := st.sh.ensure(k.NAT, k.Server, inside)
 	s.client = c
 	c.sessions = append(c.sessions, s)
-	a.count.ikeSessions.Add(1)
-	a.count.ikeHalf.Add(int64(boolToInt(s.state == Half)))
+	s.tally = a.tallies.of(s.profile)
+	st.countIKE(s, 1)
+	st.countHalf(s, boolToInt(s.state == Half))
 	if want := a.mapsOf(s.mapping).enter(s.mapping, inside, k, s.state, s.mappingIdle()); want != 0 {
 		st.setMappingIdle(s.mapping, want)
 	}
@@ -260,11 +261,11 @@ func (r *restorer) enterESP(s *espSession, inside frame.Addr, in, out uint32) bo
 		return false
 	}
 	_, c := st.sh.ensure(k.NAT, k.Server, inside)
-	s.id, s.client = st.sh.newID(), c
+	s.id, s.client, s.tally = st.sh.newID(), c, a.tallies.of(s.profile)
 	c.lastOut = max(c.lastOut, s.seen[alg.In2Out])
 	c.esp++
 	st.sh.byID[s.id] = s
-	a.count.espSessions.Add(1)
+	st.countESP(s, 1)
 	if in != 0 {
 		st.setIn(s, in)
 	}
@@ -273,7 +274,7 @@ func (r *restorer) enterESP(s *espSession, inside frame.Addr, in, out uint32) bo
 	}
 	if in != 0 && out != 0 {
 		s.state = ESPEstablished
-		a.count.active.Add(1)
+		st.sh.tally(s.tally).Active++
 	}
 	st.sh.esps.put(s)
 	return !st.endIfOver(s)

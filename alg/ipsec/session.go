@@ -32,8 +32,9 @@ type ikeSession struct {
 	version   uint8
 	state     IKEState
 	row       int32
-	pickedUp  bool // began with two non-zero SPIs: after our restart, or a rekey (R45, R46)
-	token     bool // may bind late, once (R66)
+	tally     uint16 // number of its profile, for counters
+	pickedUp  bool   // began with two non-zero SPIs: after our restart, or a rekey (R45, R46)
+	token     bool   // may bind late, once (R66)
 
 	created, lastSeen int64
 	lastCreateChild   int64 // last exchange 36, for R45; never if none

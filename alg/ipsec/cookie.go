@@ -1,0 +1,62 @@
+package ipsec
+
+import "spigate/netstack/frame"
+
+// OwnerOfCookie finds whom an inbound datagram is for that came to port 500 of
+// the NAT address although no mapping is there: a server answered to the port
+// it listens on itself (N40). It needs ikeCookieDemux and exactly one session
+// with that initiator SPI between the two addresses; the datagram then goes
+// the way of the session's mapping. It changes nothing.
+func (a *ALG) OwnerOfCookie(nat, server frame.Addr, payload []byte, now int64) (inside frame.Addr, mapping uint64, ok bool) {
+	h, ok := parseHeader(payload)
+	if !ok {
+		return inside, 0, false
+	}
+	sh := a.shardOf(nat, server)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	var found *ikeSession
+	p := sh.pair(nat, server)
+	if p == nil {
+		return inside, 0, false
+	}
+	for _, c := range p.clients {
+		for _, s := range c.sessions {
+			if s.initiator != h.initiator || now > s.deadline() {
+				continue
+			}
+			if found != nil {
+				return inside, 0, false
+			}
+			found = s
+		}
+	}
+	if found == nil || !found.profile.IKECookieDemux {
+		return inside, 0, false
+	}
+	return found.client.inside, found.mapping, true
+}
+
+// PreservesPort tells the NAT whether a new mapping of inside's IKE may keep
+// the source port 500: with ikePortPreserve, for the first client between the
+// two addresses only (R39). Whether the port is free is the NAT's knowledge.
+func (a *ALG) PreservesPort(p *Profile, inside, nat, server frame.Addr, now int64) bool {
+	if p == nil || !p.IKEPortPreserve {
+		return false
+	}
+	sh := a.shardOf(nat, server)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	pr := sh.pair(nat, server)
+	if pr == nil {
+		return true
+	}
+	for _, c := range pr.clients {
+		for _, s := range c.sessions {
+			if c.inside != inside && now <= s.deadline() {
+				return false
+			}
+		}
+	}
+	return true
+}
