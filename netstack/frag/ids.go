@@ -1,0 +1,96 @@
+package frag
+
+import (
+	"hash/maphash"
+	"sync"
+	"time"
+
+	"spigate/netstack/frame"
+)
+
+// Rest is how long an IPv4 id is not given again: the 30 s for which hosts try
+// to put a datagram together, from the last moment at which a piece of it can
+// leave.
+const Rest = 30*time.Second + Life
+
+const (
+	idSlots  = 512
+	idBlocks = 64
+	blockIDs = 1 << 16 / idBlocks
+	idUsers  = 16
+	idQuota  = 1 << 16 / 4 // of a user, in Rest
+)
+
+// ids gives out IPv4 ids that no other datagram with the same addresses and
+// protocol had for Rest (RFC 6864 section 4.3). Memory is fixed: pairs of
+// addresses with the same hash share a slot, which is as good, and only means
+// that they share its 65536 ids.
+type ids struct {
+	rand  func(n uint32) uint32
+	slots [idSlots]idSlot
+}
+
+// idSlot hands its ids out block by block, the one that has rested longest
+// next; in a block in an order that an outsider cannot guess (RFC 7739). What
+// one user can take is bounded, so that it leaves some for the others. Users
+// with the same hash share that bound.
+type idSlot struct {
+	mu     sync.Mutex
+	rested [idBlocks]int64 // when each block may be used again
+	begun  bool
+	block  int
+	given  int // ids of this block
+	factor int // odd: i*factor+shift visits each id of a block once
+	shift  int
+	until  int64 // end of the time for which spent counts
+	spent  [idUsers]uint16
+}
+
+// NextID returns an id for a datagram that leaves from nat to remote in pieces
+// and comes from the subscriber inside. It is also for whole packets that are
+// cut on their way out. ok is false if there is none: more than 1872 datagrams
+// a second in pieces, or a quarter of that from one subscriber.
+func (t *Table) NextID(nat, remote frame.Addr, proto uint8, inside frame.Addr, now int64) (id uint16, ok bool) {
+	type pair struct {
+		nat, remote frame.Addr
+		proto       uint8
+	}
+	s := &t.ids.slots[maphash.Comparable(t.seed, pair{nat, remote, proto})%idSlots]
+	user := maphash.Comparable(t.seed, inside) % idUsers
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now >= s.until {
+		s.until, s.spent = now+int64(Rest), [idUsers]uint16{}
+	}
+	if s.spent[user] >= idQuota {
+		return 0, false
+	}
+	for {
+		if (!s.begun || s.given == blockIDs) && !s.nextBlock(t.ids.rand, now) {
+			return 0, false
+		}
+		id = uint16(s.block*blockIDs + (s.given*s.factor+s.shift)%blockIDs)
+		s.given++
+		if id != 0 { // the stack takes 0 for none
+			break
+		}
+	}
+	s.rested[s.block] = now + int64(Rest)
+	s.spent[user]++
+	return id, true
+}
+
+// nextBlock goes on to the next block and reports whether it has rested.
+func (s *idSlot) nextBlock(rand func(n uint32) uint32, now int64) bool {
+	next := (s.block + 1) % idBlocks
+	if !s.begun {
+		next = int(rand(idBlocks))
+	}
+	if s.begun && s.rested[next] > now {
+		return false
+	}
+	s.begun, s.block, s.given = true, next, 0
+	s.factor = int(rand(blockIDs/2))*2 + 1
+	s.shift = int(rand(blockIDs))
+	return true
+}
