@@ -24,7 +24,14 @@ func (hooks) CheckInput(*stack.PacketBuffer, *stack.Route, stack.AddressFamily) 
 // CheckForward implements stack.NFTablesInterface. route is nil where the
 // packet is for an address of another interface of ours: nothing leaves.
 func (h hooks) CheckForward(pk *stack.PacketBuffer, route *stack.Route, af stack.AddressFamily) bool {
-	return route == nil || h.r.hook(forward, pk, route, af)
+	if route == nil {
+		return true
+	}
+	on := h.r.hook(forward, pk, route, af)
+	if on {
+		h.r.kept.keep(pk)
+	}
+	return on
 }
 
 // CheckOutput implements stack.NFTablesInterface. The link claims checksum
@@ -39,7 +46,11 @@ func (h hooks) CheckOutput(pk *stack.PacketBuffer, route *stack.Route, af stack.
 // CheckPostrouting implements stack.NFTablesInterface. Local packets have
 // passed CheckOutput.
 func (h hooks) CheckPostrouting(pk *stack.PacketBuffer, route *stack.Route, af stack.AddressFamily) bool {
-	return pk.InputNICID == 0 || h.r.hook(postrouting, pk, route, af)
+	if pk.InputNICID == 0 {
+		return true
+	}
+	h.r.kept.leave(pk)
+	return h.r.hook(postrouting, pk, route, af)
 }
 
 // CheckIngress implements stack.NFTablesInterface; the stack never calls it.

@@ -56,6 +56,17 @@ func (r *Router) releaseHeld() {
 	}
 }
 
+// actAtOnce carries out what the ALG asks for, outside of any hook: any number
+// of gates may end together, so what they let go is delivered in turns.
+func (r *Router) actAtOnce(actions []ipsec.Action) {
+	for len(actions) > 0 {
+		n := min(len(actions), maxLater/2)
+		r.act(actions[:n])
+		r.releaseHeld()
+		actions = actions[n:]
+	}
+}
+
 // act carries out what the ALG asks for, but for the delivery of packets.
 func (r *Router) act(actions []ipsec.Action) {
 	for i := range actions {

@@ -78,6 +78,7 @@ type Router struct {
 	paths      []path
 	nat        []netip.Prefix // the NAT addresses
 	packets    sync.Pool      // of *packet
+	kept       kept
 	later      later
 	timers     timers
 	closing    sync.Once

@@ -74,15 +74,9 @@ func (r *Router) sweep(now int64) {
 	r.gates(now)
 }
 
-// gates lets the ALG do what is due. Any number of gates may end at once, so
-// what they let go is delivered in turns: no lock of the stack is held here.
+// gates lets the ALG do what is due.
 func (r *Router) gates(now int64) {
-	for actions := r.alg.Tick(now); len(actions) > 0; {
-		n := min(len(actions), maxLater/2)
-		r.act(actions[:n])
-		r.releaseHeld()
-		actions = actions[n:]
-	}
+	r.actAtOnce(r.alg.Tick(now))
 	r.arm(now + int64(gateRest))
 }
 

@@ -108,10 +108,7 @@ func newWorld(t testing.TB, options ...option) *world {
 	}
 	w.r = r
 	for a, nic := range map[frame.Addr]frame.Interface{client1: lanIf, client2: lanIf, server: wanIf, server2: wanIf} {
-		err := r.stack.AddStaticNeighbor(tcpip.NICID(nic), ipv4.ProtocolNumber, tcpip.AddrFrom4(a), tcpip.LinkAddress(string(hostMAC(a))))
-		if err != nil {
-			t.Fatal(err)
-		}
+		w.neighbor(nic, a)
 	}
 	t.Cleanup(func() {
 		r.Close()
@@ -119,6 +116,15 @@ func newWorld(t testing.TB, options ...option) *world {
 		_ = wanNear.Close()
 	})
 	return w
+}
+
+// neighbor tells the router a host's MAC address, without ARP.
+func (w *world) neighbor(nic frame.Interface, a frame.Addr) {
+	w.t.Helper()
+	err := w.r.stack.AddStaticNeighbor(tcpip.NICID(nic), ipv4.ProtocolNumber, tcpip.AddrFrom4(a), tcpip.LinkAddress(string(hostMAC(a))))
+	if err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 func prefixes(s ...string) (out []netip.Prefix) {
