@@ -78,7 +78,7 @@ func TestExitCodes(t *testing.T) {
 
 		{"stat", exitUsage, "one of:\n  ipsecalg"},
 		{"stat ipsecalgo", exitUsage, `did you mean "ipsecalg"`},
-		{"stat ipsecalg extra", exitUsage, "extra"},
+		{"stat ipsecalg UNUSED OTHER", exitUsage, "at most 1 arg"},
 		{"flush", exitUsage, "  lsn "},
 		{"flush ipsecalg", exitUsage, "one of:\n  session"},
 		{"flush ipsecalg sessions --source-ip 192.0.2.10", exitUsage, `did you mean "session"`},
@@ -98,6 +98,7 @@ func TestExitCodes(t *testing.T) {
 		{"stat ipsecalg --socket GONE", exitNoDaemon, goneMessage},
 		{"flush ipsecalg session --socket GONE", exitNoDaemon, goneMessage},
 		{"flush lsn session --json --socket GONE", exitNoDaemon, goneMessage},
+		{"stat ipsecalg NOBODY --socket UP", exitNotFound, `no ipsecalg profile "NOBODY"`},
 		{"show ipsecalg profile NOBODY --socket UP", exitNotFound, `no ipsecalg profile "NOBODY"`},
 		{"show lsn pool LSN-POOL-2 --socket UP", exitNotFound, `no lsn pool "LSN-POOL-2"`},
 		{"flush lsn session --client NOBODY --socket UP", exitNotFound, `no lsn client "NOBODY"`},

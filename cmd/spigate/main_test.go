@@ -172,16 +172,23 @@ func (h *house) Drops() []control.Drop {
 	return drops
 }
 
-func (h *house) IPsecStat() control.IPsecStat {
+func (h *house) IPsecStat(profile string) (control.IPsecStat, error) {
 	if h.empty {
-		return control.IPsecStat{}
+		return control.IPsecStat{}, nil
 	}
+	if profile == "UNUSED" {
+		return control.IPsecStat{Profile: &profile}, nil
+	}
+	if profile != "" {
+		return control.IPsecStat{}, control.NotFound("ipsecalg profile", profile)
+	}
+	ah, pieces := uint64(1), uint64(14)
 	return control.IPsecStat{
 		Total: 1200, Dropped: 31, Active: 2, Blocked: 1, RxPackets: 1234567, TxPackets: 987654,
-		AHDropped: 1, ESPNoGateIn: 2, ESPNoGateOut: 3, GateTimeout: 4, GateFail: 5, LateBind: 6, SPICollisionSuspect: 7,
-		StaleSPI: 8, SeqReject: 9, P2Held: 10, P2Dropped: 11, IKEHalfLimit: 12, MalformedIKE: 13, FragDropped: 14,
+		AHDropped: &ah, ESPNoGateIn: 2, ESPNoGateOut: 3, GateTimeout: 4, GateFail: 5, LateBind: 6, SPICollisionSuspect: 7,
+		StaleSPI: 8, SeqReject: 9, P2Held: 10, P2Dropped: 11, IKEHalfLimit: 12, MalformedIKE: 13, FragDropped: &pieces,
 		ESPSessions: 15, IKESessions: 16, IKEHalfOpen: 17,
-	}
+	}, nil
 }
 
 func (h *house) IPsecProfiles() []control.IPsecProfile {

@@ -20,12 +20,13 @@ func (a *app) newStat() *cobra.Command {
 func (s *shower) ipsecStat() *cobra.Command {
 	var detail bool
 	cmd := command(s, view[control.IPsecStat]{
-		noun: "ipsecalg", short: "Counters of the IPsec ALG",
-		long: "Counters of the IPsec ALG since the daemon began. Active and Blocked are what\n" +
-			"is there now. With --detail every counter, and what it counts; --json always\n" +
-			"has all of them.",
-		ask: func(c *control.Client, ctx context.Context, _ control.Filter) iter.Seq2[control.IPsecStat, error] {
-			return func(yield func(control.IPsecStat, error) bool) { yield(c.IPsecStat(ctx)) }
+		noun: "ipsecalg", short: "Counters of the IPsec ALG", named: true,
+		long: "Counters of the IPsec ALG since the daemon began, or of the one profile of this\n" +
+			"name. Active and Blocked are what is there now. With --detail every counter,\n" +
+			"and what it counts; --json always has all of them. What cannot be laid to one\n" +
+			"profile is \"-\" there.",
+		ask: func(c *control.Client, ctx context.Context, f control.Filter) iter.Seq2[control.IPsecStat, error] {
+			return func(yield func(control.IPsecStat, error) bool) { yield(c.IPsecStat(ctx, f.Name)) }
 		},
 		print: func(w io.Writer, bold bool, rows iter.Seq2[control.IPsecStat, error]) error {
 			if detail {
@@ -61,10 +62,6 @@ func printIPsecDetail(w io.Writer, bold bool, rows iter.Seq2[control.IPsecStat, 
 type statLine struct{ name, value, counts string }
 
 func ipsecLines(r *control.IPsecStat) []statLine {
-	icmp := "-"
-	if r.ICMPTranslated != nil {
-		icmp = number(*r.ICMPTranslated)
-	}
 	return []statLine{
 		{"Total", number(r.Total), "ESP sessions that became established"},
 		{"Dropped", number(r.Dropped), "packets that the ALG dropped"},
@@ -72,7 +69,7 @@ func ipsecLines(r *control.IPsecStat) []statLine {
 		{"Blocked", number(r.Blocked), "phase-2 messages that wait for the lock now"},
 		{"RxPkts", number(r.RxPackets), "ESP packets from servers"},
 		{"TxPkts", number(r.TxPackets), "ESP packets to servers"},
-		{"ahDropped", number(r.AHDropped), "AH packets: AH cannot pass a NAT (R36)"},
+		{"ahDropped", counted(r.AHDropped), "AH packets: AH cannot pass a NAT (R36)"},
 		{"espNoGateIn", number(r.ESPNoGateIn), "ESP from a server with an unknown SPI and no open gate"},
 		{"espNoGateOut", number(r.ESPNoGateOut), "ESP from a client with an unknown SPI and no open gate"},
 		{"gateTimeout", number(r.GateTimeout), "locks that ended without ESP both ways (R55)"},
@@ -85,10 +82,18 @@ func ipsecLines(r *control.IPsecStat) []statLine {
 		{"p2Dropped", number(r.P2Dropped), "phase-2 messages that waited in vain (R58)"},
 		{"ikeHalfLimit", number(r.IKEHalfLimit), "IKE sessions refused: too many half-open ones (R41)"},
 		{"malformedIke", number(r.MalformedIKE), "IKE messages that are none (R42)"},
-		{"icmpTranslated", icmp, "ICMP errors about ESP that were passed on (R74)"},
-		{"fragDropped", number(r.FragDropped), "fragments that could not be assigned (R29)"},
+		{"icmpTranslated", counted(r.ICMPTranslated), "ICMP errors about ESP that were passed on (R74)"},
+		{"fragDropped", counted(r.FragDropped), "fragments that could not be assigned (R29)"},
 		{"espSessions", number(r.ESPSessions), "ESP sessions now, half ones included"},
 		{"ikeSessions", number(r.IKESessions), "IKE sessions now"},
 		{"ikeHalfOpen", number(r.IKEHalfOpen), "of these, half-open"},
 	}
+}
+
+// counted prints a counter that may not be kept.
+func counted(n *uint64) string {
+	if n == nil {
+		return "-"
+	}
+	return number(*n)
 }

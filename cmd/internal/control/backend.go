@@ -19,7 +19,9 @@ type Backend interface {
 	IPsecGates(f Filter) (iter.Seq[IPsecGate], error)
 	LSNSessions(f Filter) (iter.Seq[LSNSession], error)
 	Flows(f Filter) (iter.Seq[Flow], error)
-	IPsecStat() IPsecStat
+	// IPsecStat counts for one ALG profile, or for "" all together. NotFound if
+	// there is no such profile.
+	IPsecStat(profile string) (IPsecStat, error)
 	Drops() []Drop // every reason of the table, in its order, those at zero too
 	Version() Version
 	Status() Status

@@ -69,9 +69,10 @@ func (c *Client) Drops(ctx context.Context) iter.Seq2[Drop, error] {
 	return ask[Drop](ctx, c, pathDrops, Filter{})
 }
 
-// IPsecStat returns the counters of the IPsec ALG.
-func (c *Client) IPsecStat(ctx context.Context) (IPsecStat, error) {
-	return one(ask[IPsecStat](ctx, c, pathIPsecStat, Filter{}))
+// IPsecStat returns the counters of one profile of the IPsec ALG, or with ""
+// of all together.
+func (c *Client) IPsecStat(ctx context.Context, profile string) (IPsecStat, error) {
+	return one(ask[IPsecStat](ctx, c, pathIPsecStat, Filter{Name: profile}))
 }
 
 // IPsecProfiles yields the ALG's profiles, or the one that Filter.Name names.

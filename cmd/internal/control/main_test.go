@@ -96,7 +96,17 @@ func (b *fake) FlushLSN(f Filter) (LSNFlushed, error) {
 	return LSNFlushed{Sessions: 5, Mappings: 4}, nil
 }
 
-func (s *settings) IPsecStat() IPsecStat              { return s.stat }
+func (s *settings) IPsecStat(profile string) (IPsecStat, error) {
+	out := s.stat
+	if profile != "" {
+		out.Profile = &profile
+	}
+	if profile == "X" {
+		return out, NotFound("ipsecalg profile", profile)
+	}
+	return out, nil
+}
+
 func (s *settings) IPsecProfiles() []IPsecProfile     { return s.profiles }
 func (s *settings) LSNClients() []LSNClient           { return s.clients }
 func (s *settings) LSNPools() []LSNPool               { return s.pools }

@@ -45,7 +45,9 @@ func FiltersOfLSNFlush() []string {
 func operation[T row](s *Server, path string, allowed []string, do func(Filter) (T, error)) http.Handler {
 	answer := handle(s, http.MethodPost, allowed, func(f Filter) (iter.Seq[T], error) {
 		done, err := do(f)
-		s.log.Info("control: operator", "path", path, "filter", f.Values().Encode(), "done", done, "error", err)
+		if err == nil {
+			s.log.Info("control: operator", "path", path, "filter", f.Values().Encode(), "done", done)
+		}
 		return slices.Values([]T{done}), err
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -2,6 +2,7 @@ package control
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -89,7 +90,7 @@ func TestAnObjectOfTheConfigurationIsShownByItsName(t *testing.T) {
 		pools:    []LSNPool{{Name: "N", Addresses: Words{"203.0.113.3"}, AddressCount: 1, Ports: 64512, UsedUDP: 7}, {Name: "M"}},
 		groups:   []LSNGroup{{Name: "G", Client: "C", IPsecALGProfile: &alg}, {Name: "H"}},
 		apps:     []LSNAppsProfile{{Name: "A", Protocol: "UDP", Ports: Words{"500"}}, {Name: "B"}},
-		stat:     IPsecStat{Total: 1, Dropped: 2, Active: 3, Blocked: 4, RxPackets: 5, TxPackets: 6, FragDropped: 7},
+		stat:     IPsecStat{Total: 1, Dropped: 2, Active: 3, Blocked: 4, RxPackets: 5, TxPackets: 6, SeqReject: 7},
 	}}
 	c, _ := serve(t, b)
 	ctx, one := t.Context(), filterOf(t, ByName, "P")
@@ -106,19 +107,24 @@ func TestAnObjectOfTheConfigurationIsShownByItsName(t *testing.T) {
 	same("pool M", b.pools[1:], collect(t, c.LSNPools(ctx, Filter{Name: "M"})))
 	same("group G", b.groups[:1], collect(t, c.LSNGroups(ctx, Filter{Name: "G"})))
 	same("appsprofile A", b.apps[:1], collect(t, c.LSNAppsProfiles(ctx, Filter{Name: "A"})))
-	stat, err := c.IPsecStat(ctx)
-	same("stat", b.stat, stat)
-	if err != nil {
+	all, err := c.IPsecStat(ctx, "")
+	same("stat", b.stat, all)
+	p, err2 := c.IPsecStat(ctx, "P")
+	b.stat.Profile = &alg
+	same("stat of P", b.stat, p)
+	if err := errors.Join(err, err2); err != nil {
 		t.Error(err)
 	}
+	_, unknown := c.IPsecStat(ctx, "X")
 	for want, err := range map[string]error{
-		`no ipsecalg profile "X"`: failure(t, c.IPsecProfiles(ctx, Filter{Name: "X"})),
-		`no lsn client "G"`:       failure(t, c.LSNClients(ctx, Filter{Name: "G"})),
-		`no lsn pool "P"`:         failure(t, c.LSNPools(ctx, one)),
-		`no lsn group "P"`:        failure(t, c.LSNGroups(ctx, one)),
-		`no lsn appsprofile "P"`:  failure(t, c.LSNAppsProfiles(ctx, one)),
+		`no ipsecalg profile "X"`:  failure(t, c.IPsecProfiles(ctx, Filter{Name: "X"})),
+		`no ipsecalg profile "X" `: unknown,
+		`no lsn client "G"`:        failure(t, c.LSNClients(ctx, Filter{Name: "G"})),
+		`no lsn pool "P"`:          failure(t, c.LSNPools(ctx, one)),
+		`no lsn group "P"`:         failure(t, c.LSNGroups(ctx, one)),
+		`no lsn appsprofile "P"`:   failure(t, c.LSNAppsProfiles(ctx, one)),
 	} {
-		if !IsNotFound(err) || err.Error() != want {
+		if !IsNotFound(err) || err.Error() != strings.TrimSpace(want) {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -148,7 +150,10 @@ func (s *Server) handler() http.Handler {
 	mux.Handle(pathDrops, view(s, nil, plain(func() []Drop { return b.Drops() })))
 	mux.Handle(pathVersion, view(s, nil, plain(func() []Version { return []Version{b.Version()} })))
 	mux.Handle(pathStatus, view(s, nil, plain(func() []Status { return []Status{b.Status()} })))
-	mux.Handle(pathIPsecStat, view(s, nil, plain(func() []IPsecStat { return []IPsecStat{b.IPsecStat()} })))
+	mux.Handle(pathIPsecStat, view(s, []string{ByName}, func(f Filter) (iter.Seq[IPsecStat], error) {
+		stat, err := b.IPsecStat(f.Name)
+		return slices.Values([]IPsecStat{stat}), err
+	}))
 	mux.Handle(pathIPsecProfiles, setting(s, "ipsecalg profile", b.IPsecProfiles))
 	mux.Handle(pathLSNClients, setting(s, "lsn client", b.LSNClients))
 	mux.Handle(pathLSNPools, setting(s, "lsn pool", b.LSNPools))

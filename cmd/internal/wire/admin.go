@@ -2,28 +2,47 @@ package wire
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
+	"spigate/alg/ipsec"
 	"spigate/cmd/internal/control"
+	"spigate/configs"
 	"spigate/netstack/drop"
 	"spigate/netstack/lsn"
 )
 
 // IPsecStat implements control.Backend. What the ALG never sees is counted
-// where it is dropped.
-func (v *views) IPsecStat() control.IPsecStat {
-	c, drops := v.router.ALG().Counters(), v.router.Drops()
+// where it is dropped, for all profiles together.
+func (v *views) IPsecStat(profile string) (control.IPsecStat, error) {
+	if profile == "" {
+		drops := v.router.Drops()
+		ah, pieces := drops.Get(drop.AH), fragments(drops)
+		out := ipsecStat(v.router.ALG().Counters())
+		out.AHDropped, out.FragDropped = &ah, &pieces
+		return out, nil
+	}
+	c, used := v.router.ALG().CountersOf(profile)
+	isProfile := func(p *configs.ALGProfile) bool { return p.Name == profile }
+	// One that is gone from the configuration may still have sessions.
+	if !used && !slices.ContainsFunc(v.config.ALG, isProfile) {
+		return control.IPsecStat{}, control.NotFound("ipsecalg profile", profile)
+	}
+	out := ipsecStat(c)
+	out.Profile = &profile
+	return out, nil
+}
+
+func ipsecStat(c ipsec.Counters) control.IPsecStat {
 	return control.IPsecStat{
 		Total: c.Total, Dropped: c.Dropped, Active: c.Active, Blocked: c.Blocked,
 		RxPackets: c.RxPkts, TxPackets: c.TxPkts,
-		AHDropped:   drops.Get(drop.AH),
 		ESPNoGateIn: c.ESPNoGateIn, ESPNoGateOut: c.ESPNoGateOut,
 		GateTimeout: c.GateTimeout, GateFail: c.GateFail,
 		LateBind: c.LateBind, SPICollisionSuspect: c.SPICollisionSuspect,
 		StaleSPI: c.StaleSPI, SeqReject: c.SeqReject,
 		P2Held: c.P2Held, P2Dropped: c.P2Dropped,
 		IKEHalfLimit: c.IKEHalfLimit, MalformedIKE: c.MalformedIKE,
-		FragDropped: fragments(drops),
 		ESPSessions: c.ESPSessions, IKESessions: c.IKESessions, IKEHalfOpen: c.IKEHalfOpen,
 	}
 }

@@ -216,14 +216,32 @@ func TestStatCountsWhatTheTablesCount(t *testing.T) {
 		o.router.Drops().Count(drop.AH, nil, 0)
 		o.router.Drops().Count(drop.Fragment, nil, 0)
 	}
-	got, err := o.client.IPsecStat(t.Context())
+	two := uint64(2)
+	got, err := o.client.IPsecStat(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := control.IPsecStat{Total: 1, Active: 1, Blocked: 1, RxPackets: 1, TxPackets: 1, P2Held: 1,
-		AHDropped: 2, FragDropped: 2, ESPSessions: 1, IKESessions: 3}
+		AHDropped: &two, FragDropped: &two, ESPSessions: 1, IKESessions: 3}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	name := "IPSECALGPROFILE-1"
+	want.Profile, want.AHDropped, want.FragDropped = &name, nil, nil
+	got, err = o.client.IPsecStat(t.Context(), name)
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("of the profile: %v (-want +got):\n%s", err, diff)
+	}
+	if _, err := o.client.IPsecStat(t.Context(), "X"); !control.IsNotFound(err) {
+		t.Errorf("of no profile: %v", err)
+	}
+}
+
+func TestStatOfAProfileThatNobodyUsedIsZero(t *testing.T) {
+	got, err := newOperated(t).client.IPsecStat(t.Context(), "IPSECALGPROFILE-1")
+	name := "IPSECALGPROFILE-1"
+	if diff := cmp.Diff(control.IPsecStat{Profile: &name}, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 }
 
