@@ -10,34 +10,63 @@ type StackDrop struct {
 	Count uint64
 }
 
+const (
+	forged = "Somebody sends broken or forged packets."
+	noise  = "Normal noise of a network."
+)
+
 // StackDrops returns what the stack itself has dropped since the start. The
 // fast path does not come by here.
 func (r *Router) StackDrops() []StackDrop {
 	st := r.stack.Stats()
-	ip, fw, icmp := st.IP, st.IP.Forwarding, st.ICMP.V4
+	ip, fw, icmp, arp, nics := st.IP, st.IP.Forwarding, st.ICMP.V4, st.ARP, st.NICs
 	rows := []struct {
 		word, means, do string
-		counter         *tcpip.StatCounter
+		counters        []*tcpip.StatCounter
 	}{
-		{"stack_ip_malformed", "IPv4 header malformed or its checksum wrong.", forged, ip.MalformedPacketsReceived},
-		{"stack_fragment_malformed", "A fragment for the router itself that does not fit its datagram.", forged, ip.MalformedFragmentsReceived},
-		{"stack_source_invalid", "The source is a broadcast, multicast or loopback address, or one of ours.", forged, ip.InvalidSourceAddressesReceived},
-		{"stack_destination_invalid", "The destination is no address that can be forwarded to.", "Normal for multicast and broadcast.", ip.InvalidDestinationAddressesReceived},
-		{"stack_no_route", "No route to the destination; the sender was told.", "Add a [route], or look for a scan.", fw.Unrouteable},
-		{"stack_ttl_exceeded", "The time to live ran out; the sender was told.", "Normal for traceroute; otherwise look for a routing loop.", fw.ExhaustedTTL},
-		{"stack_too_big", "Larger than the egress MTU with DF set; the sender was told.", "Normal for path MTU discovery.", fw.PacketTooBig},
-		{"stack_host_unreachable", "The next hop does not answer ARP; the sender was told.", "Look at the cable, the VLAN and the next hop's address.", fw.HostUnreachable},
-		{"stack_source_initializing", "The source is in 0.0.0.0/8.", "Normal for a host that starts.", fw.InitializingSource},
-		{"stack_link_local", "A link-local address does not leave its link.", "None.", fw.LinkLocalDestination},
-		{"stack_no_interface", "The egress interface is gone.", "Report it.", fw.UnknownOutputEndpoint},
-		{"stack_send_failed", "A packet of the router's own could not be sent.", "Look at routes and neighbours.", ip.OutgoingPacketErrors},
-		{"stack_icmp_rate_limited", "An ICMP answer that the rate limit kept back.", "Look for a scan or a flood.", icmp.PacketsSent.RateLimited},
+		// On arrival.
+		{"stack_disabled", "The interface was not up yet, or already ended.", "None.", of(nics.DisabledRx.Packets, ip.DisabledPacketsReceived, arp.DisabledPacketsReceived)},
+		{"stack_ip_malformed", "IPv4 header or options malformed, or the header's checksum wrong.", forged, of(ip.MalformedPacketsReceived)},
+		{"stack_source_invalid", "The source is a broadcast, multicast or loopback address, or one of ours.", forged, of(ip.InvalidSourceAddressesReceived)},
+		{"stack_destination_invalid", "The destination is no address that can be forwarded to.", "Normal for multicast and broadcast.", of(ip.InvalidDestinationAddressesReceived)},
+
+		// On the way through.
+		{"stack_source_initializing", "The source is in 0.0.0.0/8.", "Normal for a host that starts.", of(fw.InitializingSource)},
+		{"stack_link_local", "A link-local address does not leave its link.", "None.", of(fw.LinkLocalSource, fw.LinkLocalDestination)},
+		{"stack_ttl_exceeded", "The time to live ran out; the sender was told.", "Normal for traceroute; otherwise look for a routing loop.", of(fw.ExhaustedTTL)},
+		{"stack_no_route", "No route to the destination; the sender was told.", "Add a [route], or look for a scan.", of(fw.Unrouteable)},
+		{"stack_too_big", "Larger than the egress MTU with DF set; the sender was told.", "Normal for path MTU discovery.", of(fw.PacketTooBig)},
+		{"stack_host_unreachable", "The next hop does not answer ARP; the sender was told.", "Look at the cable, the VLAN and the next hop's address.", of(fw.HostUnreachable)},
+		{"stack_no_interface", "The egress interface is gone or takes nothing.", "Report it.",
+			of(fw.UnknownOutputEndpoint, fw.OutgoingDeviceClosedForSend, fw.OutgoingDeviceNoBufferSpace, nics.TxPacketsDroppedNoBufferSpace)},
+		{"stack_send_failed", "A packet was not sent: mostly one that waited for ARP in vain, or with too many others.", "Look at routes and neighbours.", of(ip.OutgoingPacketErrors)},
+
+		// For the router itself.
+		{"stack_fragment_malformed", "A fragment for the router itself that does not fit its datagram.", forged, of(ip.MalformedFragmentsReceived)},
+		{"stack_l4_malformed", "A transport header for the router itself is cut, or its checksum wrong.", forged,
+			of(nics.MalformedL4RcvdPackets, st.UDP.MalformedPacketsReceived, st.UDP.ChecksumErrors, st.TCP.InvalidSegmentsReceived, st.TCP.ChecksumErrors)},
+		{"stack_no_listener", "A UDP port of the router itself that nobody listens on; the sender was told.", "Normal for a scan.", of(st.UDP.UnknownPortErrors)},
+		{"stack_unwanted", "A packet for the router itself that no part of it takes.", "Normal for a scan.", of(st.DroppedPackets)},
+		{"stack_icmp_invalid", "An ICMP message for the router itself that is malformed or of no known kind.", noise, of(icmp.PacketsReceived.Invalid)},
+		{"stack_icmp_rate_limited", "An ICMP answer that the rate limit kept back.", "Look for a scan or a flood.", of(icmp.PacketsSent.RateLimited)},
+		{"stack_icmp_send_failed", "An ICMP answer that could not be sent.", "Look at routes and neighbours.", of(icmp.PacketsSent.Dropped)},
+
+		// In ARP.
+		{"stack_arp_malformed", "An ARP message that is malformed, or whose answer is no station.", forged, of(arp.MalformedPacketsReceived, nics.Neighbor.DroppedInvalidLinkAddressConfirmations)},
+		{"stack_arp_not_ours", "An ARP request for an address of somebody else.", noise, of(arp.RequestsReceivedUnknownTargetAddress)},
+		{"stack_arp_unasked", "An ARP answer that nobody asked for.", "Normal when a host comes up; a stream of it is ARP spoofing.", of(nics.Neighbor.DroppedConfirmationForNoninitiatedNeighbor)},
+		{"stack_arp_send_failed", "An ARP message that could not be sent.", "Give the VLAN an address.",
+			of(arp.OutgoingRequestsDropped, arp.OutgoingRepliesDropped, arp.OutgoingRequestBadLocalAddressErrors, arp.OutgoingRequestInterfaceHasNoLocalAddressErrors)},
 	}
 	out := make([]StackDrop, 0, len(rows))
 	for _, row := range rows {
-		out = append(out, StackDrop{row.word, row.means, row.do, row.counter.Value()})
+		d := StackDrop{Word: row.word, Means: row.means, Do: row.do}
+		for _, c := range row.counters {
+			d.Count += c.Value()
+		}
+		out = append(out, d)
 	}
 	return out
 }
 
-const forged = "Somebody sends broken or forged packets."
+func of(counters ...*tcpip.StatCounter) []*tcpip.StatCounter { return counters }

@@ -154,6 +154,11 @@ func (w *world) send(port int, to frame.MAC, packets [][]byte) {
 	}
 }
 
+// frame sends a whole frame into a port.
+func (w *world) frame(port int, b []byte) {
+	w.r.Port(port).Input([]frame.Frame{frame.Copy(b, 0)})
+}
+
 // atLAN and atWAN return the IPv4 packets that the router has sent there since
 // the last call.
 func (w *world) atLAN() [][]byte { return ipv4In(w.lan.Drain()) }
