@@ -48,13 +48,13 @@ func run(ctx context.Context, file string, stderr io.Writer) error {
 	for _, w := range warnings {
 		log.Warn("configuration", "warning", w)
 	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP) // first: its default would end us with ports half taken
+	defer signal.Stop(hup)
 	d, err := wire.NewDaemon(c, log)
 	if err != nil {
 		return err
 	}
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
 	done := make(chan error, 1)
 	go func() { done <- d.Run(ctx) }()
 	ready := d.Ready()

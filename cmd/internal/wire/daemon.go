@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"strings"
 
 	"spigate/cmd/internal/control"
 	"spigate/cmd/internal/task"
@@ -25,10 +27,22 @@ type Daemon struct {
 	group  *task.Group
 }
 
-// portsDir is where the former state of kernel ports is kept, beside the
-// control socket: on a file system that a reboot empties, as it does the
-// kernel's settings.
-const portsDir = "spigate-ports"
+// portsDir is where the former state of kernel ports is kept: on a file system
+// that a reboot empties, as it does the kernel's settings. It does not depend
+// on the configuration: the next daemon must find what a killed one has left,
+// whatever its file says, and two daemons must find each other's locks.
+const portsDir = "/run/spigate/ports"
+
+// stateDir is portsDir's folder of our network namespace: a port's name means
+// nothing in another. Names of namespaces may come back in a boot; whether a
+// file is about the very same port, the file itself says.
+func stateDir() string {
+	namespace, err := os.Readlink("/proc/self/ns/net") // net:[4026531840]
+	if err != nil {
+		return portsDir
+	}
+	return filepath.Join(portsDir, strings.Trim(strings.Replace(namespace, ":[", "-", 1), "]"))
+}
 
 // NewDaemon takes the ports and builds everything; nothing moves before Run.
 // The control socket comes first: a second daemon must fail before it has
@@ -49,12 +63,10 @@ func NewDaemon(c *configs.Config, log *slog.Logger) (*Daemon, error) {
 }
 
 func (d *Daemon) build() error {
-	c := d.config
-	stateDir := filepath.Join(filepath.Dir(c.Control.Socket), portsDir)
-	if err := d.ports.take(c, stateDir); err != nil {
+	if err := d.ports.take(d.config, stateDir()); err != nil {
 		return err
 	}
-	rc := routerConfig(c, d.ports.open)
+	rc := routerConfig(d.config, d.ports.open)
 	rc.Log, rc.Drops = d.log, d.ports.drops
 	router, err := netstack.New(rc)
 	if err != nil {
@@ -67,6 +79,7 @@ func (d *Daemon) build() error {
 		task.Func("rates", d.views.observe),
 		d.server,
 	)
+	d.views.ready = d.group.Ready()
 	return nil
 }
 
@@ -76,22 +89,6 @@ func (d *Daemon) Ready() <-chan struct{} { return d.group.Ready() }
 // Run moves packets until ctx ends, then gives the ports back. It returns the
 // first failure of a part, or nil.
 func (d *Daemon) Run(ctx context.Context) error {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	context.AfterFunc(d.readyContext(ctx), func() { d.views.ready.Store(true) })
 	err := d.group.Run(ctx)
 	return errors.Join(err, d.ports.close())
-}
-
-// readyContext ends when the daemon is ready, or with ctx.
-func (d *Daemon) readyContext(ctx context.Context) context.Context {
-	ready, done := context.WithCancel(context.WithoutCancel(ctx))
-	go func() {
-		defer done()
-		select {
-		case <-d.Ready():
-		case <-ctx.Done():
-		}
-	}()
-	return ready
 }

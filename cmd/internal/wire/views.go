@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"spigate/alg/ipsec"
@@ -24,8 +23,8 @@ import (
 type views struct {
 	config *configs.Config
 	router *netstack.Router
-	began  int64 // monotonic ns
-	ready  atomic.Bool
+	began  int64           // monotonic ns
+	ready  <-chan struct{} // closed when the daemon is
 
 	mu    sync.Mutex
 	rates control.Rates
@@ -89,7 +88,7 @@ func (v *views) Version() control.Version { return control.BuildVersion() }
 func (v *views) Status() control.Status {
 	flows := v.router.Flows().Stats()
 	st := control.Status{
-		Ready: v.ready.Load(), Uptime: ago(v.router.Now(), v.began), PID: os.Getpid(), Config: v.config.File,
+		Ready: v.isReady(), Uptime: ago(v.router.Now(), v.began), PID: os.Getpid(), Config: v.config.File,
 		FastHits: flows.Hits, Flows: uint64(flows.Entries), FlowCapacity: uint64(flows.Capacity),
 	}
 	for _, c := range v.router.Counters() {
@@ -101,6 +100,15 @@ func (v *views) Status() control.Status {
 		})
 	}
 	return st
+}
+
+func (v *views) isReady() bool {
+	select {
+	case <-v.ready:
+		return true
+	default:
+		return false
+	}
 }
 
 // client checks a filter's client name and returns a function that names the
