@@ -131,8 +131,10 @@ func (st *step) reopen(pr *pair, s *espSession) {
 	}
 	st.takeLate(pr, t)
 	st.sh.tally(t.tally).LateBind++
-	if !slices.Contains(pr.gate.bound[alg.In2Out][:], s) {
-		pr.gate.bound[alg.In2Out][0] = s
+	if b := &pr.gate.bound[alg.In2Out]; !slices.Contains(b[:], s) {
+		if i, ok := b.place(alg.In2Out); ok && b[i] == nil { // with no place it stays HALF
+			b[i] = s
+		}
 	}
 	pr.gate.matches[alg.In2Out] = true
 }
