@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"spigate/alg/ipsec"
 	"spigate/configs"
@@ -18,6 +19,7 @@ var acts = map[string]func(*world, *words){
 	"restart":  (*world).actRestart,
 	"failover": (*world).actFailover,
 	"flush":    (*world).actFlush,
+	"profile":  (*world).actProfile,
 }
 
 // actHost reads "host NAME PORT ADDRESS [via HOST]".
@@ -92,6 +94,28 @@ func (w *world) actFlush(in *words) {
 	}
 	w.router.FlushALG(f)
 	w.collect()
+}
+
+// actProfile reads "profile NAME esp_gate_timeout=3s …": a live change (R10).
+// This build's router has no way to make one, so it is the ALG that is told:
+// its sessions and gates change at once, the actions that it asks for are not
+// done, and later packets come with the configured profile.
+func (w *world) actProfile(in *words) {
+	name := in.next("a profile")
+	p, ok := algProfiles(w.config)[name]
+	if !ok {
+		in.fail("no profile is called %q", name)
+		return
+	}
+	for key, to := range map[string]*time.Duration{
+		"ike_session_timeout": &p.IKESessionTimeout, "esp_session_timeout": &p.ESPSessionTimeout,
+		"esp_gate_timeout": &p.ESPGateTimeout, "ike_half_open_timeout": &p.IKEHalfOpenTimeout,
+	} {
+		if text, ok := in.key(key); ok {
+			*to = in.duration(text)
+		}
+	}
+	w.router.ALG().SetProfile(name, p, w.router.Now())
 }
 
 // expand unrolls loops and macros and drops comments.

@@ -22,6 +22,7 @@ var checks = map[string]func(*world, *words){
 	"ike":      (*world).checkIKE,
 	"ikes":     (*world).checkIKEs,
 	"mapping":  (*world).checkMapping,
+	"fast":     (*world).checkFast,
 	"log":      (*world).checkLog,
 	"nolog":    (*world).checkNoLog,
 }
@@ -237,6 +238,15 @@ func (w *world) checkMapping(in *words) {
 	want := w.end(in, text)
 	if got := (end{addr: b.Outside.Addr, port: b.Outside.Port, has: true}); !ok || got != want {
 		in.fail("it is mapped to %v (%v)", b.Outside, ok)
+	}
+}
+
+// checkFast reads "fast yes|no": did the last packet meet a flow of the flow
+// table, past the stack.
+func (w *world) checkFast(in *words) {
+	took := map[bool]string{false: "no", true: "yes"}[w.router.Flows().Stats().Hits > w.hits]
+	if want := in.next("yes or no"); took != want {
+		in.fail("it did: %s", took)
 	}
 }
 

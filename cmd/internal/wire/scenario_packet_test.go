@@ -186,14 +186,14 @@ func viewProtocol(p *frame.Packet) string {
 	case p.Proto == frame.ProtoTCP:
 		return fmt.Sprintf("tcp flags=%x", p.TCPFlags)
 	case p.Proto == frame.ProtoUDP:
-		return viewIKE(p.UDPPayload())
+		return viewIKE(p.UDPPayload(), p.SrcPort == 4500 || p.DstPort == 4500)
 	}
 	return fmt.Sprintf("protocol %d", p.Proto)
 }
 
 // viewIKE names the message if it looks like IKE.
-func viewIKE(b []byte) string {
-	if len(b) > 32 && binary.BigEndian.Uint32(b) == 0 {
+func viewIKE(b []byte, natt bool) string {
+	if natt && len(b) > 4 && binary.BigEndian.Uint32(b) == 0 {
 		b = b[4:]
 	}
 	if len(b) < 28 || b[17]>>4 < 1 || b[17]>>4 > 2 {

@@ -25,7 +25,7 @@ func (w *world) run(script []line) error {
 			return l.errorf("%w", err)
 		}
 	}
-	if err := w.settled(); err != nil {
+	if err := w.settled(); err != nil && w.last != nil {
 		return w.last.errorf("%w", err)
 	}
 	if w.begun {
@@ -127,6 +127,7 @@ func (w *world) say(h *host, in *words, right []string, arrow bool) error {
 	if err := in.done(); err != nil {
 		return err
 	}
+	w.hits = w.router.Flows().Stats().Hits
 	w.send(h, s.bytes())
 	if !arrow {
 		return nil
@@ -253,15 +254,22 @@ func (w *world) identification(word string, id uint16) error {
 	return nil
 }
 
-// difference names the first byte that differs, where two lines would not.
+// difference names the first byte that differs, where two lines would not. A
+// checksum differs because of something else, and comes last.
 func difference(want, got []byte) string {
 	if view(want) != view(got) {
 		return ""
 	}
+	sum := 20 + map[byte]int{frame.ProtoUDP: 6, frame.ProtoTCP: 16, frame.ProtoICMP: 2}[got[9]]
+	text := ""
 	for i := range min(len(want), len(got)) {
-		if want[i] != got[i] {
-			return fmt.Sprintf("\n\tbyte %d is %02x, not %02x", i, got[i], want[i])
+		if want[i] == got[i] {
+			continue
+		}
+		text = fmt.Sprintf("\n\tbyte %d is %02x, not %02x", i, got[i], want[i])
+		if i&^1 != 10 && i&^1 != sum {
+			break
 		}
 	}
-	return ""
+	return text
 }

@@ -34,6 +34,7 @@ type world struct {
 	last   *line             // the last action
 	begun  bool              // there was an action since the last "counters"
 	mark   int               // log lines before this one were asked for
+	hits   uint64            // of the flow table before the last packet
 }
 
 // clock is hand-moved; its wall time may jump, its monotonic time does not.
