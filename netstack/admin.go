@@ -26,7 +26,7 @@ func (r *Router) FlushALG(f ipsec.Filter) (n FlushedALG) {
 		for i := range actions {
 			n.count(&actions[i])
 		}
-		r.act(actions)
+		r.actAtOnce(actions)
 		r.armDeadline()
 	}, nil)
 	return n
@@ -68,8 +68,7 @@ func (r *Router) FlushLSN(f lsn.Filter) (n FlushedLSN) {
 		})
 		n.Mappings = r.lsn.Flush(f)
 		for id := range carryIKE {
-			r.act(r.alg.MappingGone(id, now))
-			r.releaseHeld() // at once: all mappings together may free more locks than its queue takes
+			r.actAtOnce(r.alg.MappingGone(id, now))
 		}
 		r.armDeadline()
 	}, nil)

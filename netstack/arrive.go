@@ -68,12 +68,12 @@ func holdsRoute(options []byte) bool {
 	return false
 }
 
-// spoofed drops what claims to come from a NAT address: only we send from
-// those, and to the other side. And it drops what claims to come from a
+// spoofed drops what claims to come from an address of ours, NAT addresses
+// included: only we send from those, and to the other side. And it drops what claims to come from a
 // subscriber who lives elsewhere (RFC 3704): an outsider could pass the guard
 // that way, and make mappings in a subscriber's name.
 func (r *Router) spoofed(p *packet) outcome {
-	if r.lsn.Owns(p.Src) {
+	if r.lsn.Owns(p.Src) || r.isLocal(p.Src) {
 		return dropped(drop.NATAddressSpoofed)
 	}
 	if _, from := r.lsn.Client(p.Src); from && r.home(p.Src) != p.in {

@@ -4,9 +4,9 @@
 //	              ┌────────────── hit: rewritten in place ──────────────┐
 //	port ─► link ─► flow                                                 ├─► link ─► port
 //	              └─ miss ─► gVisor: prerouting ─► route ─► forward ─► postrouting
-//	                          shape                         in2out       source
-//	                          expiring                      (mapping,    flow
-//	                          out2in (mapping, ALG)          ALG)
+//	                          cast, shape, spoofed          in2out       flow
+//	                          expiring                      (mapping,    source
+//	                          out2in (mapping, ALG)          ALG)        discreet
 //	                          guard
 //	                             └─► local: ARP, ICMP, control
 //
@@ -19,8 +19,9 @@
 // its forwarding code, and none of its connection tracking, which does not
 // know ESP. What gVisor itself drops is counted as stack_… (stackdrops.go).
 //
-// Invariants: no packet of a subscriber leaves with its inside address; every
-// exit has a verdict, and a dropped packet a reason; nothing is delivered into
-// the stack from inside a hook (see later.go); time is read once for each
-// packet on the slow path and once for each batch on the fast one.
+// Invariants: no packet of a subscriber leaves with its inside address, and a
+// subscriber is at home on one interface only (inside.go); every exit has a
+// verdict, and a dropped packet a reason; nothing is delivered into the stack
+// from inside a hook (see later.go); time is read once for each packet on the
+// slow path and once for each batch on the fast one.
 package netstack

@@ -46,6 +46,10 @@ func TestWhatIsForgedOrWouldShowTheInsideDies(t *testing.T) {
 			func(w *world) { w.fromLAN(udpTo(c, at(farClient, 1), "x")) }},
 		{"an expired packet with an outside source from inside", drop.InsideAddress, // the answer would come from 192.0.2.1
 			func(w *world) { w.fromLAN(ttl(udpTo(s, at(upstream, 2), "x"), 1)) }},
+		{"a subscriber in the name of our outside address", drop.NATAddressSpoofed,
+			func(w *world) { w.fromLAN(udpTo(at(wanAddr, 1), s, "x")) }},
+		{"an outsider in the name of our inside address", drop.NATAddressSpoofed,
+			func(w *world) { w.fromWAN(udpTo(at(lanAddr, 1), at(client1, 1), "x")) }},
 		{"a subscriber to the broadcast address outside", drop.Broadcast,
 			func(w *world) { w.fromLAN(udpTo(c, at(addr("203.0.113.255"), 9), "x")) }},
 		{"a subscriber to nobody", drop.Broadcast,

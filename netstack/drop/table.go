@@ -53,7 +53,7 @@ var table = [NumReasons]Info{
 	NotSYN:           {"not_syn", "A TCP segment without SYN that belongs to no session.", "Normal after a restart; switch off syn_check to let such sessions be picked up.", "R24"},
 	SessionTableFull: {"session_table_full", "The session table is at its configured size.", "Raise the limit, or look for a subscriber that floods.", "R20"},
 	Hairpin:          {"hairpin", "A subscriber sent to a NAT address of ours: hairpinning is not supported yet.", "Use the inside address.", "R26"},
-	NATAddressSpoofed: {"nat_address_spoofed", "A packet came in with one of our NAT addresses as its source.",
+	NATAddressSpoofed: {"nat_address_spoofed", "A packet came in with one of our own or NAT addresses as its source.",
 		"Somebody forges addresses, or a loop sends our packets back.", ""},
 	ClientSpoofed: {"client_spoofed", "A packet with a subscriber's address as its source came in where no route but the default one leads to that subscriber.",
 		"Somebody forges addresses, or a [route] to the subscriber's network is missing.", "RFC 3704"},
