@@ -114,6 +114,37 @@ func TestAFloodOfUnfinishedDatagramsCostsTheFlooderOnly(t *testing.T) {
 	r.arrives(t, s.outside())
 }
 
+func TestWhereAShardIsFullTheBiggestOwnerLoses(t *testing.T) {
+	r := newRouter()
+	s, late := outbound(alice, 7, 3000), outbound(alice, 8, 3000)
+	pieces := inPieces(s.build(), 1480)
+	r.send(pieces[0])
+	r.send(inPieces(late.build(), 1480)[1])
+	want := r.shardOf(Key{Src: alice})
+	flooders := 0
+	for i := byte(0); flooders < 6; i++ { // together six times 64, of 256 and 192
+		src := frame.Addr{10, 0, 0, i}
+		if r.shardOf(Key{Src: src}) != want {
+			continue
+		}
+		flooders++
+		for id := range uint16(64) {
+			r.now++
+			r.send(inPieces(outbound(src, id, 3000).build(), 1480)[0])
+			r.send(inPieces(outbound(src, 1000+id, 3000).build(), 1480)[1])
+		}
+	}
+	r.check(t)
+	if st := r.Stats(); st.Decided != maxDecided || st.Bytes > maxWaitBytes {
+		t.Errorf("%+v", st)
+	}
+	r.out = r.out[:1]
+	r.send(pieces[1:]...)
+	r.send(inPieces(late.build(), 1480)[0])
+	r.send(inPieces(late.build(), 1480)[2])
+	r.arrives(t, s.outside(), late.outside())
+}
+
 func TestASubscriberHolds64DatagramsAndTheOldestGoes(t *testing.T) {
 	r := newRouter()
 	for id := range uint16(66) {

@@ -175,6 +175,9 @@ func TestHostilePieces(t *testing.T) {
 	frame.SetFragment(empty, 1480, true)
 	early := bytes.Clone(p[1])
 	frame.SetFragment(early, 1480, false) // says that the datagram ends here
+	more := bytes.Clone(p[2])
+	frame.SetFragment(more[:20+40], 2960, true)
+	more = more[:20+40]
 	for name, tt := range map[string]struct {
 		sent [][]byte
 		want drop.Reason // of the last
@@ -194,6 +197,7 @@ func TestHostilePieces(t *testing.T) {
 		"the first piece twice":                       {[][]byte{p[0], p[0]}, drop.FragmentDuplicate},
 		"another first piece with other ports":        {[][]byte{p[0], contradicting}, drop.FragmentMalformed},
 		"an end before what has passed":               {[][]byte{p[0], p[2], early}, drop.FragmentMalformed},
+		"an end before a piece from the middle":       {[][]byte{p[0], more, early}, drop.FragmentMalformed},
 		"bytes behind the end":                        {[][]byte{early, p[2]}, drop.FragmentMalformed},
 	} {
 		t.Run(name, func(t *testing.T) {

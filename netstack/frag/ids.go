@@ -1,7 +1,7 @@
 package frag
 
 import (
-	"hash/maphash"
+	"encoding/binary"
 	"sync"
 	"time"
 
@@ -26,8 +26,29 @@ const (
 // addresses with the same hash share a slot, which is as good, and only means
 // that they share its 65536 ids.
 type ids struct {
-	rand  func(n uint32) uint32
-	slots [idSlots]idSlot
+	rand   func(n uint32) uint32
+	secret uint64 // so that nobody can choose whom to share a slot with
+	slots  [idSlots]idSlot
+}
+
+func (t *ids) init(rand func(n uint32) uint32) {
+	t.rand = rand
+	for range 4 {
+		t.secret = t.secret<<16 | uint64(rand(1<<16))
+	}
+}
+
+// hash mixes two addresses and a protocol (the finalizer of SplitMix64). It is
+// our own because it must be the same for the same Config.Rand.
+func (t *ids) hash(a, b frame.Addr, proto uint8) uint64 {
+	h := uint64(binary.BigEndian.Uint32(a[:]))<<32 | uint64(binary.BigEndian.Uint32(b[:]))
+	for _, n := range [2]uint64{t.secret, uint64(proto) + 1} {
+		h += n * 0x9e3779b97f4a7c15
+		h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
+		h = (h ^ h>>27) * 0x94d049bb133111eb
+		h ^= h >> 31
+	}
+	return h
 }
 
 // idSlot hands its ids out block by block, the one that has rested longest
@@ -51,12 +72,8 @@ type idSlot struct {
 // cut on their way out. ok is false if there is none: more than 1872 datagrams
 // a second in pieces, or a quarter of that from one subscriber.
 func (t *Table) NextID(nat, remote frame.Addr, proto uint8, inside frame.Addr, now int64) (id uint16, ok bool) {
-	type pair struct {
-		nat, remote frame.Addr
-		proto       uint8
-	}
-	s := &t.ids.slots[maphash.Comparable(t.seed, pair{nat, remote, proto})%idSlots]
-	user := maphash.Comparable(t.seed, inside) % idUsers
+	s := &t.ids.slots[t.ids.hash(nat, remote, proto)%idSlots]
+	user := t.ids.hash(inside, remote, proto) % idUsers
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if now >= s.until {

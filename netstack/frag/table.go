@@ -15,7 +15,8 @@ type Config struct {
 	// Drops counts the held pieces that die. nil: nobody counts them.
 	Drops *drop.Counters
 	// Rand returns a number in [0, n). It is called from several goroutines at
-	// once and under locks. nil: math/rand/v2, which is seeded at random.
+	// once and under locks. It alone determines the ids that are given. nil:
+	// math/rand/v2, which is seeded at random.
 	Rand func(n uint32) uint32
 }
 
@@ -42,13 +43,14 @@ type shard struct {
 
 // New makes an empty table.
 func New(c Config) *Table {
-	t := &Table{drops: c.Drops, seed: maphash.MakeSeed(), ids: ids{rand: c.Rand}}
+	t := &Table{drops: c.Drops, seed: maphash.MakeSeed()}
 	if t.drops == nil {
 		t.drops = &drop.Counters{}
 	}
-	if t.ids.rand == nil {
-		t.ids.rand = rand.Uint32N
+	if c.Rand == nil {
+		c.Rand = rand.Uint32N
 	}
+	t.ids.init(c.Rand)
 	for i := range t.shards {
 		sh := &t.shards[i]
 		sh.drops, sh.index = t.drops, map[Key]*datagram{}
