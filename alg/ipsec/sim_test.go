@@ -353,8 +353,12 @@ func (s *sim) rekey(t *tunnel) {
 func (s *sim) forge() {
 	s.after(s.rng.Int64N(20e9), func() {
 		c := s.clients[s.rng.IntN(len(s.clients))]
-		s.nextSPI += 2
-		s.inbound(c.p, s.nextSPI, 1+s.rng.Uint32N(2000), nil)
+		for i := range 1 + s.rng.Int64N(6) {
+			s.after(1+i, func() {
+				s.nextSPI += 2
+				s.inbound(c.p, s.nextSPI, 1+s.rng.Uint32N(2000), nil)
+			})
+		}
 		s.forge()
 	})
 }
