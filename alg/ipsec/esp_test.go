@@ -56,7 +56,7 @@ func TestAnotherServerCannotUseTheGate(t *testing.T) {
 	}
 }
 
-func TestESPMayComeBeforeTheResponse(t *testing.T) {
+func TestN5_InboundESPFirst_R54_R64(t *testing.T) {
 	// N4, N5: inbound first, before IKE_AUTH's response.
 	w := newWorld(t)
 	a := w.client(addrA, 2)
@@ -81,7 +81,7 @@ func TestHighSequenceNumberIsNotANewSA(t *testing.T) {
 	w.forwarded(a.in(5000), addrA) // the test is for the first packet only
 }
 
-func TestStaleSPICannotBindToTheNextClient(t *testing.T) {
+func TestN14_StaleSPIOfADeadClientIsRefused_R64_R69(t *testing.T) {
 	// N14: B's server keeps sending to B's old SPI while A's gate is open.
 	w := newWorld(t)
 	b := w.client(addrB, 2).tunnel()
@@ -96,7 +96,7 @@ func TestStaleSPICannotBindToTheNextClient(t *testing.T) {
 	w.forwarded(b.in(2), addrA) // after ten minutes it is a new SPI like any other
 }
 
-func TestForgedSPIsCannotShutTheGate(t *testing.T) {
+func TestN15_ForgedSPIsCannotShutTheGate_R64(t *testing.T) {
 	// N15: an attacker sprays while A's gate is open; A's true SPI still binds.
 	w := newWorld(t)
 	a := w.client(addrA, 2)
@@ -130,7 +130,7 @@ func TestForgedSPIsCannotShutTheGate(t *testing.T) {
 	}
 }
 
-func TestSubscriberSpraysOutboundSPIs(t *testing.T) {
+func TestN16_SubscriberSpraysOutboundSPIs_R64(t *testing.T) {
 	// N16
 	w := newWorld(t)
 	a := w.client(addrA, 2)
@@ -145,7 +145,7 @@ func TestSubscriberSpraysOutboundSPIs(t *testing.T) {
 	}
 }
 
-func TestOneWayTrafficKeepsFlowing(t *testing.T) {
+func TestN6_OneWayTrafficKeepsFlowing_R67(t *testing.T) {
 	// N6
 	w := newWorld(t)
 	a := w.client(addrA, 2)
@@ -185,7 +185,7 @@ func TestWrongBindingHeals(t *testing.T) {
 	w.forwarded(b.in(122), addrB)
 }
 
-func TestSPICollisionNeverMovesASession(t *testing.T) {
+func TestN18_SPICollisionNeverMovesASession_R71(t *testing.T) {
 	// N18, R71: B's client picks the SPI that A's has.
 	w := newWorld(t)
 	a, b := w.client(addrA, 2).tunnel(), w.client(addrB, 2)
@@ -204,7 +204,7 @@ func TestSPICollisionNeverMovesASession(t *testing.T) {
 	}
 }
 
-func TestLateBindingFromTheServer(t *testing.T) {
+func TestN9_ServerFirstAfterAQuietRekey_R66(t *testing.T) {
 	// R66, N9: only if one client alone can be meant.
 	for _, both := range []bool{false, true} {
 		w := newWorld(t, func(p *Profile) { p.LateBindingIn = true })
@@ -266,7 +266,7 @@ func TestLateBindingWhileSomebodyElseHasTheLock(t *testing.T) {
 	}
 }
 
-func TestICMPErrorFindsTheOwner(t *testing.T) {
+func TestN19_TwoServersReuseAnSPI_R62_R74(t *testing.T) {
 	// R74, N19
 	w := newWorld(t)
 	a, b := w.client(addrA, 2), w.client(addrB, 2)
@@ -314,7 +314,7 @@ func TestFlowTableKeepsASessionAlive(t *testing.T) {
 	w.a.FlowActive(id, alg.Out2In, w.now, 1, 1) // too late: no effect, no panic
 }
 
-func TestKeepIKEWithESP(t *testing.T) {
+func TestN11_IKESessionExpiresWhileESPIsUp_R47_R48(t *testing.T) {
 	// R48, N11
 	for _, keep := range []bool{true, false} {
 		w := newWorld(t, func(p *Profile) { p.IKEKeepWithESP = keep })

@@ -117,7 +117,7 @@ func TestQM3IsNotARetransmissionOfQM1(t *testing.T) {
 	}
 }
 
-func TestCookieAndInvalidKEStayOneHalfSession(t *testing.T) {
+func TestN35_CookieAndInvalidKEStayOneHalfSession_R43(t *testing.T) {
 	// N35
 	w := newWorld(t)
 	a := w.client(addrA, 2)
@@ -176,7 +176,7 @@ func TestMidStreamPickup(t *testing.T) {
 	w.forwarded(a.in(1), addrA)
 }
 
-func TestForgedPhase2TakesNoLock(t *testing.T) {
+func TestN17_ForgedPhase2TakesNoLock_R41_R56(t *testing.T) {
 	// N17
 	w := newWorld(t)
 	for i := range uint64(100) {
@@ -253,7 +253,7 @@ func TestSubscriberHasAtMost64Sessions(t *testing.T) {
 	}
 }
 
-func TestMappingTimerFollowsItsSessions(t *testing.T) {
+func TestN27_MappingTimerFollowsItsSessions_R40(t *testing.T) {
 	// R40, N27: with the last UP session gone the short timer is back.
 	w := newWorld(t)
 	a := w.client(addrA, 2).tunnel()

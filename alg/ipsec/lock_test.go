@@ -92,7 +92,7 @@ func TestLockEveryStateAndEvent(t *testing.T) {
 	}
 }
 
-func TestRetransmissionsNeverStarveTheOthers(t *testing.T) {
+func TestN3_HolderRetransmitsToADeadServer_R55_R60(t *testing.T) {
 	// N3: the holder retransmits for ever to a dead server.
 	w := newWorld(t)
 	a, b := w.client(addrA, 2).tunnel(), w.client(addrB, 2).tunnel()
@@ -157,7 +157,7 @@ func TestThreeTimeoutsInARowGoBehindTheOthers(t *testing.T) {
 	w.lock(Provisional, addrA) // nobody else waits: no penalty
 }
 
-func TestEAPRoundsReleaseEachTime(t *testing.T) {
+func TestN12_EAPRoundsReleaseEachTime_R52(t *testing.T) {
 	// N12: eight rounds, the user types for 40 s.
 	w := newWorld(t)
 	a := w.client(addrA, 2)
@@ -177,7 +177,7 @@ func TestEAPRoundsReleaseEachTime(t *testing.T) {
 	w.forwarded(a.in(1), addrA)
 }
 
-func TestFragmentsAreOneMessage(t *testing.T) {
+func TestN23_FragmentsAreOneMessage_R49_R58(t *testing.T) {
 	// N23: RFC 7383 fragments, some lost, all sent again.
 	w := newWorld(t)
 	a, b := w.client(addrA, 2), w.client(addrB, 2)
@@ -218,7 +218,7 @@ func TestFragmentsAreOneMessage(t *testing.T) {
 	}
 }
 
-func TestHoldQueueIsBounded(t *testing.T) {
+func TestN37_The65thWaiterIsDropped_R58(t *testing.T) {
 	// N37: the 65th waiter is dropped.
 	w := newWorld(t)
 	a := w.client(addrA, 2).tunnel()
@@ -299,7 +299,7 @@ func TestFollowupKEContinuesTheExchange(t *testing.T) {
 	}
 }
 
-func TestFlushDropsWhatIsHeld(t *testing.T) {
+func TestN29_FlushDropsWhatIsHeld(t *testing.T) {
 	// N29
 	w := newWorld(t)
 	a, b := w.client(addrA, 2).tunnel(), w.client(addrB, 2).tunnel()
@@ -318,7 +318,7 @@ func TestFlushDropsWhatIsHeld(t *testing.T) {
 	w.do(w.a.Flush(Filter{}, w.now)) // nothing left: success
 }
 
-func TestGateTimeoutChangedDuringAGate(t *testing.T) {
+func TestN32_GateTimeoutChangedDuringAGate_R10(t *testing.T) {
 	// N32
 	w := newWorld(t)
 	a := w.client(addrA, 2).tunnel()
