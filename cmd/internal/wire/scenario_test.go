@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -31,16 +32,53 @@ func TestScenario(t *testing.T) {
 	}
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".txtar")
-		t.Run(name, func(t *testing.T) {
+		archive, err := txtar.ParseFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(name+rulesOf(archive), func(t *testing.T) {
 			t.Parallel()
-			archive, err := txtar.ParseFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
 			if err := play(name+".txtar", archive); err != nil {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// rulesOf returns the rules that the first paragraph of the header names, for
+// the test's name.
+func rulesOf(a *txtar.Archive) string {
+	about, _, _ := strings.Cut(string(a.Comment), "\n#\n")
+	out := ""
+	for _, rule := range regexp.MustCompile(`\bR\d+a?\b`).FindAllString(about, -1) {
+		out += "_" + rule
+	}
+	return out
+}
+
+func TestEveryNastyCaseHasAScenarioThatNamesItsRules(t *testing.T) {
+	files, err := filepath.Glob("../../../tests/scenario/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]bool{}
+	for _, file := range files {
+		name, _, _ := strings.Cut(filepath.Base(file), "-")
+		found[name] = true
+		archive, err := txtar.ParseFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rulesOf(archive) == "" {
+			t.Errorf("%s names no rule in the first paragraph of its header", file)
+		}
+	}
+	for kind, last := range map[string]int{"n%02d": 40, "w%d": 7} {
+		for i := 1; i <= last; i++ {
+			if name := fmt.Sprintf(kind, i); !found[name] {
+				t.Errorf("there is no scenario %s", name)
+			}
+		}
 	}
 }
 
