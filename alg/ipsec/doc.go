@@ -43,9 +43,8 @@
 //   - Sessions hold plain values beside their links, so that they can be
 //     encoded for a standby (R72): keys, SPIs, states and times.
 //
-// Lock order: shard.mu, then at most one of subscribers.mu or mappings.mu,
-// or tallies.mu,
-// which are leaves and never held together. No method holds two shards.
+// Lock order: shard.mu, then at most one of subscribers.mu, mappings.mu or
+// tallies.mu, which are leaves and never held together. No method holds two shards.
 //
 // Where the rules leave a choice, ours is written down in README.md.
 package ipsec

@@ -21,8 +21,9 @@ type gates struct {
 // matched reports whether ESP came through in that direction.
 func (g *gates) matched(dir alg.Direction) bool { return g.matches[dir] }
 
-// deadline is the last moment at which the gates are open.
-func (g *gates) deadline() int64 { return g.armed + g.session.profile.gate() }
+// deadline is the last moment at which the gates are open: they end with their
+// IKE session too (R47).
+func (g *gates) deadline() int64 { return min(g.armed+g.session.profile.gate(), g.session.deadline()) }
 
 // gateOpen reports whether the gates are open at now: they end with the lock,
 // and without one at their own deadline.

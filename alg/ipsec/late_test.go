@@ -2,6 +2,7 @@ package ipsec
 
 import (
 	"testing"
+	"time"
 
 	"spigate/netstack/drop"
 )
@@ -49,4 +50,23 @@ func TestTokenBindsFourSPIsWhileSomebodyElseHasTheLock_R64_R66(t *testing.T) {
 	if c := w.a.Counters(); c.Active != 2 {
 		t.Errorf("active %d, want both pairs", c.Active)
 	}
+}
+
+func TestGatesEndWithTheirIKESessionWithoutATick_R22_R47(t *testing.T) {
+	// An IKE session may be shorter than a gate: from 1 minute and up to 20.
+	w := newWorld(t, func(p *Profile) { p.IKESessionTimeout, p.ESPGateTimeout = time.Minute, 20*time.Minute })
+	a, b := w.client(addrA, 2), w.client(addrB, 2)
+	a.phase1()
+	a.ask(exAuth, 1)
+	a.reply(exAuth, 1, 200)
+	w.jump(50)
+	b.phase1()
+	w.held(b.ask(exAuth, 1))
+	w.jump(60)
+	w.dropped(b.out(1), drop.ESPNoGateOut)
+	w.lock(Confirmed, addrA)
+	w.jump(60.1)
+	w.forwarded(b.ask(exAuth, 1), addrB)
+	w.dropped(a.out(1), drop.ESPNoGateOut)
+	w.forwarded(b.in(1), addrB)
 }

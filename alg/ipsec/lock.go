@@ -83,7 +83,10 @@ func (l *lock) deadline(others bool) (int64, cause) {
 		at, why = l.armed+p.provisional(), causeSilent
 	}
 	if tenure := l.since + tenureGates*p.gate(); others && tenure < at {
-		return tenure, causeTenure
+		at, why = tenure, causeTenure
+	}
+	if gone := l.session.deadline(); gone < at { // its IKE session ends first (R47)
+		at, why = gone, causeGone
 	}
 	return at, why
 }

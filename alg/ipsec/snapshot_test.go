@@ -215,6 +215,14 @@ func FuzzRestore(f *testing.F) {
 	w.at(40)
 	w.do(w.a.Flush(Filter{Inside: addrA}, w.now))
 	f.Add(w.a.Snapshot(nil, w.now))
+	for _, name := range []string{"ikev1-libreswan-strongswan.pcap", "ikev2-strongswan-iked.pcap"} {
+		w := newWorld(f)
+		r := &replay{w: w, inside: addrA, mapping: 7 << 32}
+		for _, p := range readPcap(f, name) {
+			r.play(p)
+		}
+		f.Add(w.a.Snapshot(nil, w.now))
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m := newMachine(t)
 		w := m.w
