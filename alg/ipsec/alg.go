@@ -20,9 +20,21 @@ const (
 
 // Config bounds the ALG. Zero fields take the default.
 type Config struct {
-	MaxIKESessions int // of all subscribers; half-open ones get half of it; 65536
-	MaxESPSessions int // of all subscribers; 131072
-	MaxHeldBytes   int // of all pairs; 16 MiB
+	MaxIKESessions int   // of all subscribers; half-open ones get half of it; 65536
+	MaxESPSessions int   // of all subscribers; 131072
+	MaxHeldBytes   int   // of all pairs; 16 MiB
+	Quota          Quota // the NAT's session quotas; nil: none
+}
+
+// Quota counts ESP sessions against a subscriber's and its group's session
+// quotas, which are the NAT's (R37). Its methods are called with a shard
+// locked: they must not wait and not call the ALG. Two ports may both be told
+// that there is room before either takes it, so that a quota can be exceeded
+// by one session for each port.
+type Quota interface {
+	Room(inside frame.Addr) drop.Reason // may it have one more; changes nothing
+	Take(inside frame.Addr)             // it has one more
+	Give(inside frame.Addr)             // it has one less
 }
 
 // ALG is the IPsec ALG. Its methods are safe for concurrent use.

@@ -131,7 +131,7 @@ func (sh *shard) count(tally uint16, dir alg.Direction, packets uint64) {
 	}
 }
 
-// countIKE and its like keep a gauge and the bound that goes with it.
+// countIKE and its like keep a gauge and the bound, or quota, that goes with it.
 func (st *step) countIKE(s *ikeSession, n int) {
 	st.a.count.ikeSessions.Add(int64(n))
 	st.sh.tally(s.tally).IKESessions += uint64(n)
@@ -145,6 +145,13 @@ func (st *step) countHalf(s *ikeSession, n int) {
 func (st *step) countESP(s *espSession, n int) {
 	st.a.count.espSessions.Add(int64(n))
 	st.sh.tally(s.tally).ESPSessions += uint64(n)
+	switch q := st.a.cfg.Quota; {
+	case q == nil:
+	case n > 0:
+		q.Take(s.client.inside)
+	default:
+		q.Give(s.client.inside)
+	}
 }
 
 // countDrop counts a packet that the ALG refused.

@@ -43,6 +43,11 @@ func (a *ALG) planESP(sh *shard, s *espSession, p *ESPPacket, now int64) espPlan
 	if makes && a.count.espSessions.Load() >= int64(a.cfg.MaxESPSessions) {
 		return espPlan{reason: drop.ALGTableFull, nat: p.NAT, why: "the table of ESP sessions is full"}
 	}
+	if makes && a.cfg.Quota != nil {
+		if r := a.cfg.Quota.Room(pl.client.inside); r != drop.None {
+			return espPlan{reason: r, nat: p.NAT, why: "the subscriber has no session left (R37)"}
+		}
+	}
 	return pl
 }
 
