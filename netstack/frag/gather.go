@@ -106,6 +106,18 @@ func (t *Table) Cut(k Key, now int64) int {
 	return cut
 }
 
+// Remember makes Cut(k) return cut: for an inbound datagram, whose key is
+// another one where it leaves.
+func (t *Table) Remember(k Key, cut int, now int64) {
+	sh := t.shardOf(k)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if d := sh.find(k, now); d == nil || d.state == joined {
+		d, _ = sh.turn(d, Datagram{Key: k}, joined, accountOf(k, frame.Addr{}), now)
+		d.cut = cut
+	}
+}
+
 // Split cuts a whole packet into pieces of at most size bytes, all with its
 // id. A packet that fits is returned as it is, and so is one with IP options,
 // of which not all may be copied (RFC 791): the stack knows how.

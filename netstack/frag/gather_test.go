@@ -59,6 +59,12 @@ func TestTheCutIsRememberedOnceAndUsedAgain(t *testing.T) {
 	if cut := r.Cut(k, r.now); cut != 0 {
 		t.Errorf("a second time: %d", cut)
 	}
+	moved := Key{Src: remote, Dst: alice, ID: 7, Proto: frame.ProtoUDP, In: 2, Side: Out2In}
+	r.Remember(moved, 576, r.now)
+	r.Remember(moved, 1020, r.now)
+	if cut := r.Cut(moved, r.now); cut != 1020 || r.Stats() != (Stats{}) {
+		t.Errorf("under another name: %d, %+v", cut, r.Stats())
+	}
 	again := Split(&p, 1020)
 	if len(again) != len(pieces) {
 		t.Fatalf("%d pieces, want %d", len(again), len(pieces))
