@@ -45,20 +45,20 @@ type model struct {
 	confirmed    bool
 	since, armed int64
 
-	open               bool // gates of owner
-	owner              frame.Addr
-	opened             int64 // also the gate's name
-	gateArmed          int64
-	matchIn, matchOut  bool
-	gateIn, gateOut    []uint32
-	queue              []*modelHeld
-	in                 map[uint32]*modelSPI
-	out                map[frame.Addr]map[uint32]*modelSPI
-	token              map[frame.Addr]bool
-	unpaired           map[frame.Addr][]uint32
-	timeouts           map[frame.Addr]int
-	released           []int // ids of messages given back, for the simulation
-	misled, boundTotal int
+	open              bool // gates of owner
+	owner             frame.Addr
+	opened            int64 // also the gate's name
+	gateArmed         int64
+	matchIn, matchOut bool
+	gateIn, gateOut   []uint32
+	queue             []*modelHeld
+	in                map[uint32]*modelSPI
+	out               map[frame.Addr]map[uint32]*modelSPI
+	token             map[frame.Addr]bool
+	unpaired          map[frame.Addr][]uint32
+	timeouts          map[frame.Addr]int
+	released          []int // ids of messages given back, for the simulation
+
 }
 
 func newModel(gate int64) *model {
@@ -229,7 +229,7 @@ func (m *model) inbound(spi, seq uint32, now int64) frame.Addr {
 		}
 		s = &modelSPI{client: m.owner}
 		m.in[spi] = s
-		m.boundTotal++
+
 		s.paired = m.pair(m.gateOut, m.outOf(m.owner), spi)
 		m.gateIn = append(m.gateIn, spi)
 		m.matchIn = true
