@@ -53,9 +53,18 @@ func (r *Router) espOut(p *packet) outcome {
 	return accept
 }
 
+// espAddress is the NAT address of a subscriber's ESP packet: a bound SPI keeps
+// its own, an unknown one gets that of the subscriber's IKE (R37).
+func (r *Router) espAddress(p *packet) (frame.Addr, bool) {
+	if nat, ok := r.alg.NATOfOutbound(p.Src, p.Dst, p.SPI); ok {
+		return nat, true
+	}
+	return r.lsn.PairedAddress(p.Src)
+}
+
 // espFromInside describes a subscriber's ESP packet to the ALG.
 func (r *Router) espFromInside(p *packet) (ipsec.ESPPacket, bool) {
-	nat, ok := r.lsn.PairedAddress(p.Src)
+	nat, ok := r.espAddress(p)
 	return ipsec.ESPPacket{
 		Dir: alg.In2Out, Inside: p.Src, NAT: nat, Server: p.Dst, SPI: p.SPI, Seq: p.Seq, Len: len(p.Bytes()),
 	}, ok
@@ -110,7 +119,7 @@ func (r *Router) source(p *packet) outcome {
 		return goOn
 	}
 	if p.Proto == frame.ProtoESP {
-		nat, ok := r.lsn.PairedAddress(p.Src)
+		nat, ok := r.espAddress(p)
 		if !ok {
 			return dropped(drop.ESPNoNATAddress)
 		}
