@@ -2,6 +2,7 @@ package peers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -69,7 +70,8 @@ func (s *Site) StartDaemon(ctx context.Context, h *Host, r Role) error {
 		}
 	}
 	if _, err := s.VM.Exec(ctx, h.Name, d.start); err != nil {
-		return fmt.Errorf("start %v: %w", r.Kind, err)
+		said, lerr := s.VM.Exec(ctx, h.Name, "tail -n 20 "+d.log)
+		return fmt.Errorf("start %v: %w: %s", r.Kind, errors.Join(err, lerr), said)
 	}
 	return nil
 }

@@ -67,7 +67,7 @@ func Build(ctx context.Context, cacheDir string) (*Image, error) {
 // imageKey is a hash of everything that the image is made of.
 func imageKey(all []Package, agent []byte) string {
 	h := sha256.New()
-	fmt.Fprintln(h, recipe, all, kernelModules(), programs())
+	fmt.Fprintln(h, recipe, all, kernelModules(), programs(), applets())
 	h.Write(agent)
 	return "image-" + hex.EncodeToString(h.Sum(nil))[:16]
 }
@@ -95,7 +95,7 @@ func programs() []string {
 		usr/bin/dash usr/bin/busybox usr/bin/ip usr/bin/ping
 		usr/lib64/ld-linux-x86-64.so.2 usr/lib/x86_64-linux-gnu/libgcc_s.so.1
 		usr/lib/ipsec/charon usr/sbin/swanctl
-		usr/sbin/iked usr/sbin/ikectl
+		usr/sbin/iked usr/sbin/ikectl usr/lib/x86_64-linux-gnu/ossl-modules/legacy.so
 		usr/libexec/ipsec/pluto usr/libexec/ipsec/whack usr/libexec/ipsec/addconn usr/bin/certutil
 		usr/lib/x86_64-linux-gnu/libsoftokn3.so usr/lib/x86_64-linux-gnu/libfreeblpriv3.so usr/lib/x86_64-linux-gnu/libfreebl3.so
 		etc/protocols etc/services`)
@@ -103,6 +103,11 @@ func programs() []string {
 		list = append(list, "usr/lib/ipsec/plugins/libstrongswan-"+p+".so")
 	}
 	return list
+}
+
+// applets are the small programs that scripts and daemons call.
+func applets() []string {
+	return strings.Fields("mount cat grep sleep kill mkdir rm cp setsid chmod ps ls tail head wc tr sort dmesg date seq env true false test")
 }
 
 // assemble makes kernel and archive of the packages' files. The folder appears
@@ -176,7 +181,7 @@ func (t tree) guest(agent []byte) (tree, error) {
 		out.symlink(dir, "usr/"+dir)
 	}
 	out.symlink("usr/bin/sh", "dash")
-	for _, applet := range strings.Fields("mount cat grep sleep kill mkdir rm cp setsid chmod ps ls tail head wc tr sort dmesg date seq env") {
+	for _, applet := range applets() {
 		out.symlink("usr/bin/"+applet, "busybox")
 	}
 	out.parents()

@@ -43,7 +43,7 @@ func (s *Site) ikedConf(h *Host, r Role) string {
 		return fmt.Sprintf(`ikev2 %q %s esp from %s to %s local %s peer %s \
  ikesa enc aes-128 prf hmac-sha2-256 auth hmac-sha2-256 group modp2048 \
  childsa enc aes-128 auth hmac-sha1 \
- srcid %s dstid %s ikelifetime 3h lifetime %ds psk %q
+ srcid %s dstid %s ikelifetime 3h lifetime %d psk %q
 `, name, mode, from, to, local, peer, h.id(), them, seconds(lifetime), secret)
 	}
 	if h != s.Gateway {

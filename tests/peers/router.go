@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/vishvananda/netlink"
+
 	"spigate/tests/netns"
 )
 
@@ -64,13 +66,49 @@ ipsecalg_profile = "vpn"
 `, InsideRouter, OutsideRouter, InsideRouter.Masked(), NATAddress, GateTimeout)
 }
 
-// RouterSpigate starts spigate in the router. Its log lines go to line.
-func (s *Site) RouterSpigate(ctx context.Context, binary, dir string, line func(string)) (*netns.Daemon, error) {
+// Router is what stands between the two networks.
+type Router struct {
+	site *netns.Site // only its router
+	in   *netns.Namespace
+}
+
+// NewRouter makes a namespace with ports lan and wan on the site's networks.
+// It goes, with what runs in it, when the lab closes.
+func (s *Site) NewRouter(l *netns.Lab) (*Router, error) {
+	ns, err := l.Namespace("router")
+	if err != nil {
+		return nil, err
+	}
+	s.routers++ // the kernel removes the ports of earlier ones in its own time
+	lan, wan := fmt.Sprintf("lan%d", s.routers), fmt.Sprintf("wan%d", s.routers)
+	err = errors.Join(
+		l.Wire(netns.End{In: ns, Device: "lan"}, netns.End{In: s.networks, Device: lan}),
+		l.Wire(netns.End{In: ns, Device: "wan"}, netns.End{In: s.networks, Device: wan}),
+		s.networks.Do(func() error { return errors.Join(enslave(lan, "inside"), enslave(wan, "outside")) }),
+	)
+	return &Router{site: &netns.Site{Router: ns}, in: ns}, err
+}
+
+// enslave makes a device a port of a bridge, in the calling thread's namespace.
+func enslave(device, bridge string) error {
+	d, err := netlink.LinkByName(device)
+	if err != nil {
+		return err
+	}
+	b, err := netlink.LinkByName(bridge)
+	if err != nil {
+		return err
+	}
+	return netlink.LinkSetMaster(d, b)
+}
+
+// Spigate starts spigate in the router.
+func (r *Router) Spigate(ctx context.Context, binary, dir string) (*netns.Daemon, error) {
 	template := filepath.Join(dir, "template.toml")
 	if err := os.WriteFile(template, []byte(config()), 0o600); err != nil {
 		return nil, err
 	}
-	return s.StartSpigate(ctx, netns.DaemonConfig{Binary: binary, Template: template, Dir: dir, Line: line})
+	return r.site.StartSpigate(ctx, netns.DaemonConfig{Binary: binary, Template: template, Dir: dir})
 }
 
 // masquerade is stock address translation of the kernel.
@@ -83,17 +121,17 @@ table ip nat {
 }
 `
 
-// RouterMasquerade lets the router's kernel translate, as a control. It has
+// Masquerade lets the router's kernel translate, as a control. It has
 // the NAT address for its own, so that the gateway sees the same peer.
-func (s *Site) RouterMasquerade(ctx context.Context) error {
+func (r *Router) Masquerade(ctx context.Context) error {
 	err := errors.Join(
-		s.Router.Address("lan", InsideRouter),
-		s.Router.Address("wan", netip.PrefixFrom(NATAddress, OutsideRouter.Bits())),
-		s.Router.Sysctl("net/ipv4/ip_forward", "1"),
+		r.in.Address("lan", InsideRouter),
+		r.in.Address("wan", netip.PrefixFrom(NATAddress, OutsideRouter.Bits())),
+		r.in.Sysctl("net/ipv4/ip_forward", "1"),
 	)
 	if err != nil {
 		return err
 	}
-	_, err = s.Router.Run(ctx, masquerade, "nft", "-f", "-")
+	_, err = r.in.Run(ctx, masquerade, "nft", "-f", "-")
 	return err
 }

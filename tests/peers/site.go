@@ -61,26 +61,22 @@ var innerAll = netip.MustParsePrefix("10.98.0.0/16")
 // version of IKE that use NAT traversal beside them.
 const clients = 4
 
-// Site is the guest's hosts and a router between their TAP devices.
+// Site is the guest's hosts and the two networks between which a router goes.
 type Site struct {
-	*netns.Site // only the router
-
 	VM      *VM
 	Clients []*Host
 	Gateway *Host
 
 	lab      *netns.Lab
 	networks *netns.Namespace // of the TAP devices and the two bridges
+	routers  int              // made so far
 }
 
 // NewSite makes the namespaces, bridges and TAP devices, and boots the guest.
-// The router has no addresses yet.
+// There is no router yet.
 func NewSite(ctx context.Context, l *netns.Lab, img *Image, dir string) (*Site, error) {
-	s := &Site{Site: &netns.Site{}, Gateway: Gateway(), lab: l}
+	s := &Site{Gateway: Gateway(), lab: l}
 	var err error
-	if s.Router, err = l.Namespace("router"); err != nil {
-		return nil, err
-	}
 	if s.networks, err = l.Namespace("networks"); err != nil {
 		return nil, err
 	}
@@ -110,8 +106,8 @@ func NewSite(ctx context.Context, l *netns.Lab, img *Image, dir string) (*Site, 
 // Hosts returns the clients and the gateway.
 func (s *Site) Hosts() []*Host { return append(append([]*Host(nil), s.Clients...), s.Gateway) }
 
-// plug joins the clients' TAP devices and the router's port lan in one bridge,
-// the gateway's TAP device and port wan in another.
+// plug makes the TAP devices and joins those of the clients in one bridge; the
+// gateway's is alone in another.
 func (s *Site) plug(clientTAPs []string) error {
 	for _, t := range append(clientTAPs, s.Gateway.TAP()) {
 		if err := s.networks.Do(func() error { return makeTAP(t) }); err != nil {
@@ -119,10 +115,8 @@ func (s *Site) plug(clientTAPs []string) error {
 		}
 	}
 	return errors.Join(
-		s.lab.Wire(netns.End{In: s.Router, Device: "lan"}, netns.End{In: s.networks, Device: "to-lan"}),
-		s.lab.Wire(netns.End{In: s.Router, Device: "wan"}, netns.End{In: s.networks, Device: "to-wan"}),
-		s.networks.Bridge("inside", append(clientTAPs, "to-lan")...),
-		s.networks.Bridge("outside", s.Gateway.TAP(), "to-wan"),
+		s.networks.Bridge("inside", clientTAPs...),
+		s.networks.Bridge("outside", s.Gateway.TAP()),
 		s.linksUp(append(clientTAPs, s.Gateway.TAP())),
 	)
 }

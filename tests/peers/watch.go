@@ -101,8 +101,8 @@ func (w *Watch) Stop() {
 	}
 }
 
-// to returns the ESP packets that were delivered to a host, from those the
-// host sent itself. Frames to a TAP device are sent ones, seen from outside.
+// esp returns the ESP packets that were delivered to a host, and those that the
+// host sent. Frames to a TAP device are sent ones, seen from outside.
 func (w *Watch) esp(h *Host) (delivered, sent []esp) {
 	for _, f := range w.caps[h.Name].Frames() {
 		e, ok := parseESP(f.Frame)
@@ -115,6 +115,17 @@ func (w *Watch) esp(h *Host) (delivered, sent []esp) {
 		}
 	}
 	return delivered, sent
+}
+
+// ike counts the IKE messages on port 500 that passed a host's device.
+func (w *Watch) ike(h *Host) int {
+	n := 0
+	for _, f := range w.caps[h.Name].Frames() {
+		if isIKE(f.Frame) {
+			n++
+		}
+	}
+	return n
 }
 
 // StartMonitors lets every host write down each SA that it ever has: an SPI
@@ -151,7 +162,6 @@ type Deliveries struct {
 	Wrong  []string       // at a client that does not own the SPI
 	Leaked []string       // at the gateway from another address than the NAT's
 	Plain  int            // of Right, those that are not in UDP
-	First  string         // who sent the first ESP packet that the gateway's wire saw
 }
 
 // Deliveries looks at everything that was recorded.
