@@ -116,7 +116,7 @@ func TestInsideFloodOfForgedIKECostsTenSecondsATurn_R41_R56_R60(t *testing.T) {
 	x.phase1()
 	longest, sum, served := int64(0), int64(0), 0
 	asked := map[*peer]int64{}
-	for ms := int64(0); ms < 300000; ms++ {
+	for ms := int64(0); ms < 100000; ms++ {
 		w.at(40 + float64(ms)/1000)
 		x.send(ike{dir: alg.In2Out, exchange: exCreateChild, responder: x.responder, id: uint32(ms), body: 100})
 		for i, p := range clients {
@@ -142,10 +142,10 @@ func TestInsideFloodOfForgedIKECostsTenSecondsATurn_R41_R56_R60(t *testing.T) {
 		}
 	}
 	c := w.a.Counters()
-	t.Logf("300,000 forged messages: %d turns of the others, longest wait %.1f s, on average %.1f s; X failed %d times; %d bytes held at the end",
+	t.Logf("100,000 forged messages: %d turns of the others, longest wait %.1f s, on average %.1f s; X failed %d times; %d bytes held at the end",
 		served, float64(longest)/1e9, float64(sum)/float64(served)/1e9, c.GateFail, w.a.count.heldBytes.Load())
-	if served < 44 || others.lost != 0 {
-		t.Errorf("%d of 45 turns, %d of %d packets lost", served, others.lost, others.sent)
+	if served < 14 || others.lost != 0 {
+		t.Errorf("%d of 15 turns, %d of %d packets lost", served, others.lost, others.sent)
 	}
 	if longest > 11e9 {
 		t.Errorf("somebody waited %.1f s for X, want at most the ten seconds of R56", float64(longest)/1e9)
