@@ -38,16 +38,12 @@ const (
 	// minTransport is ESP's, UDP's and ICMP's header length, and the least
 	// that any flow's packet has behind its IPv4 header.
 	minTransport = 8
-	// minEthernet is the least length of a frame on a wire without its
-	// checksum. What stands behind the packet up to there is padding.
-	minEthernet = 60
 )
 
 // KeyOf returns the key under which f would be looked up, or false if f is
 // not for the fast path: not IPv4, options, a fragment, TTL 1 or less, a bad
 // header checksum, a cut or lying transport header, TCP with SYN, FIN or RST,
-// ICMP other than echo, IKE, a link-layer broadcast, or bytes behind the
-// packet that are not Ethernet padding.
+// ICMP other than echo, IKE, or a link-layer broadcast.
 func KeyOf(f *frame.Frame) (Key, bool) {
 	w0, w1, ok := parse(f)
 	if !ok {
@@ -106,10 +102,6 @@ func parse(f *frame.Frame) (w0, w1 uint64, ok bool) {
 	total := int(binary.BigEndian.Uint16(ip[2:]))
 	if ip[0] != 0x45 || total < ipLen+minTransport || total > len(ip) ||
 		binary.BigEndian.Uint16(ip[6:])&0x3fff != 0 || ip[8] <= 1 {
-		return 0, 0, false
-	}
-	// Bytes behind the packet would travel along; only the stack cuts them.
-	if total != len(ip) && len(b) > minEthernet {
 		return 0, 0, false
 	}
 	if checksum.Checksum(ip[:ipLen], 0) != 0xffff {

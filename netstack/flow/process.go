@@ -108,6 +108,7 @@ func (r *found) forward(f *frame.Frame, now int64) bool {
 		return false
 	}
 	rewrite(b[frame.HeaderLen:], r.w1, r.w2)
+	f.Trim(frame.HeaderLen + int(total)) // as the stack does
 	f.SetMACs(r.hop.dst, r.hop.src)
 	f.Out = r.hop.at.out
 	r.s.st.Add(onePacket + uint64(total))

@@ -74,6 +74,10 @@ func (f *Frame) EtherType() uint16 {
 	return binary.BigEndian.Uint16(f.mem[f.off+12:])
 }
 
+// Trim cuts what stands behind the first n bytes: the padding of a short frame
+// (IEEE 802.3 section 3.2.8) is not part of the packet in it. n is at most Len.
+func (f *Frame) Trim(n int) { f.end = f.off + n }
+
 // SetMACs writes both addresses.
 func (f *Frame) SetMACs(dst, src MAC) {
 	copy(f.mem[f.off:], dst[:])
