@@ -27,14 +27,15 @@ const (
 // that they share its 65536 ids.
 type ids struct {
 	rand   func(n uint32) uint32
+	once   sync.Once
 	secret uint64 // so that nobody can choose whom to share a slot with
 	slots  [idSlots]idSlot
 }
 
-func (t *ids) init(rand func(n uint32) uint32) {
-	t.rand = rand
+// draw makes the secret. A table that gives no ids leaves Config.Rand alone.
+func (t *ids) draw() {
 	for range 4 {
-		t.secret = t.secret<<16 | uint64(rand(1<<16))
+		t.secret = t.secret<<16 | uint64(t.rand(1<<16))
 	}
 }
 
@@ -72,6 +73,7 @@ type idSlot struct {
 // cut on their way out. ok is false if there is none: more than 1872 datagrams
 // a second in pieces, or a quarter of that from one subscriber.
 func (t *Table) NextID(nat, remote frame.Addr, proto uint8, inside frame.Addr, now int64) (id uint16, ok bool) {
+	t.ids.once.Do(t.ids.draw)
 	s := &t.ids.slots[t.ids.hash(nat, remote, proto)%idSlots]
 	user := t.ids.hash(inside, remote, proto) % idUsers
 	s.mu.Lock()

@@ -43,14 +43,13 @@ type shard struct {
 
 // New makes an empty table.
 func New(c Config) *Table {
-	t := &Table{drops: c.Drops, seed: maphash.MakeSeed()}
+	t := &Table{drops: c.Drops, seed: maphash.MakeSeed(), ids: ids{rand: c.Rand}}
 	if t.drops == nil {
 		t.drops = &drop.Counters{}
 	}
-	if c.Rand == nil {
-		c.Rand = rand.Uint32N
+	if t.ids.rand == nil {
+		t.ids.rand = rand.Uint32N
 	}
-	t.ids.init(c.Rand)
 	for i := range t.shards {
 		sh := &t.shards[i]
 		sh.drops, sh.index = t.drops, map[Key]*datagram{}
