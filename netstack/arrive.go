@@ -38,8 +38,6 @@ func untranslatable(p *packet) drop.Reason {
 	switch {
 	case p.Proto == frame.ProtoAH:
 		return drop.AH // R36: AH covers the addresses
-	case p.Fragment:
-		return drop.Fragment // R29 is not built yet
 	case holdsRoute(p.Bytes()[header.IPv4MinimumSize:p.HeaderLength()]):
 		return drop.IPOptions
 	}

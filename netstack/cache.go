@@ -14,6 +14,9 @@ import (
 // its next hop is resolved. It runs before the source is rewritten: the key is
 // what comes in, the entry what goes out.
 func (r *Router) cache(p *packet) outcome {
+	if p.Fragment {
+		return goOn // its transport fields are empty, and the fast path takes none
+	}
 	epoch := r.flows.Epoch() // before looking, so that what ends meanwhile is not inserted
 	e, ok := r.flowOf(p)
 	if !ok {

@@ -4,6 +4,7 @@ import (
 	"spigate/alg"
 	"spigate/alg/ipsec"
 	"spigate/netstack/drop"
+	"spigate/netstack/frag"
 	"spigate/netstack/frame"
 	"spigate/netstack/lsn"
 )
@@ -116,24 +117,39 @@ func (r *Router) source(p *packet) outcome {
 		return r.icmpSource(p)
 	}
 	if !r.leaving(p) {
+		p.cut = r.cutOf(p, frag.Out2In)
 		return goOn
 	}
+	if p.Fragment {
+		return fate(r.frags.Carry(frag.KeyOf(&p.Packet, p.in, frag.In2Out), &p.Packet, p.now))
+	}
+	outside, reason := r.outside(p)
+	if reason == drop.None {
+		reason = r.measure(p, outside.Addr)
+	}
+	if reason == drop.None {
+		p.SetSource(outside.Addr, outside.Port)
+	}
+	return fate(reason)
+}
+
+// outside returns what a subscriber's packet that forward has let pass has to
+// leave from.
+func (r *Router) outside(p *packet) (frame.Endpoint, drop.Reason) {
 	if p.Proto == frame.ProtoESP {
 		nat, ok := r.espAddress(p)
 		if !ok {
-			return dropped(drop.ESPNoNATAddress)
+			return frame.Endpoint{}, drop.ESPNoNATAddress
 		}
-		p.SetSource(nat, 0)
-		return goOn
+		return frame.Endpoint{Addr: nat}, drop.None
 	}
 	tuple, ok := insideView(p)
 	if !ok {
-		return dropped(drop.ProtocolUnsupported)
+		return frame.Endpoint{}, drop.ProtocolUnsupported
 	}
 	b, ok := r.lsn.FindOut(tuple)
 	if !ok {
-		return dropped(drop.NoMapping)
+		return frame.Endpoint{}, drop.NoMapping
 	}
-	p.SetSource(b.Outside.Addr, b.Outside.Port)
-	return goOn
+	return b.Outside, drop.None
 }

@@ -4,6 +4,7 @@ import (
 	"spigate/alg"
 	"spigate/alg/ipsec"
 	"spigate/netstack/drop"
+	"spigate/netstack/frag"
 	"spigate/netstack/frame"
 	"spigate/netstack/lsn"
 )
@@ -29,7 +30,11 @@ func (r *Router) out2in(p *packet) outcome {
 	if o := r.ike(p, alg.Out2In, b); o.verdict != Continue {
 		return o
 	}
+	cut := r.cutOf(p, frag.Out2In)
 	p.SetDestination(b.Inside.Addr, b.Inside.Port)
+	if cut > 0 {
+		r.frags.Remember(frag.KeyOf(&p.Packet, p.in, frag.Out2In), cut, p.now)
+	}
 	return accept
 }
 

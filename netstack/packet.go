@@ -14,6 +14,7 @@ type packet struct {
 	route   *stack.Route    // nil before routing
 	group   bool            // it came in a broadcast or multicast frame
 	now     int64           // monotonic nanoseconds
+	cut     int             // postrouting: the longest piece that it came in, 0: it came whole
 
 	pieces [][]byte // the memory of a packet that lies in more than one
 	joined []byte   // and their bytes

@@ -16,6 +16,7 @@ var (
 		{"spoofed", (*Router).spoofed},   // does its source live where it comes from
 		{"expiring", (*Router).expiring}, // TTL 1: answered by the stack, not forwarded with 0
 		{"hairpin", (*Router).hairpin},   // a subscriber to a NAT address (R26)
+		{"piecesIn", (*Router).piecesIn}, // a fragment to a NAT address: as its datagram's first (R29)
 		{"icmpIn", (*Router).icmpIn},     // an ICMP error about a translated packet (R74)
 		{"espIn", (*Router).espIn},       // ESP to a NAT address: by SPI (section 5)
 		{"out2in", (*Router).out2in},     // the rest to a NAT address: by mapping (R19), then the ALG (R38)
@@ -24,11 +25,12 @@ var (
 
 	// forward meets it with its route, still untranslated.
 	forward = []step{
-		{"icmpOut", (*Router).icmpOut}, // an ICMP error from inside about a packet that we let in (R74)
-		{"exempt", (*Router).exempt},   // not from a subscriber, or to one: routed as it is (R13)
-		{"carry", (*Router).carry},     // can this be translated at all
-		{"espOut", (*Router).espOut},   // ESP: by SPI (section 5)
-		{"in2out", (*Router).in2out},   // the rest: mapping (R14-R19), then the ALG (R58)
+		{"icmpOut", (*Router).icmpOut},     // an ICMP error from inside about a packet that we let in (R74)
+		{"exempt", (*Router).exempt},       // not from a subscriber, or to one: routed as it is (R13)
+		{"carry", (*Router).carry},         // can this be translated at all
+		{"piecesOut", (*Router).piecesOut}, // a fragment: as its datagram's first (R29)
+		{"espOut", (*Router).espOut},       // ESP: by SPI (section 5)
+		{"in2out", (*Router).in2out},       // the rest: mapping (R14-R19), then the ALG (R58)
 	}
 
 	// postrouting meets the copy that leaves. What it needs it looks up again:
@@ -37,6 +39,7 @@ var (
 		{"cache", (*Router).cache},       // established: the next packet takes the fast path
 		{"source", (*Router).source},     // the subscriber's address becomes the NAT address
 		{"discreet", (*Router).discreet}, // and no inside address is left in it
+		{"pieces", (*Router).pieces},     // what came cut shorter than the way out leaves so
 	}
 
 	// output meets what the stack itself says.

@@ -15,6 +15,7 @@ import (
 	"spigate/alg/ipsec"
 	"spigate/netstack/drop"
 	"spigate/netstack/flow"
+	"spigate/netstack/frag"
 	"spigate/netstack/frame"
 	"spigate/netstack/link"
 	"spigate/netstack/lsn"
@@ -62,6 +63,7 @@ type Router struct {
 	clock      tcpip.Clock
 	drops      *drop.Counters
 	flows      *flow.Table
+	frags      *frag.Table
 	lsn        *lsn.Table
 	alg        *ipsec.ALG
 	profiles   map[string]*ipsec.Profile
@@ -116,6 +118,7 @@ func New(c Config) (*Router, error) {
 
 func (r *Router) buildTables(c Config) (err error) {
 	r.flows = flow.New(flow.Config{Capacity: c.Flows, Active: r.flowActive})
+	r.frags = frag.New(frag.Config{Drops: r.drops, Rand: c.LSN.Rand})
 	r.alg = ipsec.New(c.ALG)
 	c.LSN.OnGone = func(session uint64) {
 		r.flows.RemoveOwner(flow.Owner{Kind: flow.OwnerLSN, ID: session})

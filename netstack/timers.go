@@ -71,6 +71,7 @@ func (r *Router) fire(run func(now int64), again *tcpip.Timer) {
 func (r *Router) sweep(now int64) {
 	r.flows.Sweep(now)
 	r.lsn.Sweep(now)
+	r.frags.Sweep(now)
 	r.gates(now)
 }
 

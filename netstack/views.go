@@ -4,6 +4,7 @@ import (
 	"spigate/alg/ipsec"
 	"spigate/netstack/drop"
 	"spigate/netstack/flow"
+	"spigate/netstack/frag"
 	"spigate/netstack/frame"
 	"spigate/netstack/link"
 	"spigate/netstack/lsn"
@@ -23,6 +24,9 @@ func (r *Router) Flows() *flow.Table { return r.flows }
 
 // LSN returns the NAT's table.
 func (r *Router) LSN() *lsn.Table { return r.lsn }
+
+// Fragments counts the datagrams whose pieces are on their way.
+func (r *Router) Fragments() frag.Stats { return r.frags.Stats() }
 
 // ALG returns the IPsec ALG.
 func (r *Router) ALG() *ipsec.ALG { return r.alg }

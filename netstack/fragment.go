@@ -1,0 +1,216 @@
+package netstack
+
+import (
+	"encoding/binary"
+
+	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"spigate/alg"
+	"spigate/netstack/drop"
+	"spigate/netstack/frag"
+	"spigate/netstack/frame"
+	"spigate/netstack/lsn"
+)
+
+// Fragments (R29): the first piece of a datagram walks the steps that a whole
+// packet walks, and the table gives the others the same translation. IKE is
+// gathered instead, because the ALG has to see whole messages (N22); it goes on
+// as one packet, and is cut again where it leaves.
+
+// What the first piece of a datagram walks in place of the rest of its hook.
+var (
+	inward  = []step{{"espIn", (*Router).espIn}, {"out2in", (*Router).out2in}}
+	outward = []step{{"espOut", (*Router).espOut}, {"in2out", (*Router).in2out}}
+)
+
+// piecesIn translates fragments that come to a NAT address.
+func (r *Router) piecesIn(p *packet) outcome {
+	if !p.Fragment || !r.lsn.Owns(p.Dst) {
+		return goOn
+	}
+	k := frag.KeyOf(&p.Packet, p.in, frag.Out2In)
+	res := r.frags.Piece(k, &p.Packet, p.now)
+	if res.Verdict == frag.First {
+		if r.gathers(p, alg.Out2In) {
+			res = r.frags.Gather(res.Datagram, &p.Packet, p.now)
+		} else if o := r.firstIn(res.Datagram, p); o.verdict != Continue {
+			return o
+		}
+	}
+	if o := r.pieceFate(res, p); o.verdict != Continue {
+		return o
+	}
+	if why := r.frags.Carry(k, &p.Packet, p.now); why != drop.None {
+		return dropped(why)
+	}
+	return accept
+}
+
+// firstIn decides about a datagram by its first piece, which is rewritten.
+func (r *Router) firstIn(d frag.Datagram, p *packet) outcome {
+	o := r.walkFirst(inward, d, p)
+	if o.verdict != Continue {
+		return o
+	}
+	to := frag.Translation{Addr: p.Dst, Port: p.DstPort}
+	if p.Proto == frame.ProtoICMP {
+		to.Port = p.ICMPID
+	}
+	return r.decide(d, to, p)
+}
+
+// piecesOut decides about fragments from a subscriber. They are rewritten in
+// postrouting, as everything is.
+func (r *Router) piecesOut(p *packet) outcome {
+	if !p.Fragment {
+		return goOn
+	}
+	res := r.frags.Piece(frag.KeyOf(&p.Packet, p.in, frag.In2Out), &p.Packet, p.now)
+	if res.Verdict == frag.First {
+		if r.gathers(p, alg.In2Out) {
+			res = r.frags.Gather(res.Datagram, &p.Packet, p.now)
+		} else if o := r.firstOut(res.Datagram, p); o.verdict != Continue {
+			return o
+		}
+	}
+	if o := r.pieceFate(res, p); o.verdict != Continue {
+		return o
+	}
+	return accept
+}
+
+// firstOut is firstIn for the other direction.
+func (r *Router) firstOut(d frag.Datagram, p *packet) outcome {
+	o := r.walkFirst(outward, d, p)
+	if o.verdict != Continue {
+		return o
+	}
+	outside, reason := r.outside(p)
+	if reason != drop.None {
+		r.frags.Refuse(d, reason, p.now)
+		return dropped(reason)
+	}
+	return r.decide(d, frag.Translation{Addr: outside.Addr, Port: outside.Port}, p)
+}
+
+// walkFirst lets a first piece walk the steps of a whole packet. What they
+// refuse is refused for all pieces.
+func (r *Router) walkFirst(steps []step, d frag.Datagram, p *packet) outcome {
+	o := dropped(drop.Fragment)
+	if query, _ := p.ICMPQuery(); query || p.Proto != frame.ProtoICMP { // an error is translated whole or not at all
+		o = r.walk(steps, p)
+	}
+	switch o.verdict {
+	case Continue, Accept:
+		return goOn
+	case Dropped:
+		r.frags.Refuse(d, o.reason, p.now)
+	}
+	return o
+}
+
+// decide lets a datagram pass, and those of its pieces that are here already
+// come in again behind the first one.
+func (r *Router) decide(d frag.Datagram, to frag.Translation, p *packet) outcome {
+	pieces, why := r.frags.Decide(d, to, p.now)
+	for _, b := range pieces {
+		r.again(b, p)
+	}
+	return fate(why)
+}
+
+// again lets b come in once more where p came in, later.
+func (r *Router) again(b []byte, p *packet) {
+	if !r.later.add(release{b, p.in}) {
+		r.drops.Count(drop.FragmentOverflow, b, p.now)
+	}
+}
+
+// pieceFate turns what the table says of a piece into an outcome: Continue if
+// it is to be carried.
+func (r *Router) pieceFate(res frag.Result, p *packet) outcome {
+	switch res.Verdict {
+	case frag.Kept:
+		return held
+	case frag.Dropped:
+		return dropped(res.Reason)
+	case frag.Joined:
+		r.again(res.Whole, p)
+		return held
+	}
+	return goOn
+}
+
+// gathers reports whether p is the first piece of a datagram that the ALG has
+// to see: IKE of a subscriber with a profile. On port 4500 it stands behind
+// the marker; ESP in UDP passes in pieces (R50).
+func (r *Router) gathers(p *packet, dir alg.Direction) bool {
+	if p.Proto != frame.ProtoUDP {
+		return false
+	}
+	server := p.DstPort
+	if dir == alg.Out2In {
+		server = p.SrcPort
+	}
+	if b := p.UDPPayload(); !ikePort(server) || server == 4500 && len(b) >= 4 && binary.BigEndian.Uint32(b) != 0 {
+		return false
+	}
+	if dir == alg.In2Out {
+		group, _ := r.lsn.Client(p.Src)
+		return r.profiles[group.ALGProfile] != nil
+	}
+	outside, remote, _ := outsideView(p)
+	plan, reason := r.lsn.DecideIn(p.Proto, outside, remote, lsn.Hints{}, p.now)
+	return reason == drop.None && r.profiles[plan.Group.ALGProfile] != nil
+}
+
+// cutOf returns the length of the longest piece that an IKE packet was
+// gathered from, 0 if it came whole.
+func (r *Router) cutOf(p *packet, side frag.Side) int {
+	server := p.DstPort
+	if side == frag.Out2In {
+		server = p.SrcPort
+	}
+	if p.Proto != frame.ProtoUDP || !ikePort(server) || p.DontFragment() {
+		return 0
+	}
+	return r.frags.Cut(frag.KeyOf(&p.Packet, p.in, side), p.now)
+}
+
+// measure prepares a whole packet, still untranslated, that will leave in
+// pieces: it gets an id that no other subscriber's has (RFC 6864), and the cut
+// that it came in, if that is the shorter one.
+func (r *Router) measure(p *packet, nat frame.Addr) drop.Reason {
+	longest := int(r.interfaces[p.out].MTU())
+	if p.cut = r.cutOf(p, frag.In2Out); p.cut > 0 {
+		longest = min(longest, p.cut)
+	}
+	if p.DontFragment() || len(p.Bytes()) <= longest {
+		return drop.None
+	}
+	id, ok := r.frags.NextID(nat, p.Dst, p.Proto, p.Src, p.now)
+	if !ok {
+		return drop.FragmentOverflow
+	}
+	p.SetID(id)
+	return drop.None
+}
+
+// pieces lets a packet that measure has cut short leave so. Cutting by the MTU
+// is left to the stack.
+func (r *Router) pieces(p *packet) outcome {
+	if p.cut == 0 || p.cut >= int(r.interfaces[p.out].MTU()) || len(p.Bytes()) <= p.cut {
+		return goOn
+	}
+	for _, b := range frag.Split(&p.Packet, p.cut) {
+		pk := stack.NewPacketBuffer(stack.PacketBufferOptions{
+			ReserveHeaderBytes: int(p.route.MaxHeaderLength()),
+			Payload:            buffer.MakeWithData(b),
+		})
+		// A failure is in the stack's own counters (stack_send_failed).
+		_ = p.route.WriteHeaderIncludedPacket(pk)
+		pk.DecRef()
+	}
+	return sent
+}
