@@ -44,9 +44,18 @@ func rewrite(ip []byte, w1, w2 uint64) {
 	case frame.ProtoUDP:
 		rewriteUDP(t, port, number, from, to)
 	case frame.ProtoICMP:
-		// No pseudo header: the addresses are not in this checksum.
-		sum := ^binary.BigEndian.Uint16(t[2:])
-		binary.BigEndian.PutUint16(t[2:], ^swap(t[4:], number, sum))
+		rewriteICMP(ip[ipLen:binary.BigEndian.Uint16(ip[2:])], number)
+	}
+}
+
+// rewriteICMP has no pseudo header: the addresses are not in this checksum. So
+// a message can become all zeros, and then the incremental sum ends at the
+// wrong one of its two zeros (RFC 1624 section 3), as in frame.Packet.
+func rewriteICMP(t []byte, number uint16) {
+	sum := ^swap(t[4:], number, ^binary.BigEndian.Uint16(t[2:]))
+	binary.BigEndian.PutUint16(t[2:], sum)
+	if sum == 0 && checksum.Checksum(t, 0) == 0 {
+		binary.BigEndian.PutUint16(t[2:], 0xffff)
 	}
 }
 
