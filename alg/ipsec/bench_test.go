@@ -66,6 +66,34 @@ func BenchmarkStepIKE(b *testing.B) {
 	}
 }
 
+// BenchmarkExchange measures a whole CREATE_CHILD_SA of a client among a
+// thousand: two IKE packets, the first ESP packet each way, and the lock, the
+// gates, a session and the log lines that come of them.
+func BenchmarkExchange(b *testing.B) {
+	const n = 1000
+	w, peers := populate(b, n)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		p := peers[i%64] // each soon enough again for its IKE session to live
+		w.now += 4e9
+		id := uint32(i) + 10
+		m := ike{dir: alg.In2Out, initiator: p.initiator, responder: p.responder, exchange: exCreateChild, id: id, body: 200}
+		pk := IKEPacket{Dir: m.dir, Profile: w.profile, Inside: p.inside, NAT: p.nat, Server: p.server, ServerPort: 500, Mapping: p.mapping}
+		pk.Payload = m.bytes(2)
+		w.a.StepIKE(&pk, w.now)
+		m.dir, m.flags = alg.Out2In, flagResponse
+		pk.Dir, pk.Payload = m.dir, m.bytes(2)
+		w.a.StepIKE(&pk, w.now)
+		e := ESPPacket{Dir: alg.In2Out, Profile: w.profile, Inside: p.inside, NAT: p.nat, Server: p.server, SPI: 0x1000000 + id, Seq: 1, Len: 100}
+		w.a.StepESP(&e, w.now)
+		in := ESPPacket{Dir: alg.Out2In, NAT: p.nat, Server: p.server, SPI: 0x1000000 + id, Seq: 1, Len: 100}
+		if r := w.a.StepESP(&in, w.now); r.Inside != p.inside {
+			b.Fatal(r.Why)
+		}
+		w.a.Tick(w.now)
+	}
+}
+
 // TestManyPortsAtOnce is for the race detector: every entry point from several
 // goroutines, over pairs and subscribers that they share.
 func TestManyPortsAtOnce(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 // tickBudget is how many sessions and how many pairs one call of tick may look
 // at in a shard, so that it never stops one for long. Tick goes on with the
 // rest when it is called again, which NextDeadline then asks for at once.
-const tickBudget = 512
+const tickBudget = 128
 
 // Tick does what is due: locks, gates and held messages at once, sessions at
 // most once a second (R22). Look-ups check expiry by themselves, so that
