@@ -89,7 +89,7 @@ func (s *Site) Up(ctx context.Context, h *Host, r Role) error {
 }
 
 // Kill ends the host's daemon as a loss of power would: it tells nobody, and
-// the host forgets its keys.
+// the host forgets its keys and its neighbours.
 func (s *Site) Kill(ctx context.Context, hosts ...*Host) error {
 	var b strings.Builder
 	for _, h := range hosts {
@@ -98,6 +98,7 @@ func (s *Site) Kill(ctx context.Context, hosts ...*Host) error {
 				case $(tr '\0' ' ' </proc/$p/cmdline) in *"xfrm monitor"*) ;; *) kill -9 $p;; esac
 			done
 			ip -n %[1]s xfrm state flush; ip -n %[1]s xfrm policy flush; ip -n %[1]s route flush table 220 2>/dev/null
+			ip -n %[1]s neigh flush all
 			rm -f /run/ns-%[1]s/*.pid /run/ns-%[1]s/*.ctl /run/ns-%[1]s/*.sock /run/ns-%[1]s/*.vici`, h.Name)
 	}
 	b.WriteString("\ntrue")

@@ -67,7 +67,7 @@ func Build(ctx context.Context, cacheDir string) (*Image, error) {
 // imageKey is a hash of everything that the image is made of.
 func imageKey(all []Package, agent []byte) string {
 	h := sha256.New()
-	fmt.Fprintln(h, recipe, all, kernelModules(), programs(), applets())
+	fmt.Fprintln(h, recipe, all, kernelModules(), programs(), applets(), folders())
 	h.Write(agent)
 	return "image-" + hex.EncodeToString(h.Sum(nil))[:16]
 }
@@ -108,6 +108,12 @@ func programs() []string {
 // applets are the small programs that scripts and daemons call.
 func applets() []string {
 	return strings.Fields("mount cat grep sleep kill mkdir rm cp setsid chmod ps ls tail head wc tr sort dmesg date seq env true false test")
+}
+
+// folders are the empty ones that somebody expects.
+func folders() []string {
+	return strings.Fields(`proc sys dev run tmp var/empty var/lib/ipsec etc/ipsec.d
+		etc/iked/private etc/iked/ca etc/iked/certs etc/iked/crls etc/iked/pubkeys`)
 }
 
 // assemble makes kernel and archive of the packages' files. The folder appears
@@ -173,7 +179,7 @@ func (t tree) guest(agent []byte) (tree, error) {
 	out.file("etc/group", 0o644, []byte("root:x:0:\n_iked:x:100:\nnogroup:x:65534:\n"))
 	out.file("etc/nsswitch.conf", 0o644, []byte("passwd: files\ngroup: files\nhosts: files\n"))
 	out.file("etc/hosts", 0o644, []byte("127.0.0.1 localhost\n"))
-	for _, dir := range strings.Fields("proc sys dev run tmp var/empty var/lib/ipsec etc/ipsec.d etc/iked/private") {
+	for _, dir := range folders() {
 		out.folder(dir)
 	}
 	out.symlink("var/run", "/run")

@@ -21,7 +21,7 @@ type Run struct {
 }
 
 // pair returns the two clients that speak plain ESP.
-func (r *Run) pair() []*Host { return r.Clients[:2] }
+func (r *Run) pair() []*Host { return r.Clients[:2:2] }
 
 // beside returns the clients that use NAT traversal in this row.
 func (r *Run) beside() []*Host {

@@ -136,7 +136,7 @@ func (s *Site) Tunnels(ctx context.Context, h *Host) ([]Tunnel, error) {
 
 // patience bounds every wait for a daemon: an emulated machine on a loaded host
 // may stand still for seconds, and IKE then waits for its retransmission.
-const patience = 100 * time.Second
+const patience = 80 * time.Second
 
 // Await waits until both ends have a tunnel of the client that is not among
 // the known ones, by the client's inbound SPI.

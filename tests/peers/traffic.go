@@ -43,7 +43,7 @@ func parsePings(out string) (Pings, error) {
 // StartPings lets a host ping until StopPings.
 func (s *Site) StartPings(ctx context.Context, from, to *Host) error {
 	_, err := s.VM.Exec(ctx, from.Name, fmt.Sprintf(
-		"setsid ping -n -q -i 0.25 -I %v %v >/run/pings 2>&1 </dev/null & echo $! >/run/pings.pid", from.Inner, to.Inner))
+		"setsid /usr/bin/ping -n -q -i 0.25 -I %v %v >/run/pings 2>&1 </dev/null & echo $! >/run/pings.pid", from.Inner, to.Inner))
 	return err
 }
 

@@ -132,7 +132,7 @@ func (w *Watch) ike(h *Host) int {
 // that was deleted still says whose it was.
 func (s *Site) StartMonitors(ctx context.Context) error {
 	for _, h := range s.Hosts() {
-		if _, err := s.VM.Exec(ctx, h.Name, "setsid ip xfrm monitor SA >/run/sa.txt 2>&1 </dev/null & true"); err != nil {
+		if _, err := s.VM.Exec(ctx, h.Name, "setsid /usr/bin/ip xfrm monitor SA >/run/sa.txt 2>&1 </dev/null & true"); err != nil {
 			return err
 		}
 	}

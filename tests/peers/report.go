@@ -1,0 +1,93 @@
+package peers
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Cell is one row in one scenario.
+type Cell struct {
+	Row      Row
+	Scenario Scenario
+}
+
+// Cells returns what is run: every row with traffic and every scenario in at
+// least two rows, or with soak the full cross product.
+func Cells(soak bool) []Cell {
+	rows := Rows()
+	var all []Cell
+	for _, sc := range Scenarios() {
+		for i, row := range rows {
+			if soak || slices.Contains(sample(sc.Name), i) {
+				all = append(all, Cell{row, sc})
+			}
+		}
+	}
+	return all
+}
+
+// sample names the rows, by index, in which a scenario is run when time is
+// short; rows that must wait for a lifetime to rekey are left to soak.
+func sample(scenario string) []int {
+	switch scenario {
+	case "traffic":
+		return []int{0, 1, 2, 3, 4, 5}
+	case "gateway first":
+		return []int{0, 3}
+	case "rekey busy":
+		return []int{0, 4}
+	case "rekey idle":
+		return []int{1, 4}
+	case "dead peer":
+		return []int{0, 2}
+	case "restart":
+		return []int{1, 3}
+	}
+	return []int{2, 5}
+}
+
+// Matrix lays the results out as a table for people: rows, scenarios, and in
+// each cell the verdict and the seconds.
+func Matrix(results []Result) string {
+	var columns []string
+	for _, sc := range Scenarios() {
+		columns = append(columns, sc.Name)
+	}
+	columns = append(columns, "masquerade")
+	cell := map[[2]string]string{}
+	for _, r := range results {
+		verdict := "pass"
+		if r.Err != nil {
+			verdict = "FAIL"
+		}
+		cell[[2]string{r.Row, r.Scenario}] = fmt.Sprintf("%s %.0fs", verdict, r.Took.Seconds())
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "| clients-gateway | %s |\n|---|%s\n", strings.Join(columns, " | "), strings.Repeat("---|", len(columns)))
+	for _, row := range Rows() {
+		fmt.Fprintf(&b, "| %s |", row.Name)
+		for _, c := range columns {
+			text := cell[[2]string{row.Name, c}]
+			if text == "" {
+				text = "-"
+			}
+			fmt.Fprintf(&b, " %s |", text)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// TimeTable lists how long the parts took.
+func TimeTable(laps []Lap) string {
+	var b strings.Builder
+	total := time.Duration(0)
+	for _, l := range laps {
+		fmt.Fprintf(&b, "%7.1fs  %s\n", l.Took.Seconds(), l.Part)
+		total += l.Took
+	}
+	fmt.Fprintf(&b, "%7.1fs  in all\n", total.Seconds())
+	return b.String()
+}

@@ -1,0 +1,202 @@
+package peers
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net/netip"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+const twoStates = `src 192.168.1.11 dst 203.0.113.2
+	proto esp spi 0xcfb5627e(3484770942) reqid 1(0x00000001) mode tunnel
+	replay-window 0 seq 0x00000000 flag  af-unspec (0x00100000)
+	encap type espinudp sport 4500 dport 4500 addr 0.0.0.0
+	lifetime config:
+	  limit: soft (INF)(bytes), hard (INF)(bytes)
+	  limit: soft (INF)(packets), hard (INF)(packets)
+	lifetime current:
+	  672(bytes), 8(packets)
+	  add 2026-11-21 21:00:42 use -
+src 203.0.113.2 dst 192.168.1.11
+	proto esp spi 0x00000000(0) reqid 1(0x00000001) mode tunnel
+	lifetime current:
+	  0(bytes), 0(packets)
+Updated src 203.0.113.2 dst 192.168.1.11
+	proto esp spi 0xabb4c68e reqid 1 mode tunnel
+src 10.0.0.1 dst 10.0.0.2
+	proto ah spi 0x00000101(257) reqid 1(0x00000001) mode tunnel
+`
+
+func TestStatesAreReadAsTheKernelPrintsThem(t *testing.T) {
+	client, gw := netip.MustParseAddr("192.168.1.11"), netip.MustParseAddr("203.0.113.2")
+	want := []SA{
+		{Src: client, Dst: gw, SPI: 0xcfb5627e, UDP: true, Bytes: 672, Packets: 8},
+		{Src: gw, Dst: client, SPI: 0xabb4c68e},
+	}
+	got := parseStates(twoStates)
+	if d := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestPingsAreCounted(t *testing.T) {
+	p, err := parsePings("PING x\n--- x ping statistics ---\n22 packets transmitted, 21 received, 4.5% packet loss, time 600ms\n")
+	if err != nil || p != (Pings{22, 21}) {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if _, err := parsePings("ping: bad address"); err == nil {
+		t.Error("an error was taken for a count")
+	}
+}
+
+func TestPackagesAreReadFromURIs(t *testing.T) {
+	out := "Reading package lists...\n" +
+		"'http://example.test/pool/libattr1_2.5.1-4_amd64.deb' libattr1_1%3a2.5.1-4_amd64.deb 22164 MD5Sum:0\n" +
+		"'http://example.test/pool/perl-base_5.36.0-7_amd64.deb' perl-base_5.36.0-7_amd64.deb 1609596 \n"
+	want := []Package{{"libattr1", "1:2.5.1-4"}}
+	if d := cmp.Diff(want, parseURIs(out)); d != "" {
+		t.Error(d)
+	}
+	if got := want[0].file(); got != "libattr1_1%3a2.5.1-4_*.deb" {
+		t.Error(got)
+	}
+}
+
+func TestPathsMergeIntoUsr(t *testing.T) {
+	for name, want := range map[string]string{
+		"./bin/dash": "usr/bin/dash", "./lib64/ld.so": "usr/lib64/ld.so", "/lib": "usr/lib",
+		"./usr/bin/ip": "usr/bin/ip", "./library/x": "library/x", "../etc/passwd": "etc/passwd",
+	} {
+		if got := merged(name); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+}
+
+// The archive is read back by cpio where there is one; its members are checked
+// by hand otherwise.
+func TestTheArchiveHoldsTheTree(t *testing.T) {
+	tr := tree{}
+	tr.file("usr/bin/a", 0o755, []byte("hello"))
+	tr.symlink("bin", "usr/bin")
+	tr.parents()
+	var b bytes.Buffer
+	if err := tr.writeArchive(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"000081ED", "hello", "0000A1FF", "usr/bin\x00", "TRAILER!!!"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("the archive has no %q", want)
+		}
+	}
+	if b.Len()%4 != 0 {
+		t.Errorf("%d bytes, not a multiple of 4", b.Len())
+	}
+	path, err := exec.LookPath("cpio")
+	if err != nil {
+		return
+	}
+	cmd := exec.Command(path, "-t", "--quiet")
+	cmd.Stdin = &b
+	out, err := cmd.Output()
+	if got := strings.Fields(string(out)); err != nil || !slices.Equal(got, []string{"bin", "usr", "usr/bin", "usr/bin/a"}) {
+		t.Errorf("cpio lists %q, %v", got, err)
+	}
+}
+
+func TestLinksAreFollowed(t *testing.T) {
+	tr := tree{}
+	tr.file("usr/lib/libx.so.1.2", 0o644, nil)
+	tr.symlink("usr/lib/libx.so.1", "libx.so.1.2")
+	tr.symlink("etc/x", "/lib/libx.so.1")
+	tr.symlink("loop", "loop")
+	if got, ok := tr.resolveLink("etc/x"); !ok || got != "usr/lib/libx.so.1.2" {
+		t.Errorf("%q, %v", got, ok)
+	}
+	if _, ok := tr.resolveLink("loop"); ok {
+		t.Error("a loop has an end")
+	}
+	if _, err := tr.closure([]string{"usr/bin/nothing"}); err == nil {
+		t.Error("a missing program was not missed")
+	}
+}
+
+// packet makes an Ethernet frame with an IPv4 packet.
+func packet(proto byte, body ...byte) []byte {
+	f := make([]byte, etherLen+20, etherLen+20+len(body))
+	binary.BigEndian.PutUint16(f[12:], etherIPv4)
+	h := f[etherLen:]
+	h[0], h[9] = 0x45, proto
+	copy(h[12:], []byte{203, 0, 113, 2, 192, 168, 1, 11})
+	return append(f, body...)
+}
+
+func TestESPIsFoundOnTheWire(t *testing.T) {
+	natt := []byte{0x11, 0x94, 0x11, 0x94, 0, 16, 0, 0}
+	ike := []byte{1, 0xf4, 0x4e, 0x20, 0, 8, 0, 0}
+	for _, c := range []struct {
+		name  string
+		frame []byte
+		spi   uint32
+		udp   bool
+	}{
+		{"plain", packet(protoESP, 0xab, 0xcd, 0, 1, 0, 0, 0, 1), 0xabcd0001, false},
+		{"in UDP", packet(protoUDP, append(slices.Clone(natt), 0xab, 0xcd, 0, 1, 0, 0, 0, 1)...), 0xabcd0001, true},
+		{"IKE on 4500", packet(protoUDP, append(slices.Clone(natt), 0, 0, 0, 0, 1, 2, 3, 4)...), 0, false},
+		{"keepalive", packet(protoUDP, append(slices.Clone(natt), 0xff)...), 0, false},
+		{"IKE on 500", packet(protoUDP, ike...), 0, false},
+		{"cut", packet(protoESP, 0xab, 0xcd), 0, false},
+		{"short", []byte{1, 2, 3}, 0, false},
+	} {
+		e, ok := parseESP(c.frame)
+		if ok != (c.spi != 0) || e.spi != c.spi || e.udp != c.udp {
+			t.Errorf("%s: %+v, %v", c.name, e, ok)
+		}
+	}
+	if !isIKE(packet(protoUDP, ike...)) || isIKE(packet(protoUDP, natt...)) {
+		t.Error("IKE on port 500 is not told from port 4500")
+	}
+}
+
+func TestCountersMustAgreeAtBothEnds(t *testing.T) {
+	h := Client(1)
+	sa := func(n uint64) SA { return SA{Packets: n, Bytes: 84 * n} }
+	good := []Tunnel{{In: sa(4), GwOut: sa(4), Out: sa(5), GwIn: sa(5)}}
+	if err := compareCounters(h, good, 4); err != nil {
+		t.Error(err)
+	}
+	lost := []Tunnel{{In: sa(4), GwOut: sa(5), Out: sa(5), GwIn: sa(5)}}
+	if compareCounters(h, lost, 4) == nil {
+		t.Error("a lost packet was not noticed")
+	}
+	if compareCounters(h, good, 6) == nil || compareCounters(h, nil, 1) == nil {
+		t.Error("too few packets were not noticed")
+	}
+}
+
+func TestEveryRowAndEveryScenarioIsSampled(t *testing.T) {
+	rows, scenarios := map[string]int{}, map[string]int{}
+	for _, c := range Cells(false) {
+		rows[c.Row.Name]++
+		scenarios[c.Scenario.Name]++
+	}
+	for _, r := range Rows() {
+		if rows[r.Name] == 0 {
+			t.Errorf("row %s is never run", r.Name)
+		}
+	}
+	for _, s := range Scenarios() {
+		if scenarios[s.Name] < 2 {
+			t.Errorf("scenario %s is run in %d rows", s.Name, scenarios[s.Name])
+		}
+	}
+	if got, want := len(Cells(true)), len(Rows())*len(Scenarios()); got != want {
+		t.Errorf("soak has %d cells, want %d", got, want)
+	}
+}
