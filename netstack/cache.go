@@ -97,7 +97,7 @@ func (r *Router) espFlowOut(p *packet) (flow.Entry, bool) {
 		return flow.Entry{}, false
 	}
 	group, _ := r.lsn.Client(p.Src)
-	e.Profile = r.profiles[group.ALGProfile]
+	e.Profile = r.profile(group)
 	res := r.alg.DecideESP(&e, p.now)
 	if res.Verdict != alg.Forward || !res.Cache {
 		return flow.Entry{}, false

@@ -158,11 +158,11 @@ func (r *Router) gathers(p *packet, dir alg.Direction) bool {
 	}
 	if dir == alg.In2Out {
 		group, _ := r.lsn.Client(p.Src)
-		return r.profiles[group.ALGProfile] != nil
+		return r.profile(group) != nil
 	}
 	outside, remote, _ := outsideView(p)
 	plan, reason := r.lsn.DecideIn(p.Proto, outside, remote, lsn.Hints{}, p.now)
-	return reason == drop.None && r.profiles[plan.Group.ALGProfile] != nil
+	return reason == drop.None && r.profile(plan.Group) != nil
 }
 
 // cutOf returns the length of the longest piece that an IKE packet was

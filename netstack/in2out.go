@@ -39,9 +39,9 @@ func (r *Router) espOut(p *packet) outcome {
 		return goOn
 	}
 	group, _ := r.lsn.Client(p.Src)
-	profile := r.profiles[group.ALGProfile]
-	if profile == nil {
-		return dropped(drop.ProtocolUnsupported) // R35
+	profile := r.profile(group)
+	if _, bound := r.alg.NATOfOutbound(p.Src, p.Dst, p.SPI); profile == nil && !bound {
+		return dropped(drop.ProtocolUnsupported) // R35; what is bound outlives the binding (R11)
 	}
 	e, ok := r.espFromInside(p)
 	if !ok {

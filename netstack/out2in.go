@@ -60,7 +60,7 @@ func (r *Router) ike(p *packet, dir alg.Direction, b lsn.Binding) outcome {
 	if p.Proto != frame.ProtoUDP || !ikePort(b.Remote.Port) {
 		return goOn
 	}
-	profile := r.profiles[b.Group.ALGProfile]
+	profile := r.profile(b.Group)
 	if profile == nil {
 		return goOn // R35: only where the group has one
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -66,7 +67,7 @@ type Router struct {
 	frags      *frag.Table
 	lsn        *lsn.Table
 	alg        *ipsec.ALG
-	profiles   map[string]*ipsec.Profile
+	bindings   atomic.Pointer[bindings]
 	stack      *stack.Stack
 	fabric     *link.Fabric
 	ports      []*link.Port
@@ -91,7 +92,7 @@ type Router struct {
 func New(c Config) (*Router, error) {
 	r := &Router{
 		log: c.Log, clock: c.Clock, drops: c.Drops,
-		profiles: map[string]*ipsec.Profile{}, local: map[frame.Addr]bool{}, broadcasts: map[frame.Addr]frame.Interface{},
+		local: map[frame.Addr]bool{}, broadcasts: map[frame.Addr]frame.Interface{},
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
@@ -103,9 +104,8 @@ func New(c Config) (*Router, error) {
 	if r.drops == nil {
 		r.drops = &drop.Counters{}
 	}
-	for name, p := range c.Profiles {
-		r.profiles[name] = &p
-	}
+	bound := newBindings(c.LSN.Groups, c.Profiles)
+	r.bindings.Store(&bound)
 	if err := r.buildTables(c); err != nil {
 		return nil, err
 	}

@@ -25,8 +25,9 @@ func newRunCommand() *cobra.Command {
 		Long: `Runs the router on one configuration file, in the foreground, as root.
 It logs to stderr, tells systemd when it is ready (NOTIFY_SOCKET), and ends
 cleanly on SIGTERM: kernel ports are given back as they were.
-SIGHUP checks the file and says what is wrong with it; what it changes takes
-effect at the next start.`,
+SIGHUP reads the file again. Changed profiles of the IPsec ALG, and which group
+has which, take effect at once; if anything else has changed, or is wrong, the
+log says what, and nothing changes.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return run(cmd.Context(), file, cmd.ErrOrStderr())
@@ -65,7 +66,7 @@ func run(ctx context.Context, file string, stderr io.Writer) error {
 			log.Info("ready", "config", file, "socket", c.Control.Socket)
 			notify(log, "READY=1")
 		case <-hup:
-			recheck(log, file)
+			reload(log, file, d)
 		case err := <-done:
 			log.Info("ended")
 			return err
@@ -73,13 +74,17 @@ func run(ctx context.Context, file string, stderr io.Writer) error {
 	}
 }
 
-// recheck answers SIGHUP.
-func recheck(log *slog.Logger, file string) {
-	if _, _, err := configs.Load(file); err != nil {
-		log.Error("configuration not valid, still running the old one", "faults", strings.ReplaceAll(err.Error(), "\n", "; "))
+// reload answers SIGHUP.
+func reload(log *slog.Logger, file string, d *wire.Daemon) {
+	c, _, err := configs.Load(file)
+	if err == nil {
+		err = d.Reload(c)
+	}
+	if err != nil {
+		log.Error("still running the old configuration", "config", file, "reason", strings.ReplaceAll(err.Error(), "\n", "; "))
 		return
 	}
-	log.Warn("configuration is valid; it takes effect at the next start", "config", file)
+	log.Info("reloaded", "config", file)
 }
 
 // notify tells systemd, if it is the one that started us (sd_notify(3)).

@@ -25,7 +25,7 @@ func (v *views) IPsecStat(profile string) (control.IPsecStat, error) {
 	c, used := v.router.ALG().CountersOf(profile)
 	isProfile := func(p *configs.ALGProfile) bool { return p.Name == profile }
 	// One that is gone from the configuration may still have sessions.
-	if !used && !slices.ContainsFunc(v.config.ALG, isProfile) {
+	if !used && !slices.ContainsFunc(v.config.Load().ALG, isProfile) {
 		return control.IPsecStat{}, control.NotFound("ipsecalg profile", profile)
 	}
 	out := ipsecStat(c)

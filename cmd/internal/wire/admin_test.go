@@ -54,7 +54,7 @@ func newOperated(t *testing.T) *operated {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.Close)
-	v := &views{config: c}
+	v := newViews(c)
 	v.start(r)
 	return &operated{t, r, c, served(t, v)}
 }

@@ -50,7 +50,7 @@ func stateDir() string {
 func NewDaemon(c *configs.Config, log *slog.Logger) (*Daemon, error) {
 	d := &Daemon{config: c, log: log}
 	d.ports = ports{log: log, drops: &drop.Counters{}}
-	d.views = &views{config: c}
+	d.views = newViews(c)
 	d.server = control.New(d.views, log)
 	if err := d.server.Listen(c.Control.Socket); err != nil {
 		return nil, err

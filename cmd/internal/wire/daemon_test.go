@@ -119,7 +119,7 @@ func TestAPortThatCannotBeOpenedLeavesNothingOpen(t *testing.T) {
 func TestARouterThatCannotBeBuiltGivesThePortsBack(t *testing.T) {
 	c := load(t, "lan")
 	c.VLANs[1].ID = 0 // a second untagged VLAN on the port, which Load would refuse
-	d := &Daemon{config: c, log: silent, views: &views{config: c}, ports: ports{log: silent}}
+	d := &Daemon{config: c, log: silent, views: newViews(c), ports: ports{log: silent}}
 	err := d.build()
 	if err == nil || !strings.Contains(err.Error(), "router: port lan: vlan inside") {
 		t.Fatalf("got %v", err)

@@ -20,6 +20,7 @@ var acts = map[string]func(*world, *words){
 	"failover": (*world).actFailover,
 	"flush":    (*world).actFlush,
 	"profile":  (*world).actProfile,
+	"unbind":   (*world).actUnbind,
 }
 
 // actHost reads "host NAME PORT ADDRESS [via HOST]".
@@ -96,13 +97,12 @@ func (w *world) actFlush(in *words) {
 	w.collect()
 }
 
-// actProfile reads "profile NAME esp_gate_timeout=3s …": a live change (R10).
-// This build's router has no way to make one, so it is the ALG that is told:
-// its sessions and gates change at once, the actions that it asks for are not
-// done, and later packets come with the configured profile.
+// actProfile reads "profile NAME esp_gate_timeout=3s …": a live change (R10),
+// as a reload of the file would make it.
 func (w *world) actProfile(in *words) {
 	name := in.next("a profile")
-	p, ok := algProfiles(w.config)[name]
+	profiles := algProfiles(w.config)
+	p, ok := profiles[name]
 	if !ok {
 		in.fail("no profile is called %q", name)
 		return
@@ -115,7 +115,22 @@ func (w *world) actProfile(in *words) {
 			*to = in.duration(text)
 		}
 	}
-	w.router.ALG().SetProfile(name, p, w.router.Now())
+	profiles[name] = p
+	w.router.SetProfiles(lsnConfig(w.config).Groups, profiles)
+	w.collect()
+}
+
+// actUnbind reads "unbind GROUP": its ALG profile is taken away (R11).
+func (w *world) actUnbind(in *words) {
+	name := in.next("a group")
+	groups := lsnConfig(w.config).Groups
+	for i := range groups {
+		if groups[i].Name == name {
+			groups[i].ALGProfile = ""
+		}
+	}
+	w.router.SetProfiles(groups, algProfiles(w.config))
+	w.collect()
 }
 
 // expand unrolls loops and macros and drops comments.

@@ -11,7 +11,7 @@ import (
 
 // groupsWith names the groups for which uses is true.
 func (v *views) groupsWith(uses func(*configs.Group) bool) (out control.Words) {
-	for _, g := range v.config.LSN.Groups {
+	for _, g := range v.config.Load().LSN.Groups {
 		if uses(g) {
 			out = append(out, g.Name)
 		}
@@ -30,7 +30,7 @@ func texts[T fmt.Stringer](list []T) (out control.Words) {
 // IPsecProfiles implements control.Settings.
 func (v *views) IPsecProfiles() (out []control.IPsecProfile) {
 	seconds := func(d time.Duration) control.Seconds { return control.Seconds(d.Seconds()) }
-	for _, p := range v.config.ALG {
+	for _, p := range v.config.Load().ALG {
 		out = append(out, control.IPsecProfile{
 			Name: p.Name, ConnFailover: p.ConnFailover, BlockMode: p.BlockMode.String(),
 			IKESessionTimeout: seconds(p.IKESessionTimeout), ESPSessionTimeout: seconds(p.ESPSessionTimeout),
@@ -45,7 +45,7 @@ func (v *views) IPsecProfiles() (out []control.IPsecProfile) {
 
 // LSNClients implements control.Settings.
 func (v *views) LSNClients() (out []control.LSNClient) {
-	for _, c := range v.config.LSN.Clients {
+	for _, c := range v.config.Load().LSN.Clients {
 		out = append(out, control.LSNClient{
 			Name: c.Name, Networks: texts(c.Networks),
 			Groups: v.groupsWith(func(g *configs.Group) bool { return g.Client == c }),
@@ -57,7 +57,7 @@ func (v *views) LSNClients() (out []control.LSNClient) {
 // LSNPools implements control.Settings.
 func (v *views) LSNPools() (out []control.LSNPool) {
 	use := v.router.LSN().Stats().Pools
-	for _, p := range v.config.LSN.Pools {
+	for _, p := range v.config.Load().LSN.Pools {
 		row := control.LSNPool{
 			Name: p.Name, Addresses: texts(p.Ranges),
 			Groups: v.groupsWith(func(g *configs.Group) bool { return slices.Contains(g.Pools, p) }),
@@ -75,7 +75,7 @@ func (v *views) LSNPools() (out []control.LSNPool) {
 
 // LSNGroups implements control.Settings.
 func (v *views) LSNGroups() (out []control.LSNGroup) {
-	for _, g := range v.config.LSN.Groups {
+	for _, g := range v.config.Load().LSN.Groups {
 		row := control.LSNGroup{Name: g.Name, Client: g.Client.Name}
 		for _, p := range g.Pools {
 			row.Pools = append(row.Pools, p.Name)
@@ -96,7 +96,7 @@ func (v *views) LSNGroups() (out []control.LSNGroup) {
 
 // LSNAppsProfiles implements control.Settings.
 func (v *views) LSNAppsProfiles() (out []control.LSNAppsProfile) {
-	for _, p := range v.config.LSN.Apps {
+	for _, p := range v.config.Load().LSN.Apps {
 		out = append(out, control.LSNAppsProfile{
 			Name: p.Name, Protocol: p.Protocol.String(), IPPooling: p.Pooling.String(),
 			Mapping: p.Mapping.String(), Filtering: p.Filtering.String(), Ports: texts(p.Ports),

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"spigate/alg/ipsec"
@@ -21,7 +22,7 @@ import (
 
 // views shows the Router to package control (control.Backend).
 type views struct {
-	config *configs.Config
+	config atomic.Pointer[configs.Config]
 	router *netstack.Router
 	began  int64           // monotonic ns
 	ready  <-chan struct{} // closed when the daemon is
@@ -31,6 +32,13 @@ type views struct {
 }
 
 var _ control.Backend = (*views)(nil)
+
+// newViews shows c; start shows the Router too.
+func newViews(c *configs.Config) *views {
+	v := &views{}
+	v.config.Store(c)
+	return v
+}
 
 func (v *views) start(r *netstack.Router) { v.router, v.began = r, r.Now() }
 
@@ -88,7 +96,7 @@ func (v *views) Version() control.Version { return control.BuildVersion() }
 func (v *views) Status() control.Status {
 	flows := v.router.Flows().Stats()
 	st := control.Status{
-		Ready: v.isReady(), Uptime: ago(v.router.Now(), v.began), PID: os.Getpid(), Config: v.config.File,
+		Ready: v.isReady(), Uptime: ago(v.router.Now(), v.began), PID: os.Getpid(), Config: v.config.Load().File,
 		FastHits: flows.Hits, Flows: uint64(flows.Entries), FlowCapacity: uint64(flows.Capacity),
 	}
 	for _, c := range v.router.Counters() {
@@ -115,7 +123,7 @@ func (v *views) isReady() bool {
 // client and group of a subscriber.
 func (v *views) client(f control.Filter) (func(netip.Addr) (client, group string), error) {
 	known := f.Client == ""
-	for _, c := range v.config.LSN.Clients {
+	for _, c := range v.config.Load().LSN.Clients {
 		known = known || c.Name == f.Client
 	}
 	if !known {

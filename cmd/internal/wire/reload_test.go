@@ -1,0 +1,53 @@
+package wire
+
+import (
+	"strings"
+	"testing"
+
+	"spigate/configs"
+)
+
+// reloaded is the example with replacements in its text.
+func reloaded(t *testing.T, replace ...string) *configs.Config {
+	t.Helper()
+	text := strings.NewReplacer(replace...).Replace(configs.IPsecPassthrough())
+	c, _, err := configs.Parse("example.toml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestAReloadThatChangesMoreThanTheALGNamesItAndChangesNothing(t *testing.T) {
+	was := reloaded(t)
+	for _, tc := range []struct{ name, from, to, want string }{
+		{"nothing", "version = 1", "version = 1", ""},
+		{"a gate timeout", `esp_gate_timeout    = "20s"`, `esp_gate_timeout = "3s"`, ""},
+		{"a group without its profile", `ipsecalg_profile = "IPSECALGPROFILE-1"`, "", ""},
+		{"a pool", "203.0.113.3-203.0.113.9", "203.0.113.3", "lsn"},
+		{"a port and an address", "eth0", "eth7", "port, vlan"},
+		{"a route", "203.0.113.254", "203.0.113.253", "route"},
+		{"the name", "gw1", "gw2", "system"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := strings.Join(fixedChanges(was, reloaded(t, tc.from, tc.to)), ", "); got != tc.want {
+				t.Errorf("tables %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestAReloadedProfileIsTheOneThatIsShownAndUsed(t *testing.T) {
+	c := reloaded(t)
+	d := &Daemon{views: newViews(c), router: newOperated(t).router, log: silent}
+	if err := d.Reload(reloaded(t, `"40m"`, `"10m"`)); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.views.config.Load().ALG[0].ESPSessionTimeout.Minutes(); got != 10 {
+		t.Errorf("shown: %v minutes", got)
+	}
+	err := d.Reload(reloaded(t, "203.0.113.3-203.0.113.9", "203.0.113.3"))
+	if err == nil || !strings.Contains(err.Error(), "lsn: changed in the file") {
+		t.Errorf("a changed pool: %v", err)
+	}
+}

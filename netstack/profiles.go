@@ -1,0 +1,49 @@
+package netstack
+
+import (
+	"maps"
+	"slices"
+
+	"spigate/alg/ipsec"
+	"spigate/netstack/lsn"
+)
+
+// bindings says which IPsec ALG profile each LSN group has. It is replaced as
+// a whole, so that a packet sees one state of it.
+type bindings map[string]*ipsec.Profile // by the group's name
+
+// newBindings resolves the names in the groups. A group without a profile, or
+// with the name of one that does not exist, has no ALG (R35).
+func newBindings(groups []lsn.Group, profiles map[string]ipsec.Profile) bindings {
+	b := bindings{}
+	for _, g := range groups {
+		if p, ok := profiles[g.ALGProfile]; ok {
+			b[g.Name] = &p
+		}
+	}
+	return b
+}
+
+// profile returns the ALG profile of a group, or nil if it has none. g may be
+// nil.
+func (r *Router) profile(g *lsn.Group) *ipsec.Profile {
+	if g == nil {
+		return nil
+	}
+	return (*r.bindings.Load())[g.Name]
+}
+
+// SetProfiles changes the ALG profiles while the router runs; of the groups
+// only Name and ALGProfile are looked at. A changed timeout counts from when a
+// session was last seen, at once (R10). A group that loses its profile opens
+// no new gate; its ESP sessions live until they are idle or flushed (R11).
+func (r *Router) SetProfiles(groups []lsn.Group, profiles map[string]ipsec.Profile) {
+	r.fire(func(now int64) {
+		next := newBindings(groups, profiles)
+		r.bindings.Store(&next)
+		for _, name := range slices.Sorted(maps.Keys(profiles)) {
+			r.actAtOnce(r.alg.SetProfile(name, profiles[name], now))
+		}
+		r.armDeadline()
+	}, nil)
+}
