@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -54,6 +55,20 @@ func (s *Site) ikedConf(h *Host, r Role) string {
 		text += policy(c.Name, "passive", h.InnerNet.String(), c.InnerNet.String(), h.Address.Addr().String(), "any", c.id())
 	}
 	return text
+}
+
+// pin lets an OpenIKED gateway encrypt for a client with that client's SA. On
+// Linux its policies name no SA (no reqid), so the kernel takes the newest SA
+// to the peer's address, and two clients on one address get each other's: a
+// matter of the gateway, which no router can mend.
+func (r *Run) pin(ctx context.Context, h *Host, t Tunnel) error {
+	if r.Row.Gateway != OpenIKED {
+		return nil
+	}
+	_, err := r.VM.Exec(ctx, r.Gateway.Name, fmt.Sprintf(
+		"ip xfrm policy update dir out src %v dst %v tmpl src %v dst %v proto esp spi %#08x mode tunnel",
+		r.Gateway.InnerNet, h.InnerNet, t.GwOut.Src, t.GwOut.Dst, t.GwOut.SPI))
+	return err
 }
 
 // ecKey makes the private key that iked will not start without; with a shared

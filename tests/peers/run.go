@@ -69,10 +69,11 @@ func (r *Run) bringUp(ctx context.Context, h *Host, known ...Tunnel) (Tunnel, er
 		return Tunnel{}, err
 	}
 	t, err := r.Await(ctx, h, known...)
-	if err == nil {
-		r.Say("%s: tunnel up, SPI in %#08x, out %#08x", h.Name, t.In.SPI, t.Out.SPI)
+	if err != nil {
+		return t, err
 	}
-	return t, err
+	r.Say("%s: tunnel up, SPI in %#08x, out %#08x", h.Name, t.In.SPI, t.Out.SPI)
+	return t, r.pin(ctx, h, t)
 }
 
 // count is how many packets one ping of a scenario sends.
@@ -175,6 +176,9 @@ func (r *Run) rekey(ctx context.Context, side *Host, hosts ...*Host) error {
 			return fmt.Errorf("rekey by %s: %w", side.Name, err)
 		}
 		r.Say("%s: rekeyed by %s, SPI in %#08x, out %#08x", h.Name, side.Name, t.In.SPI, t.Out.SPI)
+		if err := r.pin(ctx, h, t); err != nil {
+			return err
+		}
 	}
 	return nil
 }

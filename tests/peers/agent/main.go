@@ -18,11 +18,8 @@ const serveArg = "serve"
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == serveArg {
-		if err := serve(); err != nil {
-			fmt.Println("agent:", err)
-			os.Exit(1)
-		}
-		return
+		fmt.Println("agent:", serve())
+		os.Exit(1)
 	}
 	if err := setUp(); err != nil {
 		fmt.Println("agent: set-up:", err)
