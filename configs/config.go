@@ -143,5 +143,7 @@ type ALGProfile struct {
 	LateBindingIn      bool          // R66
 	IKEKeepWithESP     bool          // R48
 	SameClientParallel bool          // R57
+	IKEPortPreserve    bool          // R39
+	IKECookieDemux     bool          // N40
 	GateSeqMax         uint32        // R65; 0 = off
 }

@@ -36,13 +36,14 @@ func (r *reader) ipsecalg(root *table, w *raw) {
 			LateBindingIn:      t.flag("late_binding_in", false),
 			IKEKeepWithESP:     t.flag("ike_keep_with_esp", false),
 			SameClientParallel: t.flag("same_client_parallel", false),
+			IKEPortPreserve:    t.flag("ike_port_preserve", false),
+			IKECookieDemux:     t.flag("ike_cookie_demux", false),
 			GateSeqMax:         uint32(t.whole("gate_seq_max", 1024, 0, math.MaxUint32)),
 		}
 		// On by default, so only somebody who asked for it is told.
 		if p.ConnFailover && t.has("connfailover") {
 			r.warn(t.at("connfailover"), "has no effect without a peer in [ha]")
 		}
-		t.off(false, "ike_port_preserve", "ike_cookie_demux")
 		t.done()
 		w.ALG = append(w.ALG, p)
 	}

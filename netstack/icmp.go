@@ -123,6 +123,7 @@ func (r *Router) quoteInward(p *packet) (frame.Addr, drop.Reason) {
 	if q.Proto == frame.ProtoESP {
 		inside, reason := r.alg.OwnerOfOutbound(q.Src, q.Dst, q.SPI)
 		if reason == drop.None {
+			r.icmpESP.Add(1)
 			p.RewriteQuoteSource(&q, inside, 0)
 		}
 		return inside, reason
@@ -148,6 +149,9 @@ func (r *Router) quoteOutward(p *packet) (frame.Addr, drop.Reason) {
 		return frame.Addr{}, drop.ICMPNoFlow
 	}
 	p.RewriteQuoteDestination(&q, outside.Addr, outside.Port)
+	if q.Proto == frame.ProtoESP {
+		r.icmpESP.Add(1)
+	}
 	return outside.Addr, drop.None
 }
 

@@ -79,7 +79,8 @@ func (r *Router) in2out(p *packet) outcome {
 	if !ok {
 		return dropped(drop.ProtocolUnsupported)
 	}
-	plan, reason := r.lsn.DecideOut(tuple, lsn.Hints{TCPFlags: p.TCPFlags, Bytes: len(p.Bytes())}, p.now)
+	hints := lsn.Hints{TCPFlags: p.TCPFlags, Bytes: len(p.Bytes()), Port: r.wishedPort(p)}
+	plan, reason := r.lsn.DecideOut(tuple, hints, p.now)
 	if reason != drop.None {
 		return dropped(reason)
 	}
@@ -88,6 +89,20 @@ func (r *Router) in2out(p *packet) outcome {
 		return dropped(reason)
 	}
 	return r.ike(p, alg.In2Out, b)
+}
+
+// wishedPort is 500 for the IKE of a client that sends from there, if its
+// profile wants the port kept: some old servers answer nobody else. Towards one
+// server only one client behind an address can have it, the first (R19, R39).
+func (r *Router) wishedPort(p *packet) uint16 {
+	if p.Proto != frame.ProtoUDP || p.SrcPort != 500 || p.DstPort != 500 {
+		return 0
+	}
+	group, _ := r.lsn.Client(p.Src)
+	if profile := r.profile(group); profile == nil || !profile.IKEPortPreserve {
+		return 0
+	}
+	return 500
 }
 
 // insideView returns p as the inside sees it, for a packet that a subscriber

@@ -222,6 +222,9 @@ func TestErrorsAboutESPFindTheirWayBySPI(t *testing.T) {
 	came := w.atLAN()
 	w.fromLAN(icmpError(client2, server, 3, 4, came[0], 28))
 	p = w.one(w.atWAN())
+	if n := w.r.ICMPTranslated(); n != 2 {
+		t.Errorf("%d errors are counted as translated, want 2 (R63)", n)
+	}
 	q, _ = p.Quote()
 	if p.Src != natAddr || q.Dst != natAddr || q.SPI != b.spiIn {
 		t.Fatalf("left from %v, quotes > %v spi %08x", p.Src, q.Dst, q.SPI)

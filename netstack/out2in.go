@@ -19,7 +19,13 @@ func (r *Router) out2in(p *packet) outcome {
 	if !ok {
 		return dropped(drop.ProtocolUnsupported)
 	}
-	plan, reason := r.lsn.DecideIn(p.Proto, outside, remote, lsn.Hints{TCPFlags: p.TCPFlags, Bytes: len(p.Bytes())}, p.now)
+	hints := lsn.Hints{TCPFlags: p.TCPFlags, Bytes: len(p.Bytes())}
+	plan, reason := r.lsn.DecideIn(p.Proto, outside, remote, hints, p.now)
+	if reason == drop.NoMapping || reason == drop.Filtered {
+		if meant, ok := r.byCookie(p); ok {
+			plan, reason = r.lsn.DecideIn(p.Proto, meant, remote, hints, p.now)
+		}
+	}
 	if reason != drop.None {
 		return dropped(reason)
 	}
@@ -36,6 +42,20 @@ func (r *Router) out2in(p *packet) outcome {
 		r.frags.Remember(frag.KeyOf(&p.Packet, p.in, frag.Out2In), cut, p.now)
 	}
 	return accept
+}
+
+// byCookie finds the outside endpoint that a server meant who answers IKE to
+// port 500 of the NAT address, whatever port it was asked from (N40).
+func (r *Router) byCookie(p *packet) (frame.Endpoint, bool) {
+	if p.Proto != frame.ProtoUDP || p.SrcPort != 500 || p.DstPort != 500 || !r.bindings.Load().cookieDemux() {
+		return frame.Endpoint{}, false
+	}
+	_, mapping, ok := r.alg.OwnerOfCookie(p.Dst, p.Src, p.UDPPayload(), p.now)
+	if !ok {
+		return frame.Endpoint{}, false
+	}
+	b, ok := r.lsn.FindMapping(mapping)
+	return b.Outside, ok
 }
 
 // espIn finds the subscriber that an inbound ESP packet is for: the SPI is all

@@ -24,6 +24,16 @@ func newBindings(groups []lsn.Group, profiles map[string]ipsec.Profile) bindings
 	return b
 }
 
+// cookieDemux reports whether any group wants N40.
+func (b bindings) cookieDemux() bool {
+	for _, p := range b {
+		if p.IKECookieDemux {
+			return true
+		}
+	}
+	return false
+}
+
 // profile returns the ALG profile of a group, or nil if it has none. g may be
 // nil.
 func (r *Router) profile(g *lsn.Group) *ipsec.Profile {

@@ -68,6 +68,7 @@ type Router struct {
 	lsn        *lsn.Table
 	alg        *ipsec.ALG
 	bindings   atomic.Pointer[bindings]
+	icmpESP    atomic.Uint64 // ICMP errors about ESP that were translated (R63)
 	stack      *stack.Stack
 	fabric     *link.Fabric
 	ports      []*link.Port

@@ -31,6 +31,10 @@ func (r *Router) Fragments() frag.Stats { return r.frags.Stats() }
 // ALG returns the IPsec ALG.
 func (r *Router) ALG() *ipsec.ALG { return r.alg }
 
+// ICMPTranslated returns how many ICMP errors about ESP were translated, both
+// ways together (R63, R74).
+func (r *Router) ICMPTranslated() uint64 { return r.icmpESP.Load() }
+
 // Counters returns what passed through each interface.
 func (r *Router) Counters() []link.InterfaceCounters { return r.fabric.Counters() }
 

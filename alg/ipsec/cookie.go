@@ -36,27 +36,3 @@ func (a *ALG) OwnerOfCookie(nat, server frame.Addr, payload []byte, now int64) (
 	}
 	return found.client.inside, found.mapping, true
 }
-
-// PreservesPort tells the NAT whether a new mapping of inside's IKE may keep
-// the source port 500: with ikePortPreserve, for the first client between the
-// two addresses only (R39). Whether the port is free is the NAT's knowledge.
-func (a *ALG) PreservesPort(p *Profile, inside, nat, server frame.Addr, now int64) bool {
-	if p == nil || !p.IKEPortPreserve {
-		return false
-	}
-	sh := a.shardOf(nat, server)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	pr := sh.pair(nat, server)
-	if pr == nil {
-		return true
-	}
-	for _, c := range pr.clients {
-		for _, s := range c.sessions {
-			if c.inside != inside && now <= s.deadline() {
-				return false
-			}
-		}
-	}
-	return true
-}

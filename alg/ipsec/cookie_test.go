@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"spigate/alg"
-	"spigate/netstack/frame"
 )
 
 func TestN40_AnswerToPort500FindsItsOnlyOwner_R38(t *testing.T) {
@@ -42,25 +41,6 @@ func TestN40_AnswerToPort500FindsItsOnlyOwner_R38(t *testing.T) {
 				t.Error("found by a cut header")
 			}
 		})
-	}
-}
-
-func TestPort500IsForTheFirstClientOnly_R39(t *testing.T) {
-	for _, knob := range []bool{false, true} {
-		w := newWorld(t, func(p *Profile) { p.IKEPortPreserve = knob })
-		ask := func(inside, server frame.Addr, want bool) {
-			t.Helper()
-			if got := w.a.PreservesPort(w.profile, inside, addrN, server, w.now); got != want {
-				t.Errorf("knob %v: %v to %v keeps port 500: %v, want %v", knob, inside, server, got, want)
-			}
-		}
-		ask(addrA, addrY, knob)
-		w.client(addrA, 2).phase1()
-		ask(addrA, addrY, knob)
-		ask(addrB, addrY, false)
-		ask(addrB, addrY2, knob)
-		w.at(3601)
-		ask(addrB, addrY, knob)
 	}
 }
 

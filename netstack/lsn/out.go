@@ -152,7 +152,7 @@ func (t *Table) commitOut(sh *inside, pl *OutPlan, now int64, gone *[]uint64) (u
 		return 0, drop.SessionTableFull
 	}
 	slot := sh.sessions.take()
-	mslot, why := t.mappingFor(sh, slot, pl.Tuple, r, now, gone)
+	mslot, why := t.mappingFor(sh, slot, pl, r, now, gone)
 	if why != drop.None {
 		sh.sessions.give(slot)
 		t.sessions.Add(-1)
@@ -163,7 +163,8 @@ func (t *Table) commitOut(sh *inside, pl *OutPlan, now int64, gone *[]uint64) (u
 }
 
 // mappingFor finds the mapping of a new session from inside, or makes it.
-func (t *Table) mappingFor(sh *inside, slot uint32, tup Tuple, r *rules, now int64, gone *[]uint64) (uint32, drop.Reason) {
+func (t *Table) mappingFor(sh *inside, slot uint32, pl *OutPlan, r *rules, now int64, gone *[]uint64) (uint32, drop.Reason) {
+	tup := pl.Tuple
 	if mslot := sh.findMapping(tup, r, now); mslot != 0 {
 		return mslot, drop.None
 	}
@@ -182,7 +183,7 @@ func (t *Table) mappingFor(sh *inside, slot uint32, tup Tuple, r *rules, now int
 	if r.width == wideFull {
 		id = makeID(sh.number, s.generation, slot)
 	}
-	address, port, ok := t.drawOutside(sh, tup, r, id, now)
+	address, port, ok := t.drawOutside(sh, pl, r, id, now)
 	if !ok {
 		sh.mappings.give(mslot)
 		return 0, drop.NoFreePort
@@ -205,17 +206,18 @@ func (t *Table) mappingFor(sh *inside, slot uint32, tup Tuple, r *rules, now int
 // drawOutside draws address and port. A paired subscriber has its address and
 // no other, even if it is full (R14). Otherwise the search begins at a random
 // address and goes on until one has room.
-func (t *Table) drawOutside(sh *inside, tup Tuple, r *rules, id uint64, now int64) (address uint32, port uint16, ok bool) {
+func (t *Table) drawOutside(sh *inside, pl *OutPlan, r *rules, id uint64, now int64) (address uint32, port uint16, ok bool) {
+	tup, wish := pl.Tuple, pl.Hints.Port
 	want := newClaim(tup.Proto, r.width, tup.Remote)
 	if a, paired := sh.pairOf(tup.Inside.Addr, r, now); paired {
-		port, ok = t.draw(t.addrs[a], want, id)
+		port, ok = t.draw(t.addrs[a], want, wish, id)
 		return a, port, ok
 	}
 	addrs := r.group.addrs
 	start := int(t.rand(uint32(len(addrs))))
 	for i := range addrs {
 		a := addrs[(start+i)%len(addrs)]
-		if port, ok = t.draw(t.addrs[a], want, id); ok {
+		if port, ok = t.draw(t.addrs[a], want, wish, id); ok {
 			return a, port, true
 		}
 	}

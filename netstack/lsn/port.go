@@ -83,8 +83,10 @@ func (o *outside) take(n *natAddress, port uint16, c claim, id uint64) {
 	u := o.use[k]
 	if u.claims() == 0 {
 		i, _ := protoIndex(c.proto)
-		n.used[i].Add(1)
-		n.inRegion[i][port>>regionBits]++
+		if port >= FirstPort { // a wished one below is not of those that can run out
+			n.used[i].Add(1)
+			n.inRegion[i][port>>regionBits]++
+		}
 		u = portUse(c.width) << 30
 	}
 	o.use[k] = u + 1
@@ -101,21 +103,29 @@ func (t *Table) giveBack(n *natAddress, port uint16, c claim) {
 		o.use[k] = u - 1
 	} else {
 		delete(o.use, k)
-		n.used[i].Add(-1)
-		n.inRegion[i][port>>regionBits]--
+		if port >= FirstPort {
+			n.used[i].Add(-1)
+			n.inRegion[i][port>>regionBits]--
+		}
 	}
 	o.mu.Unlock()
 	n.full.clear(c)
 }
 
-// draw finds a port of n for the claim and enters it. A few independent random
+// draw finds a port of n for the claim and enters it: wish, unless that is 0 or
+// taken (R39). Otherwise a few independent random
 // picks (RFC 6056 algorithm 2) make the choice even while the address is
 // sparsely used; then a search in a row from a random start (algorithm 1)
 // finds the last free port there is (R16).
 //
 // The search costs at most two look-ups for each port; a failed one is not
 // repeated for the same remote until a claim towards it is given back.
-func (t *Table) draw(n *natAddress, c claim, id uint64) (uint16, bool) {
+func (t *Table) draw(n *natAddress, c claim, wish uint16, id uint64) (uint16, bool) {
+	if wish != 0 {
+		if port, ok := t.drawFrom(n, wish, wish, c, id); ok {
+			return port, true
+		}
+	}
 	if n.exhausted(c) {
 		return 0, false
 	}

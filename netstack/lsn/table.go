@@ -67,6 +67,9 @@ type Tuple struct {
 type Hints struct {
 	TCPFlags uint8 // as in the header
 	Bytes    int   // length of the IP packet, for the session's counters
+	// Port is the outside port that a new mapping gets if it is free, even one
+	// below FirstPort (R39); 0: any. It is no promise.
+	Port uint16
 }
 
 // Binding is a session's translation, to be applied to a packet or cached.
@@ -157,6 +160,22 @@ func (t *Table) FindOut(tup Tuple) (Binding, bool) {
 		return Binding{}, false
 	}
 	return t.binding(sh, slot), true
+}
+
+// FindMapping returns the translation of the first session of a mapping, by
+// the mapping's identifier, without refreshing anything.
+func (t *Table) FindMapping(id uint64) (Binding, bool) {
+	sh := t.shardOf(id)
+	if sh == nil {
+		return Binding{}, false
+	}
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	_, m := sh.mapping(id)
+	if m == nil {
+		return Binding{}, false
+	}
+	return t.binding(sh, m.head), true
 }
 
 // FindIn is FindOut for a packet from outside.

@@ -17,9 +17,9 @@ import (
 func (v *views) IPsecStat(profile string) (control.IPsecStat, error) {
 	if profile == "" {
 		drops := v.router.Drops()
-		ah, pieces := drops.Get(drop.AH), fragments(drops)
+		ah, pieces, icmp := drops.Get(drop.AH), fragments(drops), v.router.ICMPTranslated()
 		out := ipsecStat(v.router.ALG().Counters())
-		out.AHDropped, out.FragDropped = &ah, &pieces
+		out.AHDropped, out.FragDropped, out.ICMPTranslated = &ah, &pieces, &icmp
 		return out, nil
 	}
 	c, used := v.router.ALG().CountersOf(profile)

@@ -216,18 +216,18 @@ func TestStatCountsWhatTheTablesCount(t *testing.T) {
 		o.router.Drops().Count(drop.AH, nil, 0)
 		o.router.Drops().Count(drop.Fragment, nil, 0)
 	}
-	two := uint64(2)
+	none, two := uint64(0), uint64(2)
 	got, err := o.client.IPsecStat(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := control.IPsecStat{Total: 1, Active: 1, Blocked: 1, RxPackets: 1, TxPackets: 1, P2Held: 1,
-		AHDropped: &two, FragDropped: &two, ESPSessions: 1, IKESessions: 3}
+		AHDropped: &two, FragDropped: &two, ICMPTranslated: &none, ESPSessions: 1, IKESessions: 3}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	name := "IPSECALGPROFILE-1"
-	want.Profile, want.AHDropped, want.FragDropped = &name, nil, nil
+	want.Profile, want.AHDropped, want.FragDropped, want.ICMPTranslated = &name, nil, nil, nil
 	got, err = o.client.IPsecStat(t.Context(), name)
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("of the profile: %v (-want +got):\n%s", err, diff)

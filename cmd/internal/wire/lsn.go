@@ -110,6 +110,7 @@ func algProfiles(c *configs.Config) map[string]ipsec.Profile {
 		profile.LateBindingOut, profile.LateBindingIn = p.LateBindingOut, p.LateBindingIn
 		profile.IKEKeepWithESP = p.IKEKeepWithESP
 		profile.SameClientParallel = p.SameClientParallel
+		profile.IKEPortPreserve, profile.IKECookieDemux = p.IKEPortPreserve, p.IKECookieDemux
 		profile.GateSeqMax = p.GateSeqMax
 		if p.BlockMode == configs.BlockDrop {
 			profile.BlockMode = ipsec.BlockDrop
