@@ -163,10 +163,12 @@ func (r *Router) Close() {
 	})
 }
 
-// announce tells the networks of the NAT addresses in them where those are
-// now, so that neighbours forget whoever had them before.
+// announce tells the networks where our addresses in them and the NAT addresses
+// are now, so that neighbours forget whoever had them before: a router that
+// this one replaces, say.
 func (r *Router) announce() {
 	for _, on := range r.connected {
+		on.link.Announce(on.addr)
 		for _, nat := range r.nat {
 			if on.subnet.Contains(nat.Addr()) {
 				on.link.Announce(nat.Addr().As4())

@@ -1,10 +1,12 @@
 package netstack
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/netip"
 	"strings"
+	"slices"
 	"sync"
 	"testing"
 
@@ -105,6 +107,8 @@ func answer(b []byte) []byte {
 	out := append([]byte(nil), b...)
 	var p frame.Packet
 	switch {
+	case len(b) >= 42 && b[12] == 8 && b[13] == 6 && bytes.Equal(b[28:32], b[38:42]): // an announcement
+		return nil
 	case len(b) >= 42 && b[12] == 8 && b[13] == 6 && b[21] == 1: // who has
 		out[21] = 2
 		copy(out[22:], hostMAC(frame.Addr(b[38:42])))
@@ -193,5 +197,24 @@ func TestARouterRunsOnTheRealClockAndEndsUnderLoad(t *testing.T) {
 	}
 	if n := r.Drops().Snapshot(); n[0] != 0 {
 		t.Errorf("%d drops without a reason", n[0])
+	}
+}
+
+func TestNeighboursAreToldWhereOurAddressesAreNow(t *testing.T) {
+	w := newWorld(t)
+	w.r.announce()
+	said := func(frames [][]byte) (out []frame.Addr) {
+		for _, b := range frames {
+			if len(b) >= 42 && b[12] == 8 && b[13] == 6 && bytes.Equal(b[28:32], b[38:42]) {
+				out = append(out, frame.Addr(b[28:32]))
+			}
+		}
+		return out
+	}
+	if got, want := said(w.lan.Drain()), []frame.Addr{lanAddr}; !slices.Equal(got, want) {
+		t.Errorf("inside: %v, want %v", got, want)
+	}
+	if got, want := said(w.wan.Drain()), []frame.Addr{wanAddr, natAddr}; !slices.Equal(got, want) {
+		t.Errorf("outside: %v, want %v", got, want)
 	}
 }

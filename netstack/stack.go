@@ -84,7 +84,7 @@ func (r *Router) addVLAN(port *link.Port, v VLAN) error {
 			return fmt.Errorf("address %s: %w", a, err)
 		}
 		r.local[a.Addr().As4()] = true
-		r.connected = append(r.connected, network{a.Masked(), i})
+		r.connected = append(r.connected, network{a.Addr().As4(), a.Masked(), i})
 		if all, ok := broadcast(a); ok {
 			r.broadcasts[all] = v.ID
 		}
@@ -92,8 +92,9 @@ func (r *Router) addVLAN(port *link.Port, v VLAN) error {
 	return nil
 }
 
-// network is a subnet that one of our interfaces is in.
+// network is a subnet that one of our interfaces is in, with our address there.
 type network struct {
+	addr   frame.Addr
 	subnet netip.Prefix
 	link   *link.Interface
 }
