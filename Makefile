@@ -7,21 +7,23 @@ GOBUILD  := env CGO_ENABLED=0 go build -trimpath -ldflags "-s -w"
 MAIN     := ./cmd/spigate
 FUZZTIME ?= 30s
 
-# The tests in network namespaces run alone: they play machines in real time.
+# These run alone, one after the other: they play machines in real time.
 NETNS := ./tests/netns/...
-UNIT   = $(shell go list ./... | grep -v '/tests/netns')
+PEERS := ./tests/peers
+UNIT   = $(shell go list ./... | grep -v -e '/tests/netns' -e '/tests/peers$$')
 
 # Targets of "make arm": a name and the environment of the Go tool.
 CROSS := armv7:GOARCH=arm,GOARM=7 arm64:GOARCH=arm64 mipsle:GOARCH=mipsle,GOMIPS=softfloat
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test test-fast bench arm fuzz clean
+.PHONY: help deps build demo test test-fast peers soak bench arm fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## install what the other targets need and the machine lacks
 	@sh tests/deps.sh
+	@sh tests/peers/deps.sh
 
 build: ## bin/spigate: static and stripped
 	$(GOBUILD) -o $(BIN) $(MAIN)
@@ -33,6 +35,7 @@ test: deps build ## everything that CI runs
 	go vet ./...
 	go test -race -count=1 -timeout 20m $(UNIT)
 	go test -race -count=1 -timeout 20m $(NETNS)
+	@$(MAKE) --no-print-directory peers
 	@$(MAKE) --no-print-directory arm
 	@echo "make test: everything passed"
 
@@ -40,6 +43,12 @@ test-fast: deps ## the same without network namespaces, the race detector and cr
 	go vet ./...
 	go test -short -timeout 3m $(UNIT)
 	@echo "make test-fast: everything passed"
+
+peers: deps ## real IKE daemons in a virtual machine, around spigate; a quarter of an hour
+	SPIGATE_PEERS=1 go test -v -count=1 -timeout 25m $(PEERS)
+
+soak: deps ## the same, every pair of daemons in every scenario; hours
+	SPIGATE_PEERS=1 SPIGATE_SOAK=1 go test -v -count=1 -timeout 5h $(PEERS)
 
 bench: deps ## benchmarks side by side with the kernel, as ratios
 	go run ./tests/bench

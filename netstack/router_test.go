@@ -5,8 +5,8 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"strings"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
