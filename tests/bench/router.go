@@ -1,0 +1,87 @@
+package main
+
+import (
+	"net/netip"
+	"testing"
+
+	"spigate/netstack"
+	"spigate/netstack/drop"
+	"spigate/netstack/frame"
+	"spigate/netstack/link"
+	"spigate/netstack/lsn"
+)
+
+// sink is a driver that takes everything: what remains is the router's own
+// cost.
+type sink struct {
+	link.Driver
+	taken *int
+}
+
+func (s sink) Write(batch []frame.Frame) (int, drop.Reason) {
+	*s.taken += len(batch)
+	return len(batch), drop.None
+}
+
+// slowPath sends NAT traversal's UDP through the whole router: the ALG has to
+// see every packet of port 4500, so none of it takes the fast path.
+func slowPath(b *testing.B) {
+	p := packet{
+		proto: frame.ProtoUDP, dstMAC: frame.MAC{2, 0, 0, 0, 0, 1}, srcMAC: frame.MAC{2, 0, 0, 0, 0, 9},
+		src: netip.MustParseAddr("192.0.2.11"), dst: netip.MustParseAddr("203.0.113.254"),
+		srcPort: 4500, dstPort: 4500, length: 100,
+	}
+	taken := 0
+	r, err := benchRouter(&taken)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer r.Close()
+	batch, _ := batchOf(p.build())
+	r.Port(0).Input(batch[:1])
+	if taken != 1 {
+		b.Fatal("nothing came out")
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		batch, _ = batchOf(p.build())
+		r.Port(0).Input(batch)
+	}
+	if want := 1 + b.N*frame.Batch; taken < want {
+		b.Fatalf("%d of %d packets came out", taken, want)
+	}
+}
+
+// benchRouter is a router with one NAT address whose outside neighbour has
+// introduced itself.
+func benchRouter(taken *int) (*netstack.Router, error) {
+	inside, _ := link.NewPair(frame.MAC{2, 0, 0, 0, 0, 1}, frame.MAC{2, 0, 0, 0, 1, 1}, 1500)
+	outside, _ := link.NewPair(frame.MAC{2, 0, 0, 0, 0, 2}, frame.MAC{2, 0, 0, 0, 1, 2}, 1500)
+	nat := frame.Addr{203, 0, 113, 3}
+	r, err := netstack.New(netstack.Config{
+		Ports: []netstack.Port{
+			{Name: "lan", Driver: inside, VLANs: []netstack.VLAN{{ID: lan, Name: "inside", Addresses: network("192.0.2.1/24")}}},
+			{Name: "wan", Driver: sink{outside, taken}, VLANs: []netstack.VLAN{{ID: wan, Name: "outside", Addresses: network("203.0.113.1/24")}}},
+		},
+		LSN: lsn.Config{
+			Clients: []lsn.Client{{Name: "C", Networks: network("192.0.2.0/24")}},
+			Pools:   []lsn.Pool{{Name: "N", Ranges: []lsn.Range{{First: nat, Last: nat}}}},
+			Groups:  []lsn.Group{{Name: "G", Client: "C", Pools: []string{"N"}}},
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	// Who asks for an address is known from then on (RFC 826).
+	ask := []byte{
+		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 7, 8, 6,
+		0, 1, 8, 0, 6, 4, 0, 1,
+		2, 0, 0, 0, 0, 7, 203, 0, 113, 254,
+		0, 0, 0, 0, 0, 0, 203, 0, 113, 1,
+	}
+	r.Port(1).Input([]frame.Frame{frame.Copy(ask, 0)})
+	*taken = 0
+	return r, nil
+}
+
+func network(s string) []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix(s)} }
