@@ -63,7 +63,7 @@ func (r *Run) suffer(ctx context.Context) error {
 		return err
 	}
 	for _, way := range [][2]*Host{{second, r.Gateway}, {r.Gateway, second}} {
-		p, err := r.Ping(ctx, way[0], way[1], count4)
+		p, err := r.Ping(ctx, way[0], way[1], burst)
 		if err != nil {
 			return err
 		}
@@ -89,8 +89,8 @@ func (r *Run) checkMisdelivery(ctx context.Context) error {
 		}
 	}
 	r.Say("of c2's packets %d were delivered to c1 and %d to c2", stolen, d.Right["c2"])
-	if stolen < count4 || d.Right["c2"] != 0 {
-		return fmt.Errorf("of c2's packets %d were delivered to c1 and %d to c2, expected %d or more, and none", stolen, d.Right["c2"], count4)
+	if stolen < burst || d.Right["c2"] != 0 {
+		return fmt.Errorf("of c2's packets %d were delivered to c1 and %d to c2, expected %d or more, and none", stolen, d.Right["c2"], burst)
 	}
 	return nil
 }

@@ -77,7 +77,7 @@ func (r *Run) bringUp(ctx context.Context, h *Host, known ...Tunnel) (Tunnel, er
 }
 
 // count is how many packets one ping of a scenario sends.
-const count4 = 4
+const burst = 4
 
 // pingBoth pings through the tunnel in both directions; every packet must be
 // answered.
@@ -93,7 +93,7 @@ func (r *Run) pingBoth(ctx context.Context, hosts ...*Host) error {
 }
 
 func (r *Run) pingAll(ctx context.Context, from, to *Host) error {
-	p, err := r.Ping(ctx, from, to, count4)
+	p, err := r.Ping(ctx, from, to, burst)
 	if err != nil {
 		return err
 	}

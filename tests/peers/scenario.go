@@ -58,7 +58,7 @@ func playTraffic(ctx context.Context, r *Run) error {
 	if err := r.pingBoth(ctx, r.pair()...); err != nil {
 		return err
 	}
-	return errors.Join(r.checkCounters(ctx, r.Clients[0], 4*count4), r.checkCounters(ctx, r.Clients[1], 4*count4))
+	return errors.Join(r.checkCounters(ctx, r.Clients[0], 4*burst), r.checkCounters(ctx, r.Clients[1], 4*burst))
 }
 
 // playGatewayFirst: the first ESP of each tunnel comes from the gateway.
