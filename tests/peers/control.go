@@ -63,7 +63,7 @@ func (r *Run) suffer(ctx context.Context) error {
 		return err
 	}
 	for _, way := range [][2]*Host{{second, r.Gateway}, {r.Gateway, second}} {
-		p, err := r.Ping(ctx, way[0], way[1], burst)
+		p, err := r.Ping(ctx, way[0], way[1], burst, 2*time.Second)
 		if err != nil {
 			return err
 		}

@@ -35,7 +35,7 @@ func charonConf() string {
 	load = ` + strings.Join(charonPlugins(), " ") + `
 	retransmit_timeout = 2.0
 	retransmit_base = 1.4
-	retransmit_tries = 5
+	retransmit_tries = 4
 	delete_rekeyed_delay = 2
 	plugins { vici { socket = unix:///run/charon.vici } }
 	filelog { log { path = /run/charon.log

@@ -6,24 +6,25 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Pings is what a ping came to.
 type Pings struct{ Sent, Received int }
 
 // Ping sends echo requests through the tunnel, from the inner address of one
-// host to that of another, and waits up to 5 seconds for the last answer. That
+// host to that of another, and waits so long for the last answer. That
 // none comes back is no error.
-func (s *Site) Ping(ctx context.Context, from, to *Host, n int) (Pings, error) {
-	out, err := s.VM.Exec(ctx, from.Name, pingCommand(from, to, n)+"; true")
+func (s *Site) Ping(ctx context.Context, from, to *Host, n int, wait time.Duration) (Pings, error) {
+	out, err := s.VM.Exec(ctx, from.Name, pingCommand(from, to, n, wait)+"; true")
 	if err != nil {
 		return Pings{}, err
 	}
 	return parsePings(out)
 }
 
-func pingCommand(from, to *Host, n int) string {
-	return fmt.Sprintf("ping -n -q -c %d -i 0.25 -W 5 -I %v %v", n, from.Inner, to.Inner)
+func pingCommand(from, to *Host, n int, wait time.Duration) string {
+	return fmt.Sprintf("ping -n -q -c %d -i 0.25 -W %d -I %v %v", n, seconds(wait), from.Inner, to.Inner)
 }
 
 // parsePings reads "N packets transmitted, M received, ...".
