@@ -161,7 +161,7 @@ func (r *Router) gathers(p *packet, dir alg.Direction) bool {
 		return r.profile(group) != nil
 	}
 	outside, remote, _ := outsideView(p)
-	plan, reason := r.lsn.DecideIn(p.Proto, outside, remote, lsn.Hints{}, p.now)
+	plan, reason := r.decideIn(p, outside, remote, lsn.Hints{})
 	return reason == drop.None && r.profile(plan.Group) != nil
 }
 
@@ -202,6 +202,13 @@ func (r *Router) measure(p *packet, nat frame.Addr) drop.Reason {
 func (r *Router) pieces(p *packet) outcome {
 	if p.cut == 0 || p.cut >= int(r.interfaces[p.out].MTU()) || len(p.Bytes()) <= p.cut {
 		return goOn
+	}
+	if p.ID() == 0 { // inbound it is the server's, and the stack would give each piece one of its own
+		id, ok := r.frags.NextID(p.Src, p.Dst, p.Proto, p.Dst, p.now)
+		if !ok {
+			return dropped(drop.FragmentOverflow)
+		}
+		p.SetID(id)
 	}
 	for _, b := range frag.Split(&p.Packet, p.cut) {
 		pk := stack.NewPacketBuffer(stack.PacketBufferOptions{

@@ -20,12 +20,7 @@ func (r *Router) out2in(p *packet) outcome {
 		return dropped(drop.ProtocolUnsupported)
 	}
 	hints := lsn.Hints{TCPFlags: p.TCPFlags, Bytes: len(p.Bytes())}
-	plan, reason := r.lsn.DecideIn(p.Proto, outside, remote, hints, p.now)
-	if reason == drop.NoMapping || reason == drop.Filtered {
-		if meant, ok := r.byCookie(p); ok {
-			plan, reason = r.lsn.DecideIn(p.Proto, meant, remote, hints, p.now)
-		}
-	}
+	plan, reason := r.decideIn(p, outside, remote, hints)
 	if reason != drop.None {
 		return dropped(reason)
 	}
@@ -42,6 +37,18 @@ func (r *Router) out2in(p *packet) outcome {
 		r.frags.Remember(frag.KeyOf(&p.Packet, p.in, frag.Out2In), cut, p.now)
 	}
 	return accept
+}
+
+// decideIn finds the mapping that a packet from outside is for, and changes
+// nothing.
+func (r *Router) decideIn(p *packet, outside, remote frame.Endpoint, hints lsn.Hints) (lsn.InPlan, drop.Reason) {
+	plan, reason := r.lsn.DecideIn(p.Proto, outside, remote, hints, p.now)
+	if reason == drop.NoMapping || reason == drop.Filtered {
+		if meant, ok := r.byCookie(p); ok {
+			return r.lsn.DecideIn(p.Proto, meant, remote, hints, p.now)
+		}
+	}
+	return plan, reason
 }
 
 // byCookie finds the outside endpoint that a server meant who answers IKE to
