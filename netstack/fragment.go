@@ -115,14 +115,15 @@ func (r *Router) walkFirst(steps []step, d frag.Datagram, p *packet) outcome {
 func (r *Router) decide(d frag.Datagram, to frag.Translation, p *packet) outcome {
 	pieces, why := r.frags.Decide(d, to, p.now)
 	for _, b := range pieces {
-		r.again(b, p)
+		r.again(b, p, maxLaterPieces)
 	}
 	return fate(why)
 }
 
-// again lets b come in once more where p came in, later.
-func (r *Router) again(b []byte, p *packet) {
-	if !r.later.add(release{b, p.in}) {
+// again lets b come in once more where p came in, later, unless most packets
+// wait for that already.
+func (r *Router) again(b []byte, p *packet, most int) {
+	if !r.later.add(release{b, p.in}, most) {
 		r.drops.Count(drop.FragmentOverflow, b, p.now)
 	}
 }
@@ -136,7 +137,7 @@ func (r *Router) pieceFate(res frag.Result, p *packet) outcome {
 	case frag.Dropped:
 		return dropped(res.Reason)
 	case frag.Joined:
-		r.again(res.Whole, p)
+		r.again(res.Whole, p, maxLater)
 		return held
 	}
 	return goOn

@@ -23,13 +23,19 @@ type release struct {
 }
 
 // maxLater bounds the queue. It is emptied after each batch of frame.Batch
-// packets, and a packet lets go few pieces of one held message.
-const maxLater = 16 * frame.Batch
+// packets, and a packet lets go few IKE messages. One that is the first piece
+// of its datagram may let go many others: they get half of the queue, so that
+// subscribers who send tiny pieces cost nobody a held message.
+const (
+	maxLater       = 16 * frame.Batch
+	maxLaterPieces = maxLater / 2
+)
 
-func (l *later) add(p release) bool {
+// add queues p unless most are there already.
+func (l *later) add(p release, most int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.queue) >= maxLater {
+	if len(l.queue) >= most {
 		return false
 	}
 	l.queue = append(l.queue, p)
@@ -60,7 +66,7 @@ func (r *Router) releaseHeld() {
 // of gates may end together, so what they let go is delivered in turns.
 func (r *Router) actAtOnce(actions []ipsec.Action) {
 	for len(actions) > 0 {
-		n := min(len(actions), maxLater/2)
+		n := min(len(actions), maxLater-maxLaterPieces)
 		r.act(actions[:n])
 		r.releaseHeld()
 		actions = actions[n:]
@@ -73,7 +79,7 @@ func (r *Router) act(actions []ipsec.Action) {
 		a := &actions[i]
 		switch a.Kind {
 		case ipsec.Release:
-			if !r.later.add(release{a.Packet, a.In}) {
+			if !r.later.add(release{a.Packet, a.In}, maxLater) {
 				r.drops.Count(drop.IKEHoldOverflow, a.Packet, r.now())
 			}
 		case ipsec.Discard:

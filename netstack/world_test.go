@@ -143,15 +143,20 @@ func (w *world) fromWAN(packets ...[]byte) { w.t.Helper(); w.send(1, wanMAC, pac
 
 func (w *world) send(port int, to frame.MAC, packets [][]byte) {
 	for _, p := range packets {
-		b := append([]byte{}, to[:]...)
-		src := frame.Addr{}
-		if len(p) >= 20 {
-			src = frame.Addr(p[12:16])
-		}
-		b = append(b, hostMAC(src)...)
-		b = append(b, 8, 0)
-		w.r.Port(port).Input([]frame.Frame{frame.Copy(append(b, p...), 0)})
+		w.r.Port(port).Input([]frame.Frame{framed(to, p)})
 	}
+}
+
+// framed puts an IPv4 packet into a frame from its source's host.
+func framed(to frame.MAC, p []byte) frame.Frame {
+	b := append([]byte{}, to[:]...)
+	src := frame.Addr{}
+	if len(p) >= 20 {
+		src = frame.Addr(p[12:16])
+	}
+	b = append(b, hostMAC(src)...)
+	b = append(b, 8, 0)
+	return frame.Copy(append(b, p...), 0)
 }
 
 // frame sends a whole frame into a port.

@@ -208,3 +208,13 @@ func TestSixtyFourKilobytesInSmallPiecesPassInTheWorstOrder(t *testing.T) {
 	}
 	r.arrives(t, s.outside())
 }
+
+func TestOneDatagramHoldsFewPieces(t *testing.T) {
+	r := newRouter()
+	pieces := inPieces(outbound(alice, 7, 4000).build(), 8)
+	r.send(pieces[1:]...)
+	if st, n := r.Stats(), r.drops.Get(drop.FragmentOverflow); st.Waiting != 1 || int(n) != len(pieces)-1-maxPieces {
+		t.Errorf("%+v, %d of %d dropped", st, n, len(pieces)-1)
+	}
+	r.check(t)
+}

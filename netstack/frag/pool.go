@@ -29,6 +29,7 @@ const (
 	shardsPerSide = 4
 	shards        = 2 * shardsPerSide
 
+	maxPieces      = 2 * maxSpans // held of one datagram: they are let go together
 	perOwner       = 64
 	gathersOfOwner = 16
 	maxWaiting     = 1536 / shards

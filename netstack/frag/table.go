@@ -134,6 +134,9 @@ func emptied(pieces [][]byte) [][]byte {
 // hold keeps a copy of a piece with d, unless it contradicts the others.
 func (sh *shard) hold(d *datagram, p *frame.Packet, now int64) drop.Reason {
 	b := p.Bytes()
+	if len(d.pieces) >= maxPieces {
+		return drop.FragmentOverflow
+	}
 	if why := d.seen.take(p); why != drop.None {
 		return why
 	}
