@@ -44,13 +44,16 @@ func (r *Router) profile(g *lsn.Group) *ipsec.Profile {
 }
 
 // SetProfiles changes the ALG profiles while the router runs; of the groups
-// only Name and ALGProfile are looked at. A changed timeout counts from when a
+// only Name, ALGProfile and PairingHold are looked at (R15). A changed timeout counts from when a
 // session was last seen, at once (R10). A group that loses its profile opens
 // no new gate; its ESP sessions live until they are idle or flushed (R11).
 func (r *Router) SetProfiles(groups []lsn.Group, profiles map[string]ipsec.Profile) {
 	r.fire(func(now int64) {
 		next := newBindings(groups, profiles)
 		r.bindings.Store(&next)
+		for _, g := range groups {
+			r.lsn.SetPairingHold(g.Name, g.PairingHold)
+		}
 		for _, name := range slices.Sorted(maps.Keys(profiles)) {
 			r.actAtOnce(r.alg.SetProfile(name, profiles[name], now))
 		}

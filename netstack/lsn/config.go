@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"spigate/netstack/frame"
@@ -44,9 +45,10 @@ type Group struct {
 	// ALGProfile names the IPsec ALG profile; "" means no ALG.
 	ALGProfile string
 	// PairingHold is how long a subscriber keeps its NAT address after its
-	// last paired mapping has ended (R15).
+	// last paired mapping has ended (R15). SetPairingHold changes it.
 	PairingHold time.Duration
 
+	hold     *atomic.Int64 // PairingHold as it is now
 	index    uint16
 	addrs    []uint32 // of its pools, indices into Table.addrs
 	addrList []frame.Addr
@@ -107,6 +109,8 @@ func (t *Table) addGroups(c Config, pools map[string][]uint32) error {
 		g := new(Group)
 		*g = c.Groups[i]
 		g.index = uint16(i)
+		g.hold = new(atomic.Int64)
+		g.hold.Store(int64(g.PairingHold))
 		t.groups = append(t.groups, g)
 		faulty := func(err error) {
 			if err != nil {

@@ -1,6 +1,10 @@
 package lsn
 
-import "spigate/netstack/frame"
+import (
+	"time"
+
+	"spigate/netstack/frame"
+)
 
 // pair is the NAT address of a subscriber with paired pooling (R14, R15): one
 // for all protocols and all paired profiles of its group.
@@ -14,7 +18,7 @@ type pair struct {
 // kept reports whether the pair still binds: while the subscriber has a paired
 // mapping, and until the group's hold is exceeded.
 func (p pair) kept(g *Group, now int64) bool {
-	return p.mappings > 0 || now-p.gone <= int64(g.PairingHold)
+	return p.mappings > 0 || now-p.gone <= g.hold.Load()
 }
 
 // pairOf returns the NAT address that the subscriber must use for a mapping
@@ -40,11 +44,21 @@ func (sh *inside) unpair(a frame.Addr, g *Group, at int64) {
 	p := sh.pairs[a]
 	p.mappings--
 	p.gone = at
-	if p.mappings == 0 && g.PairingHold == 0 {
+	if p.mappings == 0 && g.hold.Load() == 0 {
 		delete(sh.pairs, a)
 		return
 	}
 	sh.pairs[a] = p
+}
+
+// SetPairingHold changes the PairingHold of the group with that name, also for
+// the mappings that have ended already and are still held.
+func (t *Table) SetPairingHold(group string, hold time.Duration) {
+	for _, g := range t.groups {
+		if g.Name == group {
+			g.hold.Store(int64(hold))
+		}
+	}
 }
 
 // PairedAddress returns the NAT address that a subscriber is paired with, for

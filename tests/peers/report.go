@@ -62,6 +62,9 @@ func Matrix(results []Result) string {
 		if r.Err != nil {
 			verdict = "FAIL"
 		}
+		if r.Tries > 1 {
+			verdict += " (2nd try)"
+		}
 		cell[[2]string{r.Row, r.Scenario}] = fmt.Sprintf("%s %.0fs", verdict, r.Took.Seconds())
 	}
 	var b strings.Builder
