@@ -44,9 +44,10 @@ func (r *Router) profile(g *lsn.Group) *ipsec.Profile {
 }
 
 // SetProfiles changes the ALG profiles while the router runs; of the groups
-// only Name, ALGProfile and PairingHold are looked at (R15). A changed timeout counts from when a
-// session was last seen, at once (R10). A group that loses its profile opens
-// no new gate; its ESP sessions live until they are idle or flushed (R11).
+// only Name, ALGProfile and PairingHold (R15) are looked at. A changed timeout
+// counts from when a session was last seen, at once (R10). A group that loses
+// its profile opens no new gate; its ESP sessions live until they are idle or
+// flushed (R11).
 func (r *Router) SetProfiles(groups []lsn.Group, profiles map[string]ipsec.Profile) {
 	r.fire(func(now int64) {
 		next := newBindings(groups, profiles)
