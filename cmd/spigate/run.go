@@ -46,9 +46,7 @@ func run(ctx context.Context, file string, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, w := range warnings {
-		log.Warn("configuration", "warning", w)
-	}
+	warn(log, warnings)
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP) // first: its default would end us with ports half taken
 	defer signal.Stop(hup)
@@ -66,7 +64,7 @@ func run(ctx context.Context, file string, stderr io.Writer) error {
 			log.Info("ready", "config", file, "socket", c.Control.Socket)
 			notify(log, "READY=1")
 		case <-hup:
-			reload(log, file, d)
+			reload(log, file, d.Reload)
 		case err := <-done:
 			log.Info("ended")
 			return err
@@ -75,16 +73,24 @@ func run(ctx context.Context, file string, stderr io.Writer) error {
 }
 
 // reload answers SIGHUP.
-func reload(log *slog.Logger, file string, d *wire.Daemon) {
-	c, _, err := configs.Load(file)
+func reload(log *slog.Logger, file string, apply func(*configs.Config) error) {
+	c, warnings, err := configs.Load(file)
 	if err == nil {
-		err = d.Reload(c)
+		err = apply(c)
 	}
 	if err != nil {
 		log.Error("still running the old configuration", "config", file, "reason", strings.ReplaceAll(err.Error(), "\n", "; "))
 		return
 	}
+	warn(log, warnings)
 	log.Info("reloaded", "config", file)
+}
+
+// warn says what is odd about a configuration that runs.
+func warn(log *slog.Logger, warnings []configs.Warning) {
+	for _, w := range warnings {
+		log.Warn("configuration", "warning", w)
+	}
 }
 
 // notify tells systemd, if it is the one that started us (sd_notify(3)).
