@@ -1,6 +1,8 @@
 package netstack
 
 import (
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+
 	"spigate/netstack/drop"
 	"spigate/netstack/frame"
 	"spigate/netstack/lsn"
@@ -88,6 +90,9 @@ func (r *Router) icmpSelf(p *packet) outcome {
 	if !p.ICMPError() {
 		return goOn
 	}
+	if quotesLaterPiece(p) {
+		return dropped(drop.ICMPMalformed)
+	}
 	if r.lsn.Owns(p.Dst) {
 		inside, reason := r.quoteInward(p)
 		if reason != drop.None {
@@ -108,6 +113,16 @@ func (r *Router) icmpSelf(p *packet) outcome {
 	}
 	_, reason = r.quoteOutward(p)
 	return fate(reason)
+}
+
+// quotesLaterPiece reports whether p quotes a fragment that is not the first
+// one. It names no flow, so its addresses cannot be put right; and of such a
+// piece nobody is to be told (RFC 1812 section 4.3.2.7), which the stack leaves
+// to us.
+func quotesLaterPiece(p *packet) bool {
+	t := p.Transport()
+	return len(t) >= header.ICMPv4MinimumSize+header.IPv4MinimumSize &&
+		header.IPv4(t[header.ICMPv4MinimumSize:]).FragmentOffset() != 0
 }
 
 // quoteInward rewrites the quote of an outbound packet to what the subscriber

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"testing"
 
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+
+	"spigate/netstack/drop"
 	"spigate/netstack/frame"
 )
 
@@ -125,4 +128,23 @@ func TestASubscriberLearnsThatTheNextHopDoesNotAnswer(t *testing.T) {
 	if p.Dst != client1 || p.ICMPType != 3 || p.ICMPCode != 1 || q.Src != client1 || q.SrcPort != 5353 {
 		t.Fatalf("to %v type %d code %d quotes %v:%d", p.Dst, p.ICMPType, p.ICMPCode, q.Src, q.SrcPort)
 	}
+}
+
+func TestAnErrorAboutALaterPieceIsNotSent(t *testing.T) { // it would quote the subscriber's address
+	w := newWorld(t)
+	w.fromLAN(udpTo(at(client1, 5353), at(server, 53), "question"))
+	nat := w.one(w.atWAN()).SrcPort
+	pieces := fragments(udpTo(at(server, 53), at(natAddr, nat), text(3000)), 1200)
+	for i, b := range pieces {
+		header.IPv4(b).SetFlagsFragmentOffset(header.IPv4(b).Flags()|header.IPv4FlagDontFragment, header.IPv4(b).FragmentOffset())
+		pieces[i] = ttl(b, 64)
+	}
+	w.r.stack.SetNICMTU(1, 1000)
+	w.fromWAN(pieces[0])
+	p := w.one(w.atWAN())
+	if q, _ := p.Quote(); p.ICMPCode != 4 || q.Dst != natAddr || q.DstPort != nat {
+		t.Errorf("code %d quotes > %v:%d", p.ICMPCode, q.Dst, q.DstPort)
+	}
+	w.wantDrop(drop.ICMPMalformed, 1, func() { w.fromWAN(pieces[1]) })
+	w.none(w.atWAN())
 }
