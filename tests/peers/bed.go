@@ -83,14 +83,19 @@ const scenarioLimit = 5 * time.Minute
 // played once more, unless ESP went to a wrong host or left untranslated.
 func (b *Bed) Play(ctx context.Context, row Row, sc Scenario) Result {
 	st := &story{began: time.Now()}
-	res := Result{Row: row.Name, Scenario: sc.Name, Tries: 1}
-	res.Err = b.play(ctx, row, sc, st)
-	if res.Err != nil && !errors.Is(res.Err, errMisled) && ctx.Err() == nil {
-		st.say("FAILED, and is played once more: %v", res.Err)
-		res.Tries, res.Err = 2, b.play(ctx, row, sc, st)
-	}
+	res := Result{Row: row.Name, Scenario: sc.Name}
+	res.try(ctx, st, func() error { return b.play(ctx, row, sc, st) })
 	res.Took, res.Story = time.Since(st.began), st.lines
 	return res
+}
+
+// try plays once, and once more if that may have been the machine's fault.
+func (r *Result) try(ctx context.Context, st *story, play func() error) {
+	r.Tries, r.Err = 1, play()
+	if r.Err != nil && !errors.Is(r.Err, errMisled) && ctx.Err() == nil {
+		st.say("FAILED, and is played once more: %v", r.Err)
+		r.Tries, r.Err = 2, play()
+	}
 }
 
 func (b *Bed) play(ctx context.Context, row Row, sc Scenario, st *story) (err error) {

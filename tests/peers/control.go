@@ -17,7 +17,7 @@ import (
 func (b *Bed) Control(ctx context.Context, row Row) Result {
 	st := &story{began: time.Now()}
 	res := Result{Row: row.Name, Scenario: "masquerade"}
-	res.Err = b.control(ctx, row, st)
+	res.try(ctx, st, func() error { return b.control(ctx, row, st) })
 	res.Took, res.Story = time.Since(st.began), st.lines
 	return res
 }
