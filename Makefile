@@ -23,7 +23,6 @@ help: ## this list
 
 deps: ## install what the other targets need and the machine lacks
 	@sh tests/deps.sh
-	@sh tests/peers/deps.sh
 
 build: ## bin/spigate: static and stripped
 	$(GOBUILD) -o $(BIN) $(MAIN)
@@ -39,12 +38,13 @@ test: deps build ## everything that CI runs
 	@$(MAKE) --no-print-directory arm
 	@echo "make test: everything passed"
 
-test-fast: deps ## the same without network namespaces, the race detector and cross builds
+test-fast: deps ## the same without the virtual machine, the race detector and cross builds
 	go vet ./...
 	go test -short -timeout 3m $(UNIT)
+	go test -timeout 3m $(NETNS)
 	@echo "make test-fast: everything passed"
 
-peers: deps ## real IKE daemons in a virtual machine, around spigate; a quarter of an hour
+peers: deps ## real IKE daemons in a virtual machine (installed if missing) around spigate; a quarter of an hour
 	SPIGATE_PEERS=1 go test -v -count=1 -timeout 25m $(PEERS)
 
 soak: deps ## the same, every pair of daemons in every scenario; hours
