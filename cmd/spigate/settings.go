@@ -15,15 +15,16 @@ func (s *shower) ipsecProfile() *cobra.Command {
 		noun: "profile", short: "Profiles of the IPsec ALG", named: true,
 		long: "The profiles of the IPsec ALG, as the router uses them now. LateOut and LateIn\n" +
 			"are late_binding_out and late_binding_in, KeepWithESP is ike_keep_with_esp,\n" +
-			"Parallel is same_client_parallel.",
+			"Parallel is same_client_parallel, Port500 is ike_port_preserve, and ByCookie is\n" +
+			"ike_cookie_demux.",
 		ask: (*control.Client).IPsecProfiles,
 		print: rowsOf(
 			[]string{"Name", "IKESession", "ESPSession", "ESPGate", "IKEHalfOpen", "ConnFailover", "BlockMode",
-				"LateOut", "LateIn", "KeepWithESP", "Parallel", "GateSeqMax", "Groups"},
+				"LateOut", "LateIn", "KeepWithESP", "Parallel", "Port500", "ByCookie", "GateSeqMax", "Groups"},
 			func(p control.IPsecProfile) []string {
 				return []string{p.Name, p.IKESessionTimeout.String(), p.ESPSessionTimeout.String(), p.ESPGateTimeout.String(),
 					p.IKEHalfOpenTimeout.String(), yes(p.ConnFailover), p.BlockMode, yes(p.LateBindingOut), yes(p.LateBindingIn),
-					yes(p.IKEKeepWithESP), yes(p.SameClientParallel), number(uint64(p.GateSeqMax)), commas(p.Groups)}
+					yes(p.IKEKeepWithESP), yes(p.SameClientParallel), yes(p.IKEPortPreserve), yes(p.IKECookieDemux), number(uint64(p.GateSeqMax)), commas(p.Groups)}
 			}),
 	})
 }

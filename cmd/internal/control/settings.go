@@ -42,6 +42,8 @@ type IPsecProfile struct {
 	LateBindingIn      bool    `json:"late_binding_in"`
 	IKEKeepWithESP     bool    `json:"ike_keep_with_esp"`
 	SameClientParallel bool    `json:"same_client_parallel"`
+	IKEPortPreserve    bool    `json:"ike_port_preserve"`
+	IKECookieDemux     bool    `json:"ike_cookie_demux"`
 	GateSeqMax         uint32  `json:"gate_seq_max"` // 0: off
 	Groups             Words   `json:"groups"`       // that use it
 }

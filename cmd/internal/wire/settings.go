@@ -10,8 +10,8 @@ import (
 )
 
 // groupsWith names the groups for which uses is true.
-func (v *views) groupsWith(uses func(*configs.Group) bool) (out control.Words) {
-	for _, g := range v.config.Load().LSN.Groups {
+func groupsWith(c *configs.Config, uses func(*configs.Group) bool) (out control.Words) {
+	for _, g := range c.LSN.Groups {
 		if uses(g) {
 			out = append(out, g.Name)
 		}
@@ -29,15 +29,17 @@ func texts[T fmt.Stringer](list []T) (out control.Words) {
 
 // IPsecProfiles implements control.Settings.
 func (v *views) IPsecProfiles() (out []control.IPsecProfile) {
+	c := v.config.Load()
 	seconds := func(d time.Duration) control.Seconds { return control.Seconds(d.Seconds()) }
-	for _, p := range v.config.Load().ALG {
+	for _, p := range c.ALG {
 		out = append(out, control.IPsecProfile{
 			Name: p.Name, ConnFailover: p.ConnFailover, BlockMode: p.BlockMode.String(),
 			IKESessionTimeout: seconds(p.IKESessionTimeout), ESPSessionTimeout: seconds(p.ESPSessionTimeout),
 			ESPGateTimeout: seconds(p.ESPGateTimeout), IKEHalfOpenTimeout: seconds(p.IKEHalfOpenTimeout),
 			LateBindingOut: p.LateBindingOut, LateBindingIn: p.LateBindingIn,
-			IKEKeepWithESP: p.IKEKeepWithESP, SameClientParallel: p.SameClientParallel, GateSeqMax: p.GateSeqMax,
-			Groups: v.groupsWith(func(g *configs.Group) bool { return g.ALG == p }),
+			IKEKeepWithESP: p.IKEKeepWithESP, SameClientParallel: p.SameClientParallel,
+			IKEPortPreserve: p.IKEPortPreserve, IKECookieDemux: p.IKECookieDemux, GateSeqMax: p.GateSeqMax,
+			Groups: groupsWith(c, func(g *configs.Group) bool { return g.ALG == p }),
 		})
 	}
 	return out
@@ -45,10 +47,11 @@ func (v *views) IPsecProfiles() (out []control.IPsecProfile) {
 
 // LSNClients implements control.Settings.
 func (v *views) LSNClients() (out []control.LSNClient) {
-	for _, c := range v.config.Load().LSN.Clients {
+	c := v.config.Load()
+	for _, client := range c.LSN.Clients {
 		out = append(out, control.LSNClient{
-			Name: c.Name, Networks: texts(c.Networks),
-			Groups: v.groupsWith(func(g *configs.Group) bool { return g.Client == c }),
+			Name: client.Name, Networks: texts(client.Networks),
+			Groups: groupsWith(c, func(g *configs.Group) bool { return g.Client == client }),
 		})
 	}
 	return out
@@ -56,11 +59,12 @@ func (v *views) LSNClients() (out []control.LSNClient) {
 
 // LSNPools implements control.Settings.
 func (v *views) LSNPools() (out []control.LSNPool) {
+	c := v.config.Load()
 	use := v.router.LSN().Stats().Pools
-	for _, p := range v.config.Load().LSN.Pools {
+	for _, p := range c.LSN.Pools {
 		row := control.LSNPool{
 			Name: p.Name, Addresses: texts(p.Ranges),
-			Groups: v.groupsWith(func(g *configs.Group) bool { return slices.Contains(g.Pools, p) }),
+			Groups: groupsWith(c, func(g *configs.Group) bool { return slices.Contains(g.Pools, p) }),
 		}
 		for _, u := range use {
 			if u.Name == p.Name {
@@ -96,11 +100,12 @@ func (v *views) LSNGroups() (out []control.LSNGroup) {
 
 // LSNAppsProfiles implements control.Settings.
 func (v *views) LSNAppsProfiles() (out []control.LSNAppsProfile) {
-	for _, p := range v.config.Load().LSN.Apps {
+	c := v.config.Load()
+	for _, p := range c.LSN.Apps {
 		out = append(out, control.LSNAppsProfile{
 			Name: p.Name, Protocol: p.Protocol.String(), IPPooling: p.Pooling.String(),
 			Mapping: p.Mapping.String(), Filtering: p.Filtering.String(), Ports: texts(p.Ports),
-			Groups: v.groupsWith(func(g *configs.Group) bool { return slices.Contains(g.Apps, p) }),
+			Groups: groupsWith(c, func(g *configs.Group) bool { return slices.Contains(g.Apps, p) }),
 		})
 	}
 	return out
