@@ -44,6 +44,11 @@ func (r *reader) ipsecalg(root *table, w *raw) {
 		if p.ConnFailover && t.has("connfailover") {
 			r.warn(t.at("connfailover"), "has no effect without a peer in [ha]")
 		}
+		// With port 500 in one client's hands, an answer there is that client's,
+		// whatever cookie it has.
+		if p.IKEPortPreserve && p.IKECookieDemux {
+			r.fault(t.at("ike_cookie_demux"), "cannot be combined with ike_port_preserve: an answer to port 500 is for the client that kept it")
+		}
 		t.done()
 		w.ALG = append(w.ALG, p)
 	}

@@ -177,6 +177,14 @@ func TestTheALGNeedsPairedPooling(t *testing.T) {
 	})
 }
 
+func TestPort500GoesEitherToTheFirstClientOrToWhomTheCookieTells(t *testing.T) {
+	got := spoiled(t, "[ipsecalg.profile.V]", "[ipsecalg.profile.V]\nike_port_preserve = true\nike_cookie_demux = true")
+	want := []string{"ipsecalg.profile.V.ike_cookie_demux: cannot be combined with ike_port_preserve: an answer to port 500 is for the client that kept it"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestTimersHaveUnitsAndRanges(t *testing.T) {
 	for _, c := range []struct{ key, write, want string }{
 		{"ike_session_timeout", `"1m"`, ""},
