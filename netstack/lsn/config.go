@@ -32,6 +32,9 @@ type Config struct {
 	// OnGone is told the identifier of every session that ends, however it
 	// ends, so that its flows can be removed. No lock is held. It may be nil.
 	OnGone func(session uint64)
+	// OnEvent is told what happened, in order within one call of the Table. No
+	// lock is held; it must not block. nil: nobody listens.
+	OnEvent func(Event)
 }
 
 // Group ties a client to pools and profiles. The exported fields are
@@ -63,6 +66,7 @@ func New(c Config) (*Table, error) {
 		limit:   int64(c.MaxSessions),
 		rand:    c.Rand,
 		onGone:  c.OnGone,
+		onEvent: c.OnEvent,
 	}
 	if t.limit == 0 {
 		t.limit = DefaultMaxSessions

@@ -11,15 +11,14 @@ const sweepStep = 1024
 // themselves. The sessions that it removes go to Config.OnGone.
 func (t *Table) Sweep(now int64) {
 	t.swept.Store(now)
-	var gone []uint64
+	var after aftermath
 	for i := range t.insides {
 		sh := &t.insides[i]
 		for next := uint32(1); next != 0; {
 			sh.mu.Lock()
-			next = t.sweepSlots(sh, next, now, &gone)
+			next = t.sweepSlots(sh, next, now, &after)
 			sh.mu.Unlock()
-			t.bury(gone)
-			gone = gone[:0]
+			t.tell(&after)
 		}
 		sh.mu.Lock()
 		t.sweepPairs(sh, now)
@@ -29,7 +28,7 @@ func (t *Table) Sweep(now int64) {
 
 // sweepSlots looks at sweepStep slots and returns where to go on, 0 at the
 // end.
-func (t *Table) sweepSlots(sh *inside, from uint32, now int64, gone *[]uint64) uint32 {
+func (t *Table) sweepSlots(sh *inside, from uint32, now int64, after *aftermath) uint32 {
 	end := min(from+sweepStep, sh.sessions.end())
 	for slot := from; slot < end; slot++ {
 		s := sh.sessions.at(slot)
@@ -37,7 +36,7 @@ func (t *Table) sweepSlots(sh *inside, from uint32, now int64, gone *[]uint64) u
 			continue
 		}
 		if m := sh.mappings.at(s.mapping); s.expired(m, t.rules[m.rules], now) {
-			t.expire(sh, slot, now, gone)
+			t.expire(sh, slot, now, after)
 		}
 	}
 	if end == sh.sessions.end() {
@@ -48,15 +47,15 @@ func (t *Table) sweepSlots(sh *inside, from uint32, now int64, gone *[]uint64) u
 
 // expire removes a session that is over: its own time has run out, or that of
 // the mapping's own sessions. The shard's lock is held.
-func (t *Table) expire(sh *inside, slot uint32, now int64, gone *[]uint64) {
+func (t *Table) expire(sh *inside, slot uint32, now int64, after *aftermath) {
 	s := sh.sessions.at(slot)
 	m := sh.mappings.at(s.mapping)
 	r := t.rules[m.rules]
 	if s.expired(m, r, now) {
-		t.removeSession(sh, slot, s.last+s.idle(m, r), gone)
+		t.removeSession(sh, slot, s.last+s.idle(m, r), after)
 		return
 	}
-	t.removeMapping(sh, s.mapping, t.ended(sh, s.mapping), gone)
+	t.removeMapping(sh, s.mapping, t.ended(sh, s.mapping), after)
 }
 
 // ended returns when a mapping without a live session of its own came to its

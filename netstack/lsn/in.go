@@ -120,19 +120,19 @@ func (t *Table) CommitIn(pl *InPlan, now int64) (Binding, drop.Reason) {
 	if sh == nil {
 		return Binding{}, b.nobody()
 	}
-	var gone []uint64
+	var after aftermath
 	sh.mu.Lock()
-	slot, why := t.commitIn(sh, pl, b, now, &gone)
+	slot, why := t.commitIn(sh, pl, b, now, &after)
 	var out Binding
 	if why == drop.None {
 		out = t.binding(sh, slot)
 	}
 	sh.mu.Unlock()
-	t.bury(gone)
+	t.tell(&after)
 	return out, why
 }
 
-func (t *Table) commitIn(sh *inside, pl *InPlan, b behind, now int64, gone *[]uint64) (uint32, drop.Reason) {
+func (t *Table) commitIn(sh *inside, pl *InPlan, b behind, now int64, after *aftermath) (uint32, drop.Reason) {
 	pl.Session, pl.Mapping = 0, 0
 	if why := t.decideIn(sh, pl, b, now); why != drop.None {
 		return 0, why
@@ -147,7 +147,7 @@ func (t *Table) commitIn(sh *inside, pl *InPlan, b behind, now int64, gone *[]ui
 	if slot, ok := sh.tuples[m.tuple(r, pl.Remote).key()]; ok {
 		// A session that is over. The mapping stays: it was found alive, so
 		// this one is not the last of its own.
-		t.expire(sh, slot, now, gone)
+		t.expire(sh, slot, now, after)
 	}
 	if !t.reserve() {
 		return 0, drop.SessionTableFull
@@ -155,6 +155,6 @@ func (t *Table) commitIn(sh *inside, pl *InPlan, b behind, now int64, gone *[]ui
 	slot := sh.sessions.take()
 	s := sh.sessions.at(slot)
 	s.generation = max(s.generation, 1)
-	t.addSession(sh, slot, mslot, pl.Remote, dirIn, pl.Hints, now)
+	t.addSession(sh, slot, mslot, pl.Remote, dirIn, pl.Hints, now, after)
 	return slot, drop.None
 }

@@ -25,7 +25,7 @@ func (m *mapping) claim(r *rules) claim { return newClaim(r.app.Proto, r.width, 
 // addSession puts a session into a fresh slot. Its mapping must be complete;
 // one of the width of a single endpoint has entered the session into the
 // outside index already, as its claim. The shard's lock is held.
-func (t *Table) addSession(sh *inside, slot, mslot uint32, remote frame.Endpoint, dir int, h Hints, now int64) {
+func (t *Table) addSession(sh *inside, slot, mslot uint32, remote frame.Endpoint, dir int, h Hints, now int64, after *aftermath) {
 	s, m := sh.sessions.at(slot), sh.mappings.at(mslot)
 	r := t.rules[m.rules]
 	s.start(remote, r, dir, h, now)
@@ -41,6 +41,7 @@ func (t *Table) addSession(sh *inside, slot, mslot uint32, remote frame.Endpoint
 	i, _ := protoIndex(r.app.Proto)
 	t.live[i].sessions.Add(1)
 	t.created[i].Add(1)
+	t.note(after, t.sessionEvent(SessionCreated, sh, slot))
 }
 
 // adopt makes a session that a stranger began the subscriber's own, after its
@@ -55,19 +56,19 @@ func (t *Table) adopt(sh *inside, slot uint32) {
 
 // removeSession ends a session, and with its last own session the mapping. at
 // is the instant of the end. The shard's lock is held.
-func (t *Table) removeSession(sh *inside, slot uint32, at int64, gone *[]uint64) {
+func (t *Table) removeSession(sh *inside, slot uint32, at int64, after *aftermath) {
 	s := sh.sessions.at(slot)
 	mslot := s.mapping
 	m := sh.mappings.at(mslot)
 	wasOwn := s.own()
-	t.dropSession(sh, slot, gone)
+	t.dropSession(sh, slot, after)
 	if wasOwn && m.own == 0 {
-		t.removeMapping(sh, mslot, at, gone)
+		t.removeMapping(sh, mslot, at, after)
 	}
 }
 
 // dropSession takes a session out of all tables.
-func (t *Table) dropSession(sh *inside, slot uint32, gone *[]uint64) {
+func (t *Table) dropSession(sh *inside, slot uint32, after *aftermath) {
 	s := sh.sessions.at(slot)
 	m := sh.mappings.at(s.mapping)
 	r := t.rules[m.rules]
@@ -79,7 +80,8 @@ func (t *Table) dropSession(sh *inside, slot uint32, gone *[]uint64) {
 		sh.disallow(s, m, r)
 	}
 	sh.unlink(s, m)
-	*gone = append(*gone, makeID(sh.number, s.generation, slot))
+	after.gone = append(after.gone, makeID(sh.number, s.generation, slot))
+	t.note(after, t.sessionEvent(SessionDeleted, sh, slot))
 	s.state, s.generation = stateNone, nextGeneration(s.generation)
 	sh.sessions.give(slot)
 	i, _ := protoIndex(r.app.Proto)
@@ -89,11 +91,11 @@ func (t *Table) dropSession(sh *inside, slot uint32, gone *[]uint64) {
 
 // removeMapping ends a mapping with the sessions it still has. The shard's
 // lock is held.
-func (t *Table) removeMapping(sh *inside, mslot uint32, at int64, gone *[]uint64) {
+func (t *Table) removeMapping(sh *inside, mslot uint32, at int64, after *aftermath) {
 	m := sh.mappings.at(mslot)
 	r := t.rules[m.rules]
 	for m.head != 0 {
-		t.dropSession(sh, m.head, gone)
+		t.dropSession(sh, m.head, after)
 	}
 	if r.width != wideFull {
 		delete(sh.keys, m.tuple(r, m.remote).mapKey(r))
@@ -102,6 +104,7 @@ func (t *Table) removeMapping(sh *inside, mslot uint32, at int64, gone *[]uint64
 	if r.app.Pooling == Paired {
 		sh.unpair(m.inside.Addr, r.group, at)
 	}
+	t.note(after, t.mappingEvent(MappingDeleted, sh, mslot))
 	m.generation = nextGeneration(m.generation)
 	sh.mappings.give(mslot)
 	i, _ := protoIndex(r.app.Proto)
@@ -179,11 +182,11 @@ func (t *Table) RemoveMapping(id uint64) {
 	if sh == nil {
 		return
 	}
-	var gone []uint64
+	var after aftermath
 	sh.mu.Lock()
 	if slot, m := sh.mapping(id); m != nil {
-		t.removeMapping(sh, slot, t.swept.Load(), &gone)
+		t.removeMapping(sh, slot, t.swept.Load(), &after)
 	}
 	sh.mu.Unlock()
-	t.bury(gone)
+	t.tell(&after)
 }

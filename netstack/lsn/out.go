@@ -120,20 +120,20 @@ func (sh *inside) findMapping(tup Tuple, r *rules, now int64) uint32 {
 // it, with a mapping if need be. Everything is looked up again, because
 // another packet may have come first; the reasons are those of DecideOut.
 func (t *Table) CommitOut(pl *OutPlan, now int64) (Binding, drop.Reason) {
-	var gone []uint64
+	var after aftermath
 	sh := &t.insides[insideShard(pl.Tuple.Inside.Addr)]
 	sh.mu.Lock()
-	slot, why := t.commitOut(sh, pl, now, &gone)
+	slot, why := t.commitOut(sh, pl, now, &after)
 	var b Binding
 	if why == drop.None {
 		b = t.binding(sh, slot)
 	}
 	sh.mu.Unlock()
-	t.bury(gone)
+	t.tell(&after)
 	return b, why
 }
 
-func (t *Table) commitOut(sh *inside, pl *OutPlan, now int64, gone *[]uint64) (uint32, drop.Reason) {
+func (t *Table) commitOut(sh *inside, pl *OutPlan, now int64, after *aftermath) (uint32, drop.Reason) {
 	if slot, ok := sh.tuples[pl.Tuple.key()]; ok {
 		s := sh.sessions.at(slot)
 		if t.liveSession(sh, s, now) {
@@ -142,7 +142,7 @@ func (t *Table) commitOut(sh *inside, pl *OutPlan, now int64, gone *[]uint64) (u
 			}
 			return slot, drop.None
 		}
-		t.expire(sh, slot, now, gone)
+		t.expire(sh, slot, now, after)
 	}
 	r, why := t.admitOut(pl.Tuple, pl.Hints)
 	if why != drop.None {
@@ -152,25 +152,25 @@ func (t *Table) commitOut(sh *inside, pl *OutPlan, now int64, gone *[]uint64) (u
 		return 0, drop.SessionTableFull
 	}
 	slot := sh.sessions.take()
-	mslot, why := t.mappingFor(sh, slot, pl, r, now, gone)
+	mslot, why := t.mappingFor(sh, slot, pl, r, now, after)
 	if why != drop.None {
 		sh.sessions.give(slot)
 		t.sessions.Add(-1)
 		return 0, why
 	}
-	t.addSession(sh, slot, mslot, pl.Tuple.Remote, dirOut, pl.Hints, now)
+	t.addSession(sh, slot, mslot, pl.Tuple.Remote, dirOut, pl.Hints, now, after)
 	return slot, drop.None
 }
 
 // mappingFor finds the mapping of a new session from inside, or makes it.
-func (t *Table) mappingFor(sh *inside, slot uint32, pl *OutPlan, r *rules, now int64, gone *[]uint64) (uint32, drop.Reason) {
+func (t *Table) mappingFor(sh *inside, slot uint32, pl *OutPlan, r *rules, now int64, after *aftermath) (uint32, drop.Reason) {
 	tup := pl.Tuple
 	if mslot := sh.findMapping(tup, r, now); mslot != 0 {
 		return mslot, drop.None
 	}
 	if r.width != wideFull {
 		if mslot, dead := sh.keys[tup.mapKey(r)]; dead {
-			t.removeMapping(sh, mslot, t.ended(sh, mslot), gone)
+			t.removeMapping(sh, mslot, t.ended(sh, mslot), after)
 		}
 	}
 	// The identifiers go into the outside index together with the port.
@@ -200,6 +200,7 @@ func (t *Table) mappingFor(sh *inside, slot uint32, pl *OutPlan, r *rules, now i
 	}
 	i, _ := protoIndex(tup.Proto)
 	t.live[i].mappings.Add(1)
+	t.note(after, t.mappingEvent(MappingCreated, sh, mslot))
 	return mslot, drop.None
 }
 

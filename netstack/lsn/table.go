@@ -21,6 +21,7 @@ type Table struct {
 	limit     int64
 	rand      func(n uint32) uint32
 	onGone    func(session uint64)
+	onEvent   func(Event) // may be nil
 
 	insides  [numShards]inside
 	outsides [numShards]outside
@@ -140,13 +141,6 @@ func (t *Table) reserve() bool {
 		return false
 	}
 	return true
-}
-
-// bury reports sessions that ended. No lock may be held.
-func (t *Table) bury(gone []uint64) {
-	for _, id := range gone {
-		t.onGone(id)
-	}
 }
 
 // FindOut returns the session of a packet from inside, without refreshing or
