@@ -128,6 +128,7 @@ type Group struct {
 	Apps       []*AppsProfile
 	Transports []*TransportProfile // at most one for each protocol
 	ALG        *ALGProfile         // nil: no IPsec ALG
+	RewriteID  RewriteID           // which IPv4 ids of its subscribers change (R29)
 }
 
 // ALGProfile is [ipsecalg.profile.NAME].

@@ -152,3 +152,20 @@ func blockModeWords() []word[BlockMode] {
 
 // String returns HOLD or DROP.
 func (m BlockMode) String() string { return spell(blockModeWords(), m) }
+
+// RewriteID says which outbound packets of a group get an IPv4 id that no other
+// subscriber behind the same NAT address uses (R29).
+type RewriteID uint8
+
+// The choices. DF-clear packets do not take the fast path then.
+const (
+	RewriteFragments RewriteID = iota // pieces, and what leaves in pieces
+	RewriteDFClear                    // everything that may be cut by somebody on its way
+)
+
+func rewriteIDWords() []word[RewriteID] {
+	return []word[RewriteID]{{RewriteFragments, "FRAGMENTS", nil}, {RewriteDFClear, "DF-CLEAR", nil}}
+}
+
+// String returns FRAGMENTS or DF-CLEAR.
+func (r RewriteID) String() string { return spell(rewriteIDWords(), r) }

@@ -140,6 +140,7 @@ func (r *reader) groups(lsn *table, w *raw) {
 			transports: list(t, "transport_profiles", sameText),
 			alg:        t.algProfile(),
 		}
+		g.RewriteID = choose(t, "rewrite_ip_id", RewriteFragments, rewriteIDWords())
 		t.natType()
 		t.off("", "preset", "httphdrlogprofile", "pcpserver")
 		t.off(int64(0), "port_block_size")

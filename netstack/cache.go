@@ -14,8 +14,8 @@ import (
 // its next hop is resolved. It runs before the source is rewritten: the key is
 // what comes in, the entry what goes out.
 func (r *Router) cache(p *packet) outcome {
-	if p.Fragment {
-		return goOn // its transport fields are empty, and the fast path takes none
+	if p.Fragment || r.rewritesID(p) {
+		return goOn // the fast path takes neither pieces nor what gets an id
 	}
 	epoch := r.flows.Epoch() // before looking, so that what ends meanwhile is not inserted
 	e, ok := r.flowOf(p)
@@ -32,10 +32,10 @@ func (r *Router) cache(p *packet) outcome {
 // translated, or its flow is not one for the fast path yet.
 func (r *Router) flowOf(p *packet) (flow.Entry, bool) {
 	if r.leaving(p) {
-		if p.Proto == frame.ProtoESP {
-			return r.espFlowOut(p)
-		}
-		return r.flowOut(p)
+		e, ok := r.flowOutward(p)
+		group, _ := r.lsn.Client(p.Src)
+		e.DFOnly = group != nil && group.RewriteID
+		return e, ok
 	}
 	if _, client := r.lsn.Client(p.Dst); !client {
 		return flow.Entry{}, false
@@ -47,6 +47,13 @@ func (r *Router) flowOf(p *packet) (flow.Entry, bool) {
 		return r.espFlowIn(p)
 	}
 	return r.flowIn(p)
+}
+
+func (r *Router) flowOutward(p *packet) (flow.Entry, bool) {
+	if p.Proto == frame.ProtoESP {
+		return r.espFlowOut(p)
+	}
+	return r.flowOut(p)
 }
 
 func (r *Router) flowOut(p *packet) (flow.Entry, bool) {

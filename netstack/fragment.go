@@ -179,15 +179,31 @@ func (r *Router) cutOf(p *packet, side frag.Side) int {
 	return r.frags.Cut(frag.KeyOf(&p.Packet, p.in, side), p.now)
 }
 
-// measure prepares a whole packet, still untranslated, that will leave in
-// pieces: it gets an id that no other subscriber's has (RFC 6864), and the cut
-// that it came in, if that is the shorter one.
+// rewritesID reports whether a whole packet of a subscriber gets an id of ours
+// because somebody may cut it on its way (R29, df-clear).
+func (r *Router) rewritesID(p *packet) bool {
+	if !r.wholeIDs || p.DontFragment() {
+		return false
+	}
+	group, _ := r.lsn.Client(p.Src)
+	return group != nil && group.RewriteID
+}
+
+// measure prepares a whole packet, still untranslated: one that will leave in
+// pieces, or may be cut later, gets an id that no other subscriber's has (RFC
+// 6864), and the cut that it came in, if that is the shorter one.
 func (r *Router) measure(p *packet, nat frame.Addr) drop.Reason {
 	longest := int(r.interfaces[p.out].MTU())
 	if p.cut = r.cutOf(p, frag.In2Out); p.cut > 0 {
 		longest = min(longest, p.cut)
 	}
-	if p.DontFragment() || len(p.Bytes()) <= longest {
+	if p.DontFragment() {
+		return drop.None
+	}
+	if len(p.Bytes()) <= longest {
+		if r.rewritesID(p) {
+			p.SetID(r.frags.WholeID(nat, p.Dst, p.Proto))
+		}
 		return drop.None
 	}
 	id, ok := r.frags.NextID(nat, p.Dst, p.Proto, p.Src, p.now)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -65,6 +66,7 @@ type Router struct {
 	drops      *drop.Counters
 	flows      *flow.Table
 	frags      *frag.Table
+	wholeIDs   bool // some group has RewriteID
 	lsn        *lsn.Table
 	alg        *ipsec.ALG
 	bindings   atomic.Pointer[bindings]
@@ -119,7 +121,8 @@ func New(c Config) (*Router, error) {
 
 func (r *Router) buildTables(c Config) (err error) {
 	r.flows = flow.New(flow.Config{Capacity: c.Flows, Active: r.flowActive})
-	r.frags = frag.New(frag.Config{Drops: r.drops, Rand: c.LSN.Rand})
+	r.wholeIDs = slices.ContainsFunc(c.LSN.Groups, func(g lsn.Group) bool { return g.RewriteID })
+	r.frags = frag.New(frag.Config{Drops: r.drops, Rand: c.LSN.Rand, WholeIDs: r.wholeIDs})
 	r.alg = ipsec.New(c.ALG)
 	c.LSN.OnGone = func(session uint64) {
 		r.flows.RemoveOwner(flow.Owner{Kind: flow.OwnerLSN, ID: session})

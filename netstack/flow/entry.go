@@ -41,6 +41,9 @@ type Entry struct {
 	Hop   HopID         // from Table.Hop
 	Owner Owner         // reported to and removed with
 	Idle  time.Duration // the flow leaves the table when idle for longer (R22)
+	// DFOnly leaves packets of the flow that have DF clear to the stack, which
+	// gives each an IPv4 id of its own (R29).
+	DFOnly bool
 }
 
 // A slot's counter word: packets in the upper 28 bits, bytes in the lower 36,
@@ -59,7 +62,7 @@ type slot struct {
 	seq  atomic.Uint32 // odd: live
 	next atomic.Uint32 // the next slot of the bucket's chain, 0 ends it
 	w0   atomic.Uint64 // source and destination address
-	w1   atomic.Uint64 // ID, protocol, interface; low 16 bits: the side
+	w1   atomic.Uint64 // ID, protocol, interface; low 16 bits: see notKey
 	w2   atomic.Uint64 // new address, new port, next hop
 	st   atomic.Uint64 // packets and bytes, wrapping
 
@@ -68,8 +71,20 @@ type slot struct {
 	idle int64  // nanoseconds
 }
 
-// sideMask is where w1 holds the side, outside of the key.
-const sideMask = 0xffff
+// The low bits of w1 are outside of the key: they say what to do.
+const (
+	notKey   = 0xffff
+	sideMask = 1
+	dfOnly   = 2
+)
+
+// how packs what of e stands in w1 beside the key.
+func (e *Entry) how() uint64 {
+	if e.DFOnly {
+		return uint64(e.Side) | dfOnly
+	}
+	return uint64(e.Side)
+}
 
 // record is the part of a flow that only writers need, under Table.mu.
 type record struct {
@@ -97,7 +112,7 @@ func (e *Entry) rewriteWord() uint64 {
 func (s *slot) write(e *Entry, now int64) {
 	w0, w1 := e.Key.words()
 	s.w0.Store(w0)
-	s.w1.Store(w1 | uint64(e.Side))
+	s.w1.Store(w1 | e.how())
 	s.w2.Store(e.rewriteWord())
 	s.seen = s.st.Load()
 	s.last, s.idle = now, int64(e.Idle)
@@ -109,15 +124,15 @@ func (s *slot) hop() HopID { return HopID(s.w2.Load()) }
 
 // same reports whether the slot does for its key exactly what e would.
 func (s *slot) same(e *Entry) bool {
-	return s.w2.Load() == e.rewriteWord() && Side(s.w1.Load()&sideMask) == e.Side
+	return s.w2.Load() == e.rewriteWord() && s.w1.Load()&notKey == e.how()
 }
 
 // entry is the slot's content as it was inserted, without its owner.
 func (s *slot) entry() Entry {
-	w2 := s.w2.Load()
+	w1, w2 := s.w1.Load(), s.w2.Load()
 	e := Entry{
-		Key: s.key(), Side: Side(s.w1.Load() & sideMask), Port: uint16(w2 >> 16),
-		Hop: HopID(w2), Idle: time.Duration(s.idle),
+		Key: s.key(), Side: Side(w1 & sideMask), Port: uint16(w2 >> 16),
+		Hop: HopID(w2), Idle: time.Duration(s.idle), DFOnly: w1&dfOnly != 0,
 	}
 	binary.BigEndian.PutUint32(e.Addr[:], uint32(w2>>32))
 	return e

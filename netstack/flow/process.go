@@ -107,6 +107,9 @@ func (r *found) forward(f *frame.Frame, now int64) bool {
 	if !r.hop.valid.Load() || int(total) > r.hop.mtu || r.hop.due(now) {
 		return false
 	}
+	if r.w1&dfOnly != 0 && b[frame.HeaderLen+atFlags]&dontFragment == 0 {
+		return false
+	}
 	rewrite(b[frame.HeaderLen:], r.w1, r.w2)
 	f.Trim(frame.HeaderLen + int(total)) // as the stack does
 	f.SetMACs(r.hop.dst, r.hop.src)

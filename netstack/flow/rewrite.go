@@ -10,10 +10,13 @@ import (
 
 // Offsets in an IPv4 header without options, in bytes.
 const (
+	atFlags  = 6
 	atTTL    = 8
 	atProto  = 9
 	atIPSum  = 10
 	atSource = 12
+
+	dontFragment = 0x40 // in the byte at atFlags
 )
 
 // rewrite applies a flow to the IPv4 packet at the start of ip, which parse

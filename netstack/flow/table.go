@@ -168,7 +168,7 @@ func (t *Table) Flush() {
 func (t *Table) lookup(b uint32, w0, w1 uint64) uint32 {
 	for i := t.heads[b].Load(); i != 0; i = t.slots[i].next.Load() {
 		s := &t.slots[i]
-		if s.w0.Load() == w0 && s.w1.Load()&^sideMask == w1 {
+		if s.w0.Load() == w0 && s.w1.Load()&^notKey == w1 {
 			return i
 		}
 	}

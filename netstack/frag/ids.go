@@ -18,7 +18,6 @@ const (
 	idBlocks = 64
 	blockIDs = 1 << 16 / idBlocks
 	idUsers  = 16
-	idQuota  = 1 << 16 / 4 // of a user, in Rest
 )
 
 // ids gives out IPv4 ids that no other datagram with the same addresses and
@@ -30,6 +29,8 @@ type ids struct {
 	once   sync.Once
 	secret uint64 // so that nobody can choose whom to share a slot with
 	slots  [idSlots]idSlot
+
+	forPieces int // blocks, from 0 on, for NextID; the others are for WholeID
 }
 
 // draw makes the secret. A table that gives no ids leaves Config.Rand alone.
@@ -53,63 +54,100 @@ func (t *ids) hash(a, b frame.Addr, proto uint8) uint64 {
 }
 
 // idSlot hands its ids out block by block, the one that has rested longest
-// next; in a block in an order that an outsider cannot guess (RFC 7739). What
-// one user can take is bounded, so that it leaves some for the others. Users
-// with the same hash share that bound.
+// next. What one user can take is bounded, so that it leaves some for the
+// others. Users with the same hash share that bound.
 type idSlot struct {
 	mu     sync.Mutex
-	rested [idBlocks]int64 // when each block may be used again
+	pieces idRing
+	whole  idRing
+	rested [idBlocks]int64 // of pieces: when each block may be used again
+	until  int64           // end of the time for which spent counts
+	spent  [idUsers]uint16
+}
+
+// idRing goes round a range of blocks; in a block in an order that an outsider
+// cannot guess (RFC 7739).
+type idRing struct {
 	begun  bool
 	block  int
 	given  int // ids of this block
 	factor int // odd: i*factor+shift visits each id of a block once
 	shift  int
-	until  int64 // end of the time for which spent counts
-	spent  [idUsers]uint16
 }
 
 // NextID returns an id for a datagram that leaves from nat to remote in pieces
 // and comes from the subscriber inside. It is also for whole packets that are
 // cut on their way out. ok is false if there is none: more than 1872 datagrams
-// a second in pieces, or a quarter of that from one subscriber.
+// a second in pieces (half of that with Config.WholeIDs), or a quarter of that
+// from one subscriber.
 func (t *Table) NextID(nat, remote frame.Addr, proto uint8, inside frame.Addr, now int64) (id uint16, ok bool) {
-	t.ids.once.Do(t.ids.draw)
-	s := &t.ids.slots[t.ids.hash(nat, remote, proto)%idSlots]
+	s := t.ids.slot(nat, remote, proto)
 	user := t.ids.hash(inside, remote, proto) % idUsers
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if now >= s.until {
 		s.until, s.spent = now+int64(Rest), [idUsers]uint16{}
 	}
-	if s.spent[user] >= idQuota {
+	if s.spent[user] >= uint16(t.ids.forPieces*blockIDs/4) {
 		return 0, false
 	}
-	for {
-		if (!s.begun || s.given == blockIDs) && !s.nextBlock(t.ids.rand, now) {
-			return 0, false
+	r := &s.pieces
+	for id == 0 { // the stack takes 0 for none
+		if r.used() {
+			next := r.next(t.ids.rand, 0, t.ids.forPieces)
+			if r.begun && s.rested[next] > now {
+				return 0, false
+			}
+			r.enter(next, t.ids.rand)
 		}
-		id = uint16(s.block*blockIDs + (s.given*s.factor+s.shift)%blockIDs)
-		s.given++
-		if id != 0 { // the stack takes 0 for none
-			break
-		}
+		id = r.take()
 	}
-	s.rested[s.block] = now + int64(Rest)
+	s.rested[r.block] = now + int64(Rest)
 	s.spent[user]++
 	return id, true
 }
 
-// nextBlock goes on to the next block and reports whether it has rested.
-func (s *idSlot) nextBlock(rand func(n uint32) uint32, now int64) bool {
-	next := (s.block + 1) % idBlocks
-	if !s.begun {
-		next = int(rand(idBlocks))
+// WholeID returns an id for a packet that leaves from nat to remote in one
+// piece and may be cut by somebody else on its way (R29, df-clear). There is
+// always one: it differs from those of the 31743 packets before, and never is
+// that of a datagram from NextID. At more than 900 packets a second an id comes
+// again before it has rested; to stop the flow for that would be worse.
+// It needs Config.WholeIDs.
+func (t *Table) WholeID(nat, remote frame.Addr, proto uint8) uint16 {
+	s := t.ids.slot(nat, remote, proto)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.whole.used() {
+		s.whole.enter(s.whole.next(t.ids.rand, t.ids.forPieces, idBlocks-t.ids.forPieces), t.ids.rand)
 	}
-	if s.begun && s.rested[next] > now {
-		return false
+	return s.whole.take()
+}
+
+// slot returns where the ids between two addresses are.
+func (t *ids) slot(nat, remote frame.Addr, proto uint8) *idSlot {
+	t.once.Do(t.draw)
+	return &t.slots[t.hash(nat, remote, proto)%idSlots]
+}
+
+// used reports that the ring has to go on to another block.
+func (r *idRing) used() bool { return !r.begun || r.given == blockIDs }
+
+// next is the block that comes next of n from first on.
+func (r *idRing) next(rand func(n uint32) uint32, first, n int) int {
+	if !r.begun {
+		return first + int(rand(uint32(n)))
 	}
-	s.begun, s.block, s.given = true, next, 0
-	s.factor = int(rand(blockIDs/2))*2 + 1
-	s.shift = int(rand(blockIDs))
-	return true
+	return first + (r.block-first+1)%n
+}
+
+// enter goes to a block.
+func (r *idRing) enter(block int, rand func(n uint32) uint32) {
+	*r = idRing{begun: true, block: block, factor: int(rand(blockIDs/2))*2 + 1, shift: int(rand(blockIDs))}
+}
+
+// take returns the next id of the block.
+func (r *idRing) take() uint16 {
+	id := r.block*blockIDs + (r.given*r.factor+r.shift)%blockIDs
+	r.given++
+	return uint16(id)
 }

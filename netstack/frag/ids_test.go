@@ -74,3 +74,26 @@ func TestWithoutAFreeIDTheDatagramDies(t *testing.T) {
 		t.Error("something left")
 	}
 }
+
+func TestIDsOfWholePacketsAreNotThoseOfPieces(t *testing.T) {
+	tb := New(Config{Rand: seeded(), WholeIDs: true})
+	last, taken := map[uint16]int{}, map[uint16]bool{}
+	for i := range 200_000 {
+		id := tb.WholeID(nat, remote, frame.ProtoUDP)
+		if before, ok := last[id]; ok && i-before < 31*blockIDs {
+			t.Fatalf("id %d after %d others", id, i-before)
+		}
+		last[id] = i
+		if id, ok := tb.NextID(nat, remote, frame.ProtoUDP, frame.Addr{10, 0, byte(i >> 8), byte(i)}, 0); ok {
+			taken[id] = true
+		}
+	}
+	if len(last) != 1<<15 || len(taken) != 1<<15-1 {
+		t.Errorf("%d ids for whole packets, %d for pieces", len(last), len(taken))
+	}
+	for id := range taken {
+		if _, whole := last[id]; whole {
+			t.Fatalf("id %d is in both halves", id)
+		}
+	}
+}

@@ -18,6 +18,8 @@ type Config struct {
 	// once and under locks. It alone determines the ids that are given. nil:
 	// math/rand/v2, which is seeded at random.
 	Rand func(n uint32) uint32
+	// WholeIDs keeps half of the ids for WholeID.
+	WholeIDs bool
 }
 
 // Table associates fragments with the translation of their datagram. It is
@@ -43,7 +45,10 @@ type shard struct {
 
 // New makes an empty table.
 func New(c Config) *Table {
-	t := &Table{drops: c.Drops, seed: maphash.MakeSeed(), ids: ids{rand: c.Rand}}
+	t := &Table{drops: c.Drops, seed: maphash.MakeSeed(), ids: ids{rand: c.Rand, forPieces: idBlocks}}
+	if c.WholeIDs {
+		t.ids.forPieces = idBlocks / 2
+	}
 	if t.drops == nil {
 		t.drops = &drop.Counters{}
 	}

@@ -50,6 +50,9 @@ type Group struct {
 	// PairingHold is how long a subscriber keeps its NAT address after its
 	// last paired mapping has ended (R15). SetPairingHold changes it.
 	PairingHold time.Duration
+	// RewriteID asks for an IPv4 id of our own in each of its subscribers'
+	// packets that has DF clear, not in pieces only (R29). The router does it.
+	RewriteID bool
 
 	hold     *atomic.Int64 // PairingHold as it is now
 	index    uint16

@@ -35,6 +35,7 @@ func group(g *configs.Group) lsn.Group {
 	for _, t := range g.Transports {
 		out.Transports = append(out.Transports, transportProfile(t))
 	}
+	out.RewriteID = g.RewriteID == configs.RewriteDFClear
 	if g.ALG != nil {
 		out.ALGProfile = g.ALG.Name
 		out.PairingHold = g.ALG.IKESessionTimeout // R15
