@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,7 @@ type Config struct {
 	Clients []Client
 	Pools   []Pool
 	Groups  []Group
+	Statics []Static
 
 	MaxSessions int // 0: DefaultMaxSessions
 	// Rand returns a number in [0, n). It is called from several goroutines at
@@ -53,6 +55,18 @@ type Group struct {
 	// RewriteID asks for an IPv4 id of our own in each of its subscribers'
 	// packets that has DF clear, not in pieces only (R29). The router does it.
 	RewriteID bool
+	// Exempt are destinations to which the group's subscribers are routed
+	// untranslated, and which reach them likewise (R13, RFC 6888 REQ-6).
+	Exempt []netip.Prefix
+	// TrapLimit is how many events QuotaExceeded and PortsExhausted the group
+	// makes in a minute (R20): 0 means DefaultTrapLimit, NoTraps none.
+	TrapLimit int
+	// OnRefusal is what a subscriber is told whose packet is refused because of
+	// a quota or for want of a port (R20).
+	OnRefusal Refusal
+	// SilentSYN leaves a SYN from outside unanswered that nobody asked for,
+	// instead of refusing it after SYNWait (R24).
+	SilentSYN bool
 
 	hold     *atomic.Int64 // PairingHold as it is now
 	index    uint16
@@ -85,7 +99,7 @@ func New(c Config) (*Table, error) {
 		faults = append(faults, fmt.Errorf("max sessions: %d is not in 0 to 2^30", c.MaxSessions))
 	}
 	pools, err := t.addPools(c.Pools)
-	faults = append(faults, err, t.addGroups(c, pools))
+	faults = append(faults, err, t.addGroups(c, pools), t.addStatics(c.Statics))
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
@@ -135,6 +149,7 @@ func (t *Table) addGroups(c Config, pools map[string][]uint32) error {
 		faulty(t.addClient(c.Clients, g))
 		faulty(t.bindPools(pools, g))
 		faulty(t.buildRules(g))
+		faulty(g.checkPolicy())
 		if g.PairingHold < 0 {
 			faulty(errors.New("pairing hold is negative"))
 		}

@@ -28,7 +28,23 @@ type Event struct {
 	Remote           frame.Endpoint
 	Session, Mapping uint64
 	First, Last      uint16    // ports of a block
+	Quota            Quota     // which limit, of QuotaExceeded
 	Packets, Bytes   [2]uint64 // of a deleted session: out, in
+}
+
+// Quota names a limit (R20), in the order in which they are asked.
+type Quota uint8
+
+// The limits.
+const (
+	NoQuota      Quota = iota
+	GroupQuota         // TransportProfile.GroupSessionLimit
+	SessionQuota       // TransportProfile.SessionQuota
+	PortQuota          // TransportProfile.PortQuota
+)
+
+func (q Quota) String() string {
+	return word(q, "none", "group_session_limit", "session_quota", "port_quota")
 }
 
 // aftermath is what must be told once no lock is held any more.

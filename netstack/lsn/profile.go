@@ -80,6 +80,11 @@ type AppProfile struct {
 	// Unset means Enabled with APDF and Disabled with ADF and EIF, where
 	// strangers could keep a mapping alive (RFC 4787 REQ-6).
 	InboundRefresh Switch
+	// Exempt routes this profile's traffic untranslated (R13, RFC 6888 REQ-6).
+	Exempt bool
+	// SessionTimeout is NetScaler's lsn appsattributes: it stands in for the
+	// transport profile's. 0: the transport profile's holds.
+	SessionTimeout time.Duration
 }
 
 // NetScaler's timeouts, used where a profile leaves 0 (section 1.1).
@@ -87,6 +92,7 @@ const (
 	DefaultSessionTimeout = 120 * time.Second
 	DefaultFinRstTimeout  = 30 * time.Second
 	DefaultSynIdleTimeout = 60 * time.Second
+	DefaultStunTimeout    = 600 * time.Second
 )
 
 // TransportProfile holds the idle timers of one protocol (R23). Zero durations
@@ -98,6 +104,14 @@ type TransportProfile struct {
 	FinRstTimeout  time.Duration // idle time after FIN or RST from either side
 	SynIdleTimeout time.Duration // idle time after SYN, until the first reply
 	SynCheck       Switch        // drop TCP without SYN that has no session; Unset means Enabled
+	// StunTimeout is the idle time of sessions with a STUN server, port 3478
+	// (RFC 8489): what a client learns there has to last until it is used.
+	StunTimeout time.Duration
+
+	// Limits of this protocol (R20), 0 to 65535, 0 for none.
+	PortQuota         int // ports of one subscriber
+	SessionQuota      int // sessions of one subscriber
+	GroupSessionLimit int // sessions of the whole group; any size
 }
 
 // rules is what the data path needs of an application profile together with
@@ -242,7 +256,7 @@ func transportsOf(g *Group) (out [numProtocols]TransportProfile, err error) {
 			faults = append(faults, fmt.Errorf("transport profile %q: protocol %d is not translated", p.Name, p.Proto))
 		case given[i]:
 			faults = append(faults, fmt.Errorf("transport profiles %q and %q are for the same protocol", out[i].Name, p.Name))
-		case min(p.SessionTimeout, p.FinRstTimeout, p.SynIdleTimeout) < 0:
+		case min(p.SessionTimeout, p.FinRstTimeout, p.SynIdleTimeout, p.StunTimeout) < 0:
 			faults = append(faults, fmt.Errorf("transport profile %q: a timeout is negative", p.Name))
 		default:
 			out[i], given[i] = p, true
@@ -253,6 +267,7 @@ func transportsOf(g *Group) (out [numProtocols]TransportProfile, err error) {
 		setDefault(&p.SessionTimeout, DefaultSessionTimeout)
 		setDefault(&p.FinRstTimeout, DefaultFinRstTimeout)
 		setDefault(&p.SynIdleTimeout, DefaultSynIdleTimeout)
+		setDefault(&p.StunTimeout, DefaultStunTimeout)
 	}
 	return out, errors.Join(faults...)
 }
