@@ -1,9 +1,13 @@
 package ipsec
 
 import (
+	"encoding/binary"
+	"fmt"
+	"slices"
 	"testing"
 
 	"spigate/alg"
+	"spigate/netstack/frame"
 )
 
 func TestN40_AnswerToPort500FindsItsOnlyOwner_R38(t *testing.T) {
@@ -74,5 +78,64 @@ func TestCountersOfOneProfile_R63(t *testing.T) {
 	}
 	if _, ok := w.a.CountersOf("R"); ok {
 		t.Error("a profile that was never used has counters")
+	}
+}
+
+// checkCookies: the index has each IKE session once, and says the same as
+// looking at all of them.
+func (m *machine) checkCookies(ikes int) {
+	m.w.t.Helper()
+	linked := 0
+	for i := range m.w.a.shards {
+		sh := &m.w.a.shards[i]
+		for k, head := range sh.cookies {
+			chain, live := 0, map[*ikeSession]bool{}
+			var before *ikeSession
+			for s := head; s != nil; before, s = s, s.after {
+				if s.cookie() != k || s.before != before || !slices.Contains(s.client.sessions, s) {
+					m.w.t.Fatal("the index of initiator SPIs is out of order")
+				}
+				chain++
+				if m.w.now <= s.deadline() {
+					live[s] = true
+				}
+			}
+			only := sh.cookies.only(k, m.w.now)
+			if (only != nil) != (len(live) == 1) && chain <= maxTwins || only != nil && !live[only] {
+				m.w.t.Fatalf("one of %d live sessions was found: %v", len(live), only != nil)
+			}
+			linked += chain
+		}
+	}
+	m.same("index of initiator SPIs", linked, ikes)
+}
+
+// BenchmarkOwnerOfCookie: what an answer to port 500 costs on an address that
+// has many clients of one server.
+func BenchmarkOwnerOfCookie(b *testing.B) {
+	for _, n := range []int{1, 1000, 100_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			w := newWorld(b, func(p *Profile) { p.IKECookieDemux = true })
+			w.a = New(Config{MaxIKESessions: 2 * n})
+			for i := range n {
+				var inside frame.Addr
+				binary.BigEndian.PutUint32(inside[:], 0x0a000000+uint32(i))
+				p := w.client(inside, 2)
+				p.mapping, p.initiator, p.responder = uint64(i)+1, uint64(i)+1, uint64(i)+1
+				p.phase1()
+				w.sent, w.lines = w.sent[:0], w.lines[:0]
+			}
+			if got := w.a.Counters().IKESessions; got != uint64(n) {
+				b.Fatalf("%d sessions", got)
+			}
+			answer := ike{initiator: 1, responder: 1, exchange: exSAInit, flags: flagResponse, body: 200}.bytes(2)
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				binary.BigEndian.PutUint64(answer, uint64(i*7919%n)+1)
+				if _, _, ok := w.a.OwnerOfCookie(addrN, addrY, answer, w.now); !ok {
+					b.Fatal("not found")
+				}
+			}
+		})
 	}
 }

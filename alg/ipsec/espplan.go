@@ -79,11 +79,11 @@ func planIn(sh *shard, p *ESPPacket, now int64) espPlan {
 // onlyToken returns the session whose client an unknown inbound SPI must be
 // for: the lock is free and nobody else may bind late (R66).
 func (p *pair) onlyToken(now int64) *ikeSession {
-	if p == nil || p.tokens != 1 || !p.lockFree(now) {
+	if p == nil || len(p.tokens) != 1 || !p.lockFree(now) {
 		return nil
 	}
-	for _, c := range p.clients {
-		if s := c.tokenHolder(now); s != nil && s.profile.LateBindingIn {
+	for s := range p.tokens {
+		if now <= s.deadline() && s.profile.LateBindingIn {
 			return s
 		}
 	}

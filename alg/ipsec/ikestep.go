@@ -89,6 +89,7 @@ func (st *step) createIKE(pl *ikePlan, p *IKEPacket, m *message) {
 	s := &ikeSession{client: c, profile: p.Profile, tally: st.a.tallies.of(p.Profile), mapping: p.Mapping, initiator: m.initiator, version: m.version,
 		pickedUp: m.responder != 0, created: st.now, lastSeen: st.now, lastCreateChild: never}
 	c.sessions = append(c.sessions, s)
+	st.sh.cookies.enter(s)
 	pl.session = s
 	st.countIKE(s, 1)
 	if !pl.up {
@@ -174,6 +175,7 @@ func (st *step) removeIKE(pr *pair, s *ikeSession, why cause, reason string, unm
 	st.strip(pr, s, why)
 	c.sessions = slices.DeleteFunc(c.sessions, func(o *ikeSession) bool { return o == s })
 	st.sh.ikes.remove(s)
+	st.sh.cookies.leave(s)
 	st.a.subsOf(c.inside).leave(c.inside, s.state == Half)
 	st.countIKE(s, -1)
 	if s.state == Half {

@@ -114,6 +114,7 @@ func (m *machine) check() {
 		checkAgenda(m.w.t, &sh.esps, len(sh.byID))
 		checkAgenda(m.w.t, &sh.busy, len(sh.busy.rows))
 	}
+	m.checkCookies(ikes)
 	c, b := m.w.a.Counters(), &m.w.a.count
 	m.same("blocked", int(c.Blocked), held)
 	m.same("held bytes", int(b.heldBytes.Load()), heldBytes)
@@ -199,9 +200,12 @@ func (m *machine) checkPair(sh *shard, p *pair) {
 	for _, c := range p.clients {
 		for _, s := range c.sessions {
 			tokens += boolToInt(s.token)
+			if s.token != p.tokens[s] {
+				t.Fatal("the pair's tokens disagree with its sessions")
+			}
 		}
 	}
-	m.same("tokens", p.tokens, tokens)
+	m.same("tokens", len(p.tokens), tokens)
 	busy := p.row != 0
 	if want := l.state != Free || g.open || len(p.queue.messages) > 0; busy != want {
 		t.Fatalf("busy %v, want %v", busy, want)
@@ -219,7 +223,7 @@ func (m *machine) end() {
 	m.check()
 	for i := range w.a.shards {
 		sh := &w.a.shards[i]
-		if len(sh.pairs)+len(sh.byID)+len(sh.busy.rows)+len(sh.ikes.rows)+len(sh.esps.rows)+len(sh.inbound)+len(sh.outbound) != 0 {
+		if len(sh.pairs)+len(sh.byID)+len(sh.busy.rows)+len(sh.ikes.rows)+len(sh.esps.rows)+len(sh.inbound)+len(sh.outbound)+len(sh.cookies) != 0 {
 			w.t.Fatalf("shard %d still has state: %d pairs, %d sessions", i, len(sh.pairs), len(sh.byID))
 		}
 		if u := &w.a.subs[i]; len(u.out)+len(u.in)+len(u.quota)+len(w.a.maps[i].use) != 0 {

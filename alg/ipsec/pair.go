@@ -24,7 +24,7 @@ type pair struct {
 	gate    gates
 	queue   holdQueue
 	clients map[frame.Addr]*client
-	tokens  int // sessions that may bind late (R66)
+	tokens  map[*ikeSession]bool // those that may bind late (R66); nil until there are some
 	row     int32
 }
 
@@ -41,6 +41,7 @@ type shard struct {
 	inbound  map[spiKey]*espSession // (NAT, server, spiIn)
 	outbound map[spiKey]*espSession // (NAT, server, spiOut): its owners, linked (R74)
 	byID     map[uint64]*espSession
+	cookies  cookies // (NAT, server, initiator SPI): the IKE sessions (N40)
 	stones   tombstones
 	lastID   uint64
 	swept    int64      // when all sessions that were over had been ended
@@ -55,6 +56,7 @@ func (sh *shard) init(index int, stones int) {
 	sh.inbound = make(map[spiKey]*espSession)
 	sh.outbound = make(map[spiKey]*espSession)
 	sh.byID = make(map[uint64]*espSession)
+	sh.cookies = make(cookies)
 	sh.stones.init(stones)
 	sh.swept = never
 	sh.wake.Store(farFuture)
@@ -125,9 +127,12 @@ func (p *pair) setToken(s *ikeSession, on bool) {
 		return
 	}
 	s.token = on
-	if on {
-		p.tokens++
-	} else {
-		p.tokens--
+	switch {
+	case !on:
+		delete(p.tokens, s)
+	case p.tokens == nil:
+		p.tokens = map[*ikeSession]bool{s: true}
+	default:
+		p.tokens[s] = true
 	}
 }

@@ -212,6 +212,7 @@ func (r *restorer) enterIKE(s *ikeSession, inside frame.Addr, k pairKey, token b
 	pr, c := st.sh.ensure(k.NAT, k.Server, inside)
 	s.client = c
 	c.sessions = append(c.sessions, s)
+	st.sh.cookies.enter(s)
 	s.tally = a.tallies.of(s.profile)
 	st.countIKE(s, 1)
 	st.countHalf(s, boolToInt(s.state == Half))

@@ -40,6 +40,8 @@ type ikeSession struct {
 	lastCreateChild   int64 // last exchange 36, for R45; never if none
 	exchanges         []exchange
 	unpaired          slots // outbound: when the token was given, and bound with it since
+
+	before, after *ikeSession // others with the same cookieKey
 }
 
 // client is one subscriber on a pair: its IKE sessions and what fairness has
