@@ -28,7 +28,7 @@ func (r *Router) FlushALG(f ipsec.Filter) (n FlushedALG) {
 		}
 		r.actAtOnce(actions)
 		r.armDeadline()
-	}, nil)
+	})
 	return n
 }
 
@@ -71,6 +71,6 @@ func (r *Router) FlushLSN(f lsn.Filter) (n FlushedLSN) {
 			r.actAtOnce(r.alg.MappingGone(id, now))
 		}
 		r.armDeadline()
-	}, nil)
+	})
 	return n
 }

@@ -68,7 +68,7 @@ func (r *Router) flowOut(p *packet) (flow.Entry, bool) {
 	b, ok := r.lsn.FindOut(tuple)
 	return flow.Entry{
 		Key: key, Side: flow.Source, Addr: b.Outside.Addr, Port: b.Outside.Port,
-		Owner: flow.Owner{Kind: flow.OwnerLSN, ID: b.Session}, Idle: b.Idle,
+		Owner: r.owner(flow.OwnerLSN, b.Session), Idle: b.Idle,
 	}, ok && b.Established
 }
 
@@ -94,7 +94,7 @@ func (r *Router) flowIn(p *packet) (flow.Entry, bool) {
 	}
 	return flow.Entry{
 		Key: key, Side: flow.Destination, Addr: b.Inside.Addr, Port: b.Inside.Port,
-		Owner: flow.Owner{Kind: flow.OwnerLSN, ID: b.Session}, Idle: b.Idle,
+		Owner: r.owner(flow.OwnerLSN, b.Session), Idle: b.Idle,
 	}, ok && b.Established
 }
 
@@ -112,7 +112,7 @@ func (r *Router) espFlowOut(p *packet) (flow.Entry, bool) {
 	return flow.Entry{
 		Key:  flow.Key{Src: p.Src, Dst: p.Dst, ID: p.SPI, Proto: p.Proto, In: p.in},
 		Side: flow.Source, Addr: e.NAT,
-		Owner: flow.Owner{Kind: flow.OwnerESP, ID: res.Session}, Idle: res.Idle,
+		Owner: r.owner(flow.OwnerESP, res.Session), Idle: res.Idle,
 	}, true
 }
 
@@ -130,7 +130,7 @@ func (r *Router) espFlowIn(p *packet) (flow.Entry, bool) {
 	return flow.Entry{
 		Key:  flow.Key{Src: p.Src, Dst: nat, ID: p.SPI, Proto: p.Proto, In: p.in},
 		Side: flow.Destination, Addr: p.Dst,
-		Owner: flow.Owner{Kind: flow.OwnerESP, ID: res.Session}, Idle: res.Idle,
+		Owner: r.owner(flow.OwnerESP, res.Session), Idle: res.Idle,
 	}, true
 }
 
@@ -150,7 +150,7 @@ func (r *Router) hop(p *packet) (flow.HopID, bool) {
 	return r.flows.Hop(p.out, next.As4(), mac, out.MAC(), int(out.MTU()))
 }
 
-// flowActive passes the flow table's report of a second on to whoever owns
+// flowActive passes the flow table's report of a second on to who owns
 // the flow, so that fast-path traffic keeps its session alive (R22).
 func (r *Router) flowActive(o flow.Owner, k flow.Key, now int64, packets, bytes uint64) {
 	_, out := r.lsn.Client(k.Src)

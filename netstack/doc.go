@@ -1,5 +1,6 @@
-// Package netstack is the router: one gVisor stack, its ports, and the hooks
-// that make a NAT of it.
+// Package netstack is the router: its ports, a gVisor stack for each traffic
+// domain, and the hooks that make a NAT of it. A Router is one domain, a
+// Chassis holds them all.
 //
 //	              ┌────────────── hit: rewritten in place ──────────────┐
 //	port ─► link ─► flow                                                 ├─► link ─► port
@@ -22,6 +23,7 @@
 // Invariants: no packet of a subscriber leaves with its inside address, and a
 // subscriber is at home on one interface only (inside.go); every exit has a
 // verdict, and a dropped packet a reason; nothing is delivered into the stack
-// from inside a hook (see later.go); time is read once for each packet on the
-// slow path and once for each batch on the fast one.
+// from inside a hook (see later.go); what Routers share (Chassis) has an
+// interface in its keys, and an interface belongs to one Router; time is read
+// once for each packet on the slow path and once for each batch on the fast one.
 package netstack

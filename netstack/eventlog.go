@@ -15,9 +15,11 @@ import (
 const eventsPerSecond = 100
 
 // eventLog writes the ALG's events (R34) as log lines with the keys
-// event src nat dst spiin spiout cookie msgid reason.
+// event src nat dst td spiin spiout cookie msgid reason. Each Router has its
+// own: a flood in one traffic domain does not silence the others.
 type eventLog struct {
-	log *slog.Logger
+	log    *slog.Logger
+	domain uint16 // td, if not 0
 
 	mu         sync.Mutex
 	since      int64 // start of the running second, monotonic ns
@@ -28,15 +30,15 @@ type eventLog struct {
 func (l *eventLog) write(e *ipsec.Event) {
 	ok, lost := l.admit(e.At)
 	if lost > 0 {
-		l.log.Warn("ipsecalg events left out", "count", lost)
+		l.log.Warn("ipsecalg events left out", l.where("count", lost)...)
 	}
 	if !ok {
 		return
 	}
-	args := []any{
+	args := l.where(
 		"event", strings.ReplaceAll(e.What, " ", "_"),
 		"src", e.Inside, "nat", e.NAT, "dst", e.Server,
-	}
+	)
 	if e.SPIIn != 0 || e.SPIOut != 0 {
 		args = append(args, "spiin", ipsec.SPIText(e.SPIIn), "spiout", ipsec.SPIText(e.SPIOut))
 	}
@@ -50,6 +52,14 @@ func (l *eventLog) write(e *ipsec.Event) {
 		args = append(args, "reason", e.Reason)
 	}
 	l.log.Info("ipsecalg", args...)
+}
+
+// where adds the traffic domain to args, unless it is the usual one.
+func (l *eventLog) where(args ...any) []any {
+	if l.domain == 0 {
+		return args
+	}
+	return append(args, "td", l.domain)
 }
 
 // admit reports whether one more line may be written, and how many were left

@@ -2,6 +2,7 @@ package netstack
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"spigate/alg/ipsec"
 	"spigate/netstack/drop"
@@ -13,6 +14,7 @@ import (
 // finished with the packet that let them go: delivering from inside a hook
 // would take the stack's locks a second time.
 type later struct {
+	some  atomic.Bool // the queue is not empty: every Router is asked after every batch
 	mu    sync.Mutex
 	queue []release
 }
@@ -39,14 +41,19 @@ func (l *later) add(p release, most int) bool {
 		return false
 	}
 	l.queue = append(l.queue, p)
+	l.some.Store(true)
 	return true
 }
 
 func (l *later) take() []release {
+	if !l.some.Load() {
+		return nil
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	q := l.queue
 	l.queue = nil
+	l.some.Store(false)
 	return q
 }
 
@@ -89,7 +96,7 @@ func (r *Router) act(actions []ipsec.Action) {
 		case ipsec.MappingRemove:
 			r.lsn.RemoveMapping(a.Mapping)
 		case ipsec.FlowRemove:
-			r.flows.RemoveOwner(flow.Owner{Kind: flow.OwnerESP, ID: a.Session})
+			r.flows.RemoveOwner(r.owner(flow.OwnerESP, a.Session))
 		case ipsec.Log:
 			r.events.write(a.Event)
 		}

@@ -59,5 +59,5 @@ func (r *Router) SetProfiles(groups []lsn.Group, profiles map[string]ipsec.Profi
 			r.actAtOnce(r.alg.SetProfile(name, profiles[name], now))
 		}
 		r.armDeadline()
-	}, nil)
+	})
 }

@@ -33,14 +33,15 @@ func TestAConfigurationThatCannotBeBuiltLeavesNothing(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			near, far := link.NewPair(lanMAC, wanMAC, 1500)
 			near2, far2 := link.NewPair(lanMAC, wanMAC, 1500)
-			c := Config{
+			c := Config{ChassisConfig{
 				Ports: []Port{
 					{Name: "lan", Driver: near, VLANs: []VLAN{{ID: lanIf, Name: "inside", Addresses: prefixes("192.0.2.1/24")}}},
 					{Name: "wan", Driver: near2, VLANs: []VLAN{{ID: wanIf, Name: "outside", Addresses: prefixes("203.0.113.1/24")}}},
 				},
+			}, RouterConfig{
 				Routes: []Route{{To: netip.MustParsePrefix("0.0.0.0/0"), Via: netip.MustParseAddr("203.0.113.254")}},
 				LSN:    testLSN(),
-			}
+			}}
 			tc.spoil(&c)
 			r, err := New(c)
 			if err == nil {
@@ -133,13 +134,14 @@ func answer(b []byte) []byte {
 func TestARouterRunsOnTheRealClockAndEndsUnderLoad(t *testing.T) {
 	lan, lanFar := link.NewPair(lanMAC, frame.MAC{2, 0, 0, 0, 1, 1}, 1500)
 	wan, wanFar := link.NewPair(wanMAC, frame.MAC{2, 0, 0, 0, 1, 2}, 1500)
-	r, err := New(Config{
+	r, err := New(Config{ChassisConfig{
 		Ports: []Port{
 			{Name: "lan", Driver: lan, VLANs: []VLAN{{ID: lanIf, Name: "inside", Addresses: prefixes("192.0.2.1/24")}}},
 			{Name: "wan", Driver: wan, VLANs: []VLAN{{ID: wanIf, Name: "outside", Addresses: prefixes("203.0.113.1/24")}}},
 		},
+	}, RouterConfig{
 		LSN: lsn.Config{Clients: testLSN().Clients, Pools: testLSN().Pools, Groups: testLSN().Groups[:1]},
-	})
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,11 +16,11 @@ import (
 	"spigate/netstack/link"
 )
 
-// buildStack makes the gVisor stack with one NIC for each VLAN. It is kept
+// buildStack makes the gVisor stack, which gets one NIC for each VLAN. It is kept
 // tiny on purpose: each address and each route is looked at for every packet
 // on the slow path (25 µs for 256 addresses were measured), so NAT addresses
 // are not given to it; the link answers ARP for them.
-func (r *Router) buildStack(c Config) error {
+func (r *Router) buildStack() {
 	r.neighbors = &neighbors{r: r, known: map[neighbor]frame.MAC{}}
 	r.stack = stack.New(stack.Options{
 		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, arp.NewProtocol},
@@ -31,47 +31,20 @@ func (r *Router) buildStack(c Config) error {
 	})
 	r.stack.SetNFTables(hooks{r})
 	r.stack.SetNFTablesConfigured(true)
-	r.fabric = link.NewFabric(link.Config{
-		Drops: r.drops, Now: r.now, Fast: r.flows, Log: r.log, After: r.releaseHeld,
-	})
-	if err := r.attach(c); err != nil {
-		r.stack.Destroy()
-		return err
-	}
-	return nil
 }
 
-// attach gives the stack its ports, addresses and routes.
-func (r *Router) attach(c Config) error {
-	for _, p := range c.Ports {
-		if err := r.addPort(p); err != nil {
-			return fmt.Errorf("port %s: %w", p.Name, err)
-		}
-	}
+// connect ends the making of the stack, once it has its interfaces.
+func (r *Router) connect(routes []Route) error {
 	if err := tcpipError(r.stack.SetForwardingDefaultAndAllNICs(ipv4.ProtocolNumber, true)); err != nil {
 		return fmt.Errorf("forwarding: %w", err)
 	}
-	r.fabric.SetProxy(r.nat)
-	return r.setRoutes(c.Routes)
+	r.fabric.SetProxy(r.nat, r.links)
+	return r.setRoutes(routes)
 }
 
-func (r *Router) addPort(p Port) error {
-	port := r.fabric.AddPort(p.Name, p.Driver)
-	r.ports, r.drivers = append(r.ports, port), append(r.drivers, p.Driver)
-	for _, v := range p.VLANs {
-		if err := r.addVLAN(port, v); err != nil {
-			return fmt.Errorf("vlan %s: %w", v.Name, err)
-		}
-	}
-	return nil
-}
-
-func (r *Router) addVLAN(port *link.Port, v VLAN) error {
-	i, err := port.AddInterface(v.ID, v.Name, v.Tag)
-	if err != nil {
-		return err
-	}
-	r.interfaces[v.ID], r.names[v.ID] = i, v.Name
+// addInterface makes a NIC of a VLAN, with its addresses.
+func (r *Router) addInterface(i *link.Interface, v VLAN) error {
+	r.links = append(r.links, i)
 	nic := tcpip.NICID(v.ID)
 	if err := tcpipError(r.stack.CreateNICWithOptions(nic, i, stack.NICOptions{Name: v.Name})); err != nil {
 		return err

@@ -15,8 +15,23 @@ const (
 	noise  = "Normal noise of a network."
 )
 
-// StackDrops returns what the stack itself has dropped since the start. The
-// fast path does not come by here.
+// StackDrops returns what the stacks of all Routers together have dropped since
+// the start. The fast path does not come by here.
+func (ch *Chassis) StackDrops() (all []StackDrop) {
+	for _, r := range ch.routers {
+		of := r.StackDrops()
+		if all == nil {
+			all = of
+			continue
+		}
+		for i := range of {
+			all[i].Count += of[i].Count
+		}
+	}
+	return all
+}
+
+// StackDrops returns what the Router's own stack has dropped since the start.
 func (r *Router) StackDrops() []StackDrop {
 	st := r.stack.Stats()
 	ip, fw, icmp, arp, nics := st.IP, st.IP.Forwarding, st.ICMP.V4, st.ARP, st.NICs

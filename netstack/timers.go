@@ -7,72 +7,102 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 )
 
-// timers drives everything that happens without a packet: the sweep of a
-// second, and the ALG's gates, which end at their own time.
-type timers struct {
+// works is everything that happens in a Chassis without a packet: the sweep of
+// a second, the gates of its Routers, which end at their own time (timers), and
+// what an operator does.
+type works struct {
 	mu       sync.Mutex
 	sweep    tcpip.Timer
-	gate     tcpip.Timer
-	gateAt   int64 // when gate fires; 0: it is not armed
 	stopped  bool
 	inFlight sync.WaitGroup
 }
 
-// now reads the stack's monotonic clock, in nanoseconds.
-func (r *Router) now() int64 {
-	return int64(r.clock.NowMonotonic().Sub(tcpip.MonotonicTime{}))
+// begin reports whether work may begin; if so, inFlight is to be told of its
+// end.
+func (w *works) begin() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stopped {
+		return false
+	}
+	w.inFlight.Add(1)
+	return true
 }
 
-// startTimers begins the sweep.
-func (r *Router) startTimers() {
-	t := &r.timers
+// timers is the gates' timer of one Router.
+type timers struct {
+	mu      sync.Mutex
+	gate    tcpip.Timer
+	gateAt  int64 // when gate fires; 0: it is not armed
+	stopped bool
+}
+
+// now reads the stacks' monotonic clock, in nanoseconds.
+func (ch *Chassis) now() int64 {
+	return int64(ch.clock.NowMonotonic().Sub(tcpip.MonotonicTime{}))
+}
+
+// startSweep begins the sweep.
+func (ch *Chassis) startSweep() {
+	w := &ch.works
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sweep = ch.clock.AfterFunc(sweepEvery, func() {
+		if !w.begin() {
+			return
+		}
+		defer w.inFlight.Done()
+		ch.sweep(ch.now())
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if !w.stopped {
+			w.sweep.Reset(sweepEvery)
+		}
+	})
+}
+
+// stopTimers ends all timers and waits for what runs.
+func (ch *Chassis) stopTimers() {
+	w := &ch.works
+	w.mu.Lock()
+	w.stopped = true
+	w.sweep.Stop()
+	w.mu.Unlock()
+	for _, r := range ch.routers {
+		r.timers.stop()
+	}
+	w.inFlight.Wait()
+}
+
+func (t *timers) stop() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.sweep = r.clock.AfterFunc(sweepEvery, func() { r.fire(r.sweep, &t.sweep) })
-}
-
-// stopTimers ends them and waits for one that is running.
-func (r *Router) stopTimers() {
-	t := &r.timers
-	t.mu.Lock()
 	t.stopped = true
-	for _, timer := range []tcpip.Timer{t.sweep, t.gate} {
-		if timer != nil {
-			timer.Stop()
-		}
+	if t.gate != nil {
+		t.gate.Stop()
 	}
-	t.mu.Unlock()
-	t.inFlight.Wait()
 }
 
-// fire runs what a timer is for, unless the router is ending; again, if not
-// nil, is the timer to wind up once more.
-func (r *Router) fire(run func(now int64), again *tcpip.Timer) {
-	t := &r.timers
-	t.mu.Lock()
-	if t.stopped {
-		t.mu.Unlock()
+// fire does what a timer or an operator asks for, unless the Chassis is ending.
+func (r *Router) fire(run func(now int64)) {
+	if !r.works.begin() {
 		return
 	}
-	t.inFlight.Add(1)
-	t.mu.Unlock()
-	defer t.inFlight.Done()
+	defer r.works.inFlight.Done()
 	run(r.now())
 	r.releaseHeld()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if again != nil && !t.stopped {
-		(*again).Reset(sweepEvery)
-	}
 }
 
 // sweep runs once a second. The flow table goes first: what it reports keeps
-// sessions alive that the others would expire (R22).
-func (r *Router) sweep(now int64) {
-	r.flows.Sweep(now)
-	r.lsn.Sweep(now)
-	r.frags.Sweep(now)
-	r.gates(now)
+// sessions alive that the Routers would expire (R22).
+func (ch *Chassis) sweep(now int64) {
+	ch.flows.Sweep(now)
+	for _, r := range ch.routers {
+		r.lsn.Sweep(now)
+		r.frags.Sweep(now)
+		r.gates(now)
+		r.releaseHeld()
+	}
 }
 
 // gates lets the ALG do what is due.
@@ -112,6 +142,6 @@ func (r *Router) arm(earliest int64) {
 		t.mu.Lock()
 		t.gateAt = 0
 		t.mu.Unlock()
-		r.fire(r.gates, nil)
+		r.fire(r.gates)
 	})
 }

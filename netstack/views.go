@@ -14,13 +14,17 @@ import (
 
 // Now returns the clock that every time in the tables refers to, in monotonic
 // nanoseconds.
-func (r *Router) Now() int64 { return r.now() }
+func (ch *Chassis) Now() int64 { return ch.now() }
 
 // Drops returns the counters of our own reasons; see also StackDrops.
-func (r *Router) Drops() *drop.Counters { return r.drops }
+func (ch *Chassis) Drops() *drop.Counters { return ch.drops }
 
-// Flows returns the fast-path table.
-func (r *Router) Flows() *flow.Table { return r.flows }
+// Flows returns the fast-path table of all Routers; its owners and interfaces say
+// whose a flow is.
+func (ch *Chassis) Flows() *flow.Table { return ch.flows }
+
+// Domain returns the number of the Router's traffic domain.
+func (r *Router) Domain() uint16 { return r.domain }
 
 // LSN returns the NAT's table.
 func (r *Router) LSN() *lsn.Table { return r.lsn }
@@ -36,7 +40,7 @@ func (r *Router) ALG() *ipsec.ALG { return r.alg }
 func (r *Router) ICMPTranslated() uint64 { return r.icmpESP.Load() }
 
 // Counters returns what passed through each interface.
-func (r *Router) Counters() []link.InterfaceCounters { return r.fabric.Counters() }
+func (ch *Chassis) Counters() []link.InterfaceCounters { return ch.fabric.Counters() }
 
 // InterfaceName returns the name of a VLAN by its number, or "".
-func (r *Router) InterfaceName(i frame.Interface) string { return r.names[i] }
+func (ch *Chassis) InterfaceName(i frame.Interface) string { return ch.names[i] }

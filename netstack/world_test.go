@@ -87,18 +87,19 @@ func newWorld(t testing.TB, options ...option) *world {
 	w.lan, w.wan = lanFar, wanFar
 	profile := ipsec.DefaultProfile()
 	profile.Name = "P"
-	c := Config{
+	c := Config{ChassisConfig{
 		Clock: w.clock,
 		Log:   slog.New(slog.NewTextHandler(w.log, nil)),
 		Ports: []Port{
 			{Name: "lan", Driver: lanNear, VLANs: []VLAN{{ID: lanIf, Name: "inside", Addresses: prefixes("192.0.2.1/24")}}},
 			{Name: "wan", Driver: wanNear, VLANs: []VLAN{{ID: wanIf, Name: "outside", Addresses: prefixes("203.0.113.1/24")}}},
 		},
+		Flows: 4096,
+	}, RouterConfig{
 		Routes:   []Route{{To: netip.MustParsePrefix("0.0.0.0/0"), Via: netip.MustParseAddr("203.0.113.254")}},
 		LSN:      testLSN(),
 		Profiles: map[string]ipsec.Profile{"P": profile},
-		Flows:    4096,
-	}
+	}}
 	for _, o := range options {
 		o(&c)
 	}

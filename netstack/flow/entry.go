@@ -27,9 +27,11 @@ const (
 )
 
 // Owner is what a flow exists for. When it ends, its flows end with it.
+// Each traffic domain counts its sessions for itself.
 type Owner struct {
-	Kind OwnerKind
-	ID   uint64
+	Kind   OwnerKind
+	Domain uint16 // traffic domain
+	ID     uint64
 }
 
 // Entry is one direction of one flow and what to do with its packets.

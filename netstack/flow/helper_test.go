@@ -23,7 +23,7 @@ var (
 	macIn, macUs   = frame.MAC{2, 0, 0, 0, 0, 1}, frame.MAC{2, 0, 0, 0, 0, 2}
 	macOut, macGW  = frame.MAC{2, 0, 0, 0, 0, 3}, frame.MAC{2, 0, 0, 0, 0, 4}
 	lan, wan       = frame.Interface(1), frame.Interface(2)
-	ownerA, ownerB = Owner{OwnerLSN, 1}, Owner{OwnerESP, 2}
+	ownerA, ownerB = Owner{Kind: OwnerLSN, ID: 1}, Owner{Kind: OwnerESP, ID: 2}
 )
 
 // ipv4 makes an Ethernet frame with an IPv4 packet around transport.

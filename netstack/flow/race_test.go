@@ -37,7 +37,7 @@ func TestNoFlowOutlivesItsOwnerHoweverTheyRace(t *testing.T) {
 	inserted := 0
 	for n := range uint64(3000) {
 		s.set(n, true)
-		o := Owner{OwnerLSN, n}
+		o := Owner{Kind: OwnerLSN, ID: n}
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			epoch := tab.Epoch()
@@ -92,7 +92,7 @@ func (c *churn) insert(t *testing.T, i int) {
 	if !ok {
 		t.Error("no next hop left")
 	}
-	e := Entry{Key: keyOf(t, c.frames[i]), Addr: c.addr(i), Hop: id, Owner: Owner{OwnerESP, uint64(i % 4)}, Idle: time.Hour}
+	e := Entry{Key: keyOf(t, c.frames[i]), Addr: c.addr(i), Hop: id, Owner: Owner{Kind: OwnerESP, ID: uint64(i % 4)}, Idle: time.Hour}
 	c.tab.Insert(e, epoch, 0)
 }
 
@@ -141,7 +141,7 @@ func (c *churn) remove(t *testing.T, n int) {
 	next, _ := c.hop(n)
 	switch n % 8 {
 	case 0:
-		c.tab.RemoveOwner(Owner{OwnerESP, uint64(n / 8 % 4)})
+		c.tab.RemoveOwner(Owner{Kind: OwnerESP, ID: uint64(n / 8 % 4)})
 	case 1:
 		c.tab.InvalidateHop(wan, next)
 	default:

@@ -96,7 +96,7 @@ func TestARepeatedInsertKeepsTheFlowsCounters(t *testing.T) {
 func TestRemovingAnOwnerTakesAllItsFlowsAndNoOthers(t *testing.T) {
 	tab := New(Config{})
 	for i := range 9 {
-		insert(t, tab, entryFor(t, tab, espFrame(i), []Owner{ownerA, ownerB, {OwnerLSN, 2}}[i%3]), 0)
+		insert(t, tab, entryFor(t, tab, espFrame(i), []Owner{ownerA, ownerB, {Kind: OwnerLSN, ID: 2}}[i%3]), 0)
 	}
 	tab.Remove(keyOf(t, espFrame(3))) // from the middle of the ring
 	tab.RemoveOwner(ownerA)
@@ -183,7 +183,7 @@ func TestEntriesComeBackFromWalkAsTheyWentIn(t *testing.T) {
 	e := Entry{
 		Key:  Key{Src: remote, Dst: outside, ID: PortsID(443, 65535), Proto: frame.ProtoTCP, In: 255},
 		Side: Destination, Addr: inside, Port: 0xabcd, Hop: hopOf(t, tab, lan, inside),
-		Owner: Owner{OwnerESP, 1 << 63}, Idle: 3 * time.Hour,
+		Owner: Owner{Kind: OwnerESP, ID: 1 << 63}, Idle: 3 * time.Hour,
 	}
 	insert(t, tab, e, 0)
 	tab.Walk(func(in Info) bool {

@@ -1,9 +1,9 @@
 // Package link is where frames come from and where they go.
 //
-// A Fabric holds the ports of one stack. A Port is a Driver (the kernel's
+// A Fabric holds the ports of a router. A Port is a Driver (the kernel's
 // packet ring, a TAP device, a capture file, memory) with the VLANs that it
-// carries; each of these VLANs is an Interface, which gVisor knows as a NIC
-// (stack.LinkEndpoint). The receive loop of a port sorts frames out (is it for
+// carries; each of these VLANs is an Interface, which a gVisor stack knows as a
+// NIC (stack.LinkEndpoint). Two VLANs of one port may be NICs of two stacks. The receive loop of a port sorts frames out (is it for
 // us, which VLAN), answers ARP for the addresses that the stack does not have
 // (NAT and virtual addresses, RFC 1027), offers the rest to the fast path and
 // gives what remains to the stack.

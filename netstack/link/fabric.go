@@ -31,8 +31,8 @@ type Config struct {
 	After func()
 }
 
-// Fabric is all ports and interfaces of one stack. It is safe for concurrent
-// use.
+// Fabric is all ports and interfaces of a router. Its interfaces may belong to
+// several stacks, those of one port too. It is safe for concurrent use.
 type Fabric struct {
 	drops *drop.Counters
 	now   func() int64
@@ -41,7 +41,6 @@ type Fabric struct {
 	after func()
 
 	interfaces [256]atomic.Pointer[Interface] // by number; read without a lock
-	proxy      atomic.Pointer[proxySet]       // never nil
 	quietUntil atomic.Int64                   // no second panic is logged before
 
 	mu    sync.Mutex // guards ports and every change of interfaces and VLANs
@@ -63,7 +62,6 @@ func NewFabric(c Config) *Fabric {
 	if f.after == nil {
 		f.after = func() {}
 	}
-	f.proxy.Store(new(proxySet))
 	return f
 }
 
@@ -77,11 +75,14 @@ func (f *Fabric) AddPort(name string, d Driver) *Port {
 }
 
 // SetProxy replaces the set of IPv4 addresses for which ARP requests are
-// answered on every interface with the address of its port (RFC 1027). The
+// answered on these interfaces with the address of their port (RFC 1027). The
 // stack answers for the addresses of its own NICs: they need not be in the
 // set. Prefixes that are not IPv4 are left out.
-func (f *Fabric) SetProxy(addrs []netip.Prefix) {
-	f.proxy.Store(newProxySet(addrs))
+func (f *Fabric) SetProxy(addrs []netip.Prefix, on []*Interface) {
+	set := newProxySet(addrs)
+	for _, i := range on {
+		i.proxy.Store(set)
+	}
 }
 
 // Send lets frames with Out set leave through their interfaces, with the tag

@@ -23,6 +23,7 @@ type Interface struct {
 
 	above atomic.Pointer[attachment] // the stack, nil while there is none
 	mtu   atomic.Uint32              // set by SetMTU, 0: the driver's
+	proxy atomic.Pointer[proxySet]   // whom it answers ARP for, never nil
 	count counters
 
 	mu      sync.Mutex // guards onClose

@@ -143,6 +143,16 @@ func (b *bench) add(t testing.TB, id frame.Interface, vlan uint16) (*Interface, 
 	return i, s
 }
 
+// interfaces are all that the bench has.
+func (b *bench) interfaces() (all []*Interface) {
+	for id := range b.fabric.interfaces {
+		if i := b.fabric.interfaces[id].Load(); i != nil {
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
 // input lets raw frames, tags in place, come in.
 func (b *bench) input(raw ...[]byte) {
 	batch := make([]frame.Frame, 0, len(raw))

@@ -60,6 +60,7 @@ func (p *Port) AddInterface(id frame.Interface, name string, vlan uint16) (*Inte
 		return nil, fmt.Errorf("interface %s on port %s: VLAN %d is taken by %s", name, p.name, vlan, other.name)
 	}
 	i := &Interface{id: id, name: name, vlan: vlan, port: p}
+	i.proxy.Store(new(proxySet))
 	p.fabric.interfaces[id].Store(i)
 	p.vlans[vlan].Store(i)
 	return i, nil

@@ -64,8 +64,8 @@ func (p *Port) arp(i *Interface, f *frame.Frame, now int64) {
 		p.fabric.drops.Count(drop.ARPMalformed, f.Bytes(), now)
 		return
 	}
-	proxied := p.fabric.proxy.Load()
-	// The proxied addresses are ours alone. A message that claims one, a
+	proxied := i.proxy.Load()
+	// Here the proxied addresses are ours alone. A message that claims one, a
 	// gratuitous one among them, must neither be answered nor believed.
 	if proxied.has(frame.Addr(h.ProtocolAddressSender())) {
 		p.fabric.drops.Count(drop.NATAddressSpoofed, f.Bytes(), now)

@@ -72,7 +72,7 @@ func TestARPForNATAddresses(t *testing.T) {
 			b := newBench(Config{})
 			_, s := b.add(t, 1, 0)
 			_, s20 := b.add(t, 2, 20)
-			b.fabric.SetProxy(prefixes("203.0.113.3/32", "203.0.113.4/30", "203.0.113.8/31"))
+			b.fabric.SetProxy(prefixes("203.0.113.3/32", "203.0.113.4/30", "203.0.113.8/31"), b.interfaces())
 			b.input(tt.raw)
 			var want [][]byte
 			if tt.answer != nil {
@@ -110,8 +110,8 @@ func withSender(mac frame.MAC) []byte {
 func TestAnEmptySetAnswersNothing(t *testing.T) {
 	b := newBench(Config{})
 	_, s := b.add(t, 1, 0)
-	b.fabric.SetProxy(prefixes("203.0.113.3/32"))
-	b.fabric.SetProxy(nil)
+	b.fabric.SetProxy(prefixes("203.0.113.3/32"), b.interfaces())
+	b.fabric.SetProxy(nil, b.interfaces())
 	b.input(arpFrame(broadcast, 0, header.ARPRequest, hostMAC, host, natA))
 	if got := b.far.Drain(); len(got) != 0 || len(s.got) != 1 {
 		t.Errorf("answered %d, to the stack %d", len(got), len(s.got))
@@ -191,7 +191,7 @@ func FuzzARP(f *testing.F) {
 		b := newBench(Config{})
 		_, s := b.add(t, 1, 0)
 		_, s20 := b.add(t, 2, 20)
-		b.fabric.SetProxy(prefixes("203.0.113.0/28"))
+		b.fabric.SetProxy(prefixes("203.0.113.0/28"), b.interfaces())
 		b.input(raw)
 		sent := b.far.Drain()
 		drops := uint64(0)

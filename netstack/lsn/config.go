@@ -27,7 +27,8 @@ type Config struct {
 	Groups  []Group
 	Statics []Static
 
-	MaxSessions int // 0: DefaultMaxSessions
+	Domain      uint16 // traffic domain, for display and the journal
+	MaxSessions int    // 0: DefaultMaxSessions
 	// Rand returns a number in [0, n). It is called from several goroutines at
 	// once and under locks. nil: math/rand/v2, which is seeded at random.
 	Rand func(n uint32) uint32
@@ -80,6 +81,7 @@ func New(c Config) (*Table, error) {
 	t := &Table{
 		clients: clients{groups: map[network]*Group{}},
 		byAddr:  map[frame.Addr]uint32{},
+		domain:  c.Domain,
 		limit:   int64(c.MaxSessions),
 		rand:    c.Rand,
 		onGone:  c.OnGone,

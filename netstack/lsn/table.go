@@ -18,6 +18,7 @@ type Table struct {
 	addrs     []*natAddress
 	addrList  []frame.Addr
 	byAddr    map[frame.Addr]uint32 // index into addrs
+	domain    uint16
 	limit     int64
 	rand      func(n uint32) uint32
 	onGone    func(session uint64)

@@ -10,7 +10,7 @@ import (
 // SessionInfo is one session for display.
 type SessionInfo struct {
 	Binding
-	Domain     uint16 // traffic domain of the subscriber and the remote; always 0 for now
+	Domain     uint16 // traffic domain of the subscriber and the remote: Config.Domain
 	Profile    string // application profile
 	FromInside bool   // who began
 	Last       int64  // when its idle time began, monotonic nanoseconds
@@ -44,6 +44,7 @@ func (t *Table) copyShard(sh *inside, out []SessionInfo) []SessionInfo {
 		}
 		out = append(out, SessionInfo{
 			Binding:    t.binding(sh, slot),
+			Domain:     t.domain,
 			Profile:    t.rules[sh.mappings.at(s.mapping).rules].app.Name,
 			FromInside: s.seen&fromOutside == 0,
 			Last:       s.last,

@@ -58,17 +58,18 @@ func benchRouter(taken *int) (*netstack.Router, error) {
 	inside, _ := link.NewPair(frame.MAC{2, 0, 0, 0, 0, 1}, frame.MAC{2, 0, 0, 0, 1, 1}, 1500)
 	outside, _ := link.NewPair(frame.MAC{2, 0, 0, 0, 0, 2}, frame.MAC{2, 0, 0, 0, 1, 2}, 1500)
 	nat := frame.Addr{203, 0, 113, 3}
-	r, err := netstack.New(netstack.Config{
+	r, err := netstack.New(netstack.Config{ChassisConfig: netstack.ChassisConfig{
 		Ports: []netstack.Port{
 			{Name: "lan", Driver: inside, VLANs: []netstack.VLAN{{ID: lan, Name: "inside", Addresses: network("192.0.2.1/24")}}},
 			{Name: "wan", Driver: sink{outside, taken}, VLANs: []netstack.VLAN{{ID: wan, Name: "outside", Addresses: network("203.0.113.1/24")}}},
 		},
+	}, RouterConfig: netstack.RouterConfig{
 		LSN: lsn.Config{
 			Clients: []lsn.Client{{Name: "C", Networks: network("192.0.2.0/24")}},
 			Pools:   []lsn.Pool{{Name: "N", Ranges: []lsn.Range{{First: nat, Last: nat}}}},
 			Groups:  []lsn.Group{{Name: "G", Client: "C", Pools: []string{"N"}}},
 		},
-	})
+	}})
 	if err != nil {
 		return nil, err
 	}
