@@ -50,6 +50,13 @@ type Group struct {
 	Transports []TransportProfile
 	// ALGProfile names the IPsec ALG profile; "" means no ALG.
 	ALGProfile string
+	Type       NATType     // must be that of its pools
+	Alloc      AllocPolicy // of a deterministic group
+	// BlockSize is how many ports a subscriber gets at a time, 256 to 65536;
+	// see MinBlockSize for the sizes that divide an address without rest. 0 in
+	// a dynamic group means no blocks: its pools must have none either. 0 in a
+	// deterministic group means DefaultBlockSize.
+	BlockSize int
 	// PairingHold is how long a subscriber keeps its NAT address after its
 	// last paired mapping has ended (R15). SetPairingHold changes it.
 	PairingHold time.Duration
@@ -149,7 +156,11 @@ func (t *Table) addGroups(c Config, pools map[string][]uint32) error {
 		}
 		owner[g.Client] = g.Name
 		faulty(t.addClient(c.Clients, g))
-		faulty(t.bindPools(pools, g))
+		if g.Type == Deterministic && g.BlockSize == 0 {
+			g.BlockSize = DefaultBlockSize
+		}
+		faulty(g.check())
+		faulty(t.bindPools(c.Pools, pools, g))
 		faulty(t.buildRules(g))
 		faulty(g.checkPolicy())
 		if g.PairingHold < 0 {
@@ -170,7 +181,7 @@ func (t *Table) addClient(all []Client, g *Group) error {
 	return t.clients.add(all[i], g)
 }
 
-func (t *Table) bindPools(pools map[string][]uint32, g *Group) error {
+func (t *Table) bindPools(all []Pool, pools map[string][]uint32, g *Group) error {
 	if len(g.Pools) > MaxGroupPools {
 		return fmt.Errorf("%d pools, at most %d are possible", len(g.Pools), MaxGroupPools)
 	}
@@ -182,6 +193,10 @@ func (t *Table) bindPools(pools map[string][]uint32, g *Group) error {
 		if slices.Contains(g.Pools[:i], name) {
 			return fmt.Errorf("pool %q is bound twice", name)
 		}
+		p := slices.IndexFunc(all, func(p Pool) bool { return p.Name == name })
+		if err := g.checkPool(&all[p], t.users(name, g)); err != nil {
+			return err
+		}
 		g.addrs = append(g.addrs, addrs...)
 	}
 	if len(g.addrs) == 0 {
@@ -191,4 +206,14 @@ func (t *Table) bindPools(pools map[string][]uint32, g *Group) error {
 		g.addrList = append(g.addrList, t.addrList[a])
 	}
 	return nil
+}
+
+// users returns the other groups so far that use a pool.
+func (t *Table) users(pool string, g *Group) (out []*Group) {
+	for _, other := range t.groups {
+		if other != g && slices.Contains(other.Pools, pool) {
+			out = append(out, other)
+		}
+	}
+	return out
 }

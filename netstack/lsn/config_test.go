@@ -22,7 +22,7 @@ func TestAFaultyConfigurationIsRefusedWithItsFault(t *testing.T) {
 		{"pool bound twice", func(c *Config) { c.Groups[0].Pools = []string{"P", "P"} }, `pool "P" is bound twice`},
 		{"seventeen pools", func(c *Config) { c.Groups[0].Pools = make([]string, 17) }, "17 pools"},
 		{"pool twice", func(c *Config) { c.Pools = append(c.Pools, Pool{Name: "P"}) }, `pool "P": defined twice`},
-		{"address in two pools", func(c *Config) { c.Pools = append(c.Pools, Pool{"Q", []Range{{nat1, nat1}}}) }, `203.0.113.3 is already in pool "P"`},
+		{"address in two pools", func(c *Config) { c.Pools = append(c.Pools, Pool{Name: "Q", Ranges: []Range{{nat1, nat1}}}) }, `203.0.113.3 is already in pool "P"`},
 		{"range backwards", func(c *Config) { c.Pools[0].Ranges[0] = Range{nat7, nat1} }, "backwards"},
 		{"pool too large", func(c *Config) { c.Pools[0].Ranges[0].Last = frame.Addr{203, 0, 129, 3} }, "more than 4096"},
 		{"the whole of IPv4", func(c *Config) { c.Pools[0].Ranges[0] = Range{frame.Addr{}, frame.Addr{255, 255, 255, 255}} }, "more than 4096"},

@@ -45,7 +45,7 @@ func always(v uint32) func(n uint32) uint32 { return func(n uint32) uint32 { ret
 func config(last frame.Addr, apps ...AppProfile) Config {
 	return Config{
 		Clients: []Client{{"C", []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}},
-		Pools:   []Pool{{"P", []Range{{nat1, last}}}},
+		Pools:   []Pool{{Name: "P", Ranges: []Range{{nat1, last}}}},
 		Groups:  []Group{{Name: "G", Client: "C", Pools: []string{"P"}, Apps: apps}},
 		Rand:    seeded(1),
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"spigate/netstack/frame"
 )
@@ -22,6 +23,17 @@ type Range struct{ First, Last frame.Addr }
 type Pool struct {
 	Name   string
 	Ranges []Range
+	Type   NATType // must be that of every group that uses the pool
+	// PortBlocks gives every subscriber whole blocks of ports (R17). It is
+	// always on in a deterministic pool.
+	PortBlocks bool
+	// ReallocTimeout is how long a port that was given back must not be given
+	// to anybody (R25, RFC 6888 REQ-8, which wants 120 s): 0, which is
+	// NetScaler's default and means at once, to 600 s.
+	ReallocTimeout time.Duration
+	// MaxReallocQueue is how many ports of one NAT address wait so at once: 0
+	// to 65536. When so many wait, the next one is free at once.
+	MaxReallocQueue int
 }
 
 // natAddress is the state of one NAT address that is not per port.
@@ -97,6 +109,9 @@ func (e *exhausted) clear(c claim) {
 
 // addPool makes the pool's addresses and returns their indices.
 func (t *Table) addPool(index int, p Pool) (out []uint32, err error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
 	for _, r := range p.Ranges {
 		first, last := binary.BigEndian.Uint32(r.First[:]), binary.BigEndian.Uint32(r.Last[:])
 		if first > last {

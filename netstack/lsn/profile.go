@@ -112,6 +112,13 @@ type TransportProfile struct {
 	PortQuota         int // ports of one subscriber
 	SessionQuota      int // sessions of one subscriber
 	GroupSessionLimit int // sessions of the whole group; any size
+
+	// PreserveParity gives an even port for an even one and an odd for an odd
+	// one, as long as such a port is free (RFC 4787 REQ-4).
+	PreserveParity bool
+	// PreserveRange gives a port below 1024 for a port below 1024; if none is
+	// free, the packet is dropped (table 1.1, RFC 4787 REQ-3a).
+	PreserveRange bool
 }
 
 // rules is what the data path needs of an application profile together with
