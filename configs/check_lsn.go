@@ -10,8 +10,15 @@ func (r *reader) checkLSN(w *raw) {
 	r.checkPools(w)
 	r.checkClients(w)
 	bound := map[*Client]string{}
+	for _, p := range w.LSN.Apps {
+		r.linkAttributes(w, p)
+	}
 	for _, g := range w.LSN.Groups {
 		r.linkGroup(w, g)
+	}
+	r.checkAlloc(w)
+	applyPresets(w)
+	for _, g := range w.LSN.Groups {
 		if g.Client != nil {
 			if other, twice := bound[g.Client]; twice {
 				r.fault(keyAt("lsn", "group", g.Name, "client"), "%s is already bound to %s: a client has one group",
@@ -129,12 +136,26 @@ func (r *reader) linkGroup(w *raw, g *Group) {
 		func(p *Pool) string { return p.Name }, "lsn", "pool")
 	g.Apps = resolveAll(r, at("apps_profiles"), refs.apps, w.LSN.Apps,
 		func(p *AppsProfile) string { return p.Name }, "lsn", "appsprofile")
+	refs.unknownApps = len(g.Apps) < len(refs.apps)
+	w.refs[g] = refs
 	g.Transports = resolveAll(r, at("transport_profiles"), refs.transports, w.LSN.Transports,
 		func(p *TransportProfile) string { return p.Name }, "lsn", "transportprofile")
 	g.ALG = resolve(r, at("ipsecalg_profile"), refs.alg, w.ALG,
 		func(p *ALGProfile) string { return p.Name }, "ipsecalg", "profile")
 	if n := len(refs.pools); n > maxPoolsOfGroup {
 		r.fault(at("pools"), "%d pools: a group has at most %d", n, maxPoolsOfGroup)
+	}
+}
+
+// linkAttributes resolves the attributes that a profile names.
+func (r *reader) linkAttributes(w *raw, p *AppsProfile) {
+	at := keyAt("lsn", "appsprofile", p.Name, "appsattributes")
+	p.Attributes = resolveAll(r, at, w.attributes[p], w.LSN.Attributes,
+		func(a *Attributes) string { return a.Name }, "lsn", "appsattributes")
+	for _, a := range p.Attributes {
+		if a.Protocol != p.Protocol && a.Protocol != 0 && p.Protocol != 0 {
+			r.fault(at, "%s is for %s, the profile for %s", label("lsn", "appsattributes", a.Name), a.Protocol, p.Protocol)
+		}
 	}
 }
 
@@ -205,7 +226,7 @@ func (r *reader) checkTransports(g *Group) {
 // client could leave from two addresses, and its ESP could follow only one. R8
 // is the same for clients that float to port 4500, where it may still work.
 func (r *reader) checkALG(g *Group, refs groupRefs) {
-	if refs.alg == "" || len(g.Apps) < len(refs.apps) {
+	if refs.alg == "" || refs.unknownApps {
 		return // no ALG, or a profile is missing: its fault says enough
 	}
 	for _, p := range g.Apps {
@@ -224,6 +245,9 @@ func (r *reader) checkALG(g *Group, refs groupRefs) {
 
 // notPaired says why a UDP port is not address-paired, or "".
 func notPaired(g *Group, port uint16) string {
+	if g.Type == NATDeterministic {
+		return "" // computed: a subscriber has one address
+	}
 	p := g.AppsProfileFor(ProtocolUDP, port)
 	ports := PortRange{port, port}
 	switch {

@@ -73,64 +73,6 @@ type Route struct {
 	VLAN   *VLAN        // the one on whose network Via is
 }
 
-// LSN holds [lsn.…].
-type LSN struct {
-	Clients    []*Client
-	Pools      []*Pool
-	Apps       []*AppsProfile
-	Transports []*TransportProfile
-	Groups     []*Group
-}
-
-// Client is [lsn.client.NAME]: a set of subscribers.
-type Client struct {
-	Name     string
-	Networks []netip.Prefix // masked; the longest match decides (R13)
-}
-
-// Pool is [lsn.pool.NAME].
-type Pool struct {
-	Name   string
-	Ranges []AddrRange // in order, disjoint
-}
-
-// AddrRange is the addresses From to To, both included.
-type AddrRange struct{ From, To netip.Addr }
-
-// AppsProfile is [lsn.appsprofile.NAME].
-type AppsProfile struct {
-	Name      string
-	Protocol  Protocol
-	Pooling   Pooling
-	Mapping   Mapping
-	Filtering Filtering
-	Ports     []PortRange // destination ports; none = all of them
-}
-
-// PortRange is the ports First to Last, both included, in host byte order.
-type PortRange struct{ First, Last uint16 }
-
-// TransportProfile is [lsn.transportprofile.NAME].
-type TransportProfile struct {
-	Name           string
-	Protocol       Protocol
-	SessionTimeout time.Duration
-	FinRstTimeout  time.Duration // TCP only
-	SynIdleTimeout time.Duration // TCP only
-	SynCheck       bool          // TCP only
-}
-
-// Group is [lsn.group.NAME].
-type Group struct {
-	Name       string
-	Client     *Client
-	Pools      []*Pool // at least one
-	Apps       []*AppsProfile
-	Transports []*TransportProfile // at most one for each protocol
-	ALG        *ALGProfile         // nil: no IPsec ALG
-	RewriteID  RewriteID           // which IPv4 ids of its subscribers change (R29)
-}
-
 // ALGProfile is [ipsecalg.profile.NAME].
 type ALGProfile struct {
 	Name               string

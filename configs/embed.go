@@ -8,8 +8,14 @@ var reference string
 //go:embed examples/ipsec-passthrough.toml
 var ipsecPassthrough string
 
+//go:embed examples/carrier-nat.toml
+var carrierNAT string
+
 // Reference returns the text of reference.toml: every key with its default.
 func Reference() string { return reference }
 
 // IPsecPassthrough returns the text of examples/ipsec-passthrough.toml.
 func IPsecPassthrough() string { return ipsecPassthrough }
+
+// CarrierNAT returns the text of examples/carrier-nat.toml.
+func CarrierNAT() string { return carrierNAT }

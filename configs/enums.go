@@ -70,14 +70,22 @@ const (
 	ProtocolICMP Protocol = 1
 	ProtocolTCP  Protocol = 6
 	ProtocolUDP  Protocol = 17
+	// ProtocolAll is a static mapping's only: every protocol. (IANA has 255 in
+	// reserve; 0 means that nothing was read.)
+	ProtocolAll Protocol = 255
 )
 
 func protocolWords() []word[Protocol] {
 	return []word[Protocol]{{ProtocolTCP, "TCP", nil}, {ProtocolUDP, "UDP", nil}, {ProtocolICMP, "ICMP", nil}}
 }
 
-// String returns TCP, UDP or ICMP.
-func (p Protocol) String() string { return spell(protocolWords(), p) }
+// String returns TCP, UDP, ICMP or ALL.
+func (p Protocol) String() string { return spell(staticWords(), p) }
+
+// staticWords are the protocols of a static mapping.
+func staticWords() []word[Protocol] {
+	return append(protocolWords(), word[Protocol]{ProtocolAll, "ALL", nil})
+}
 
 // Pooling says whether a subscriber keeps one NAT address (R14).
 type Pooling uint8
@@ -169,3 +177,55 @@ func rewriteIDWords() []word[RewriteID] {
 
 // String returns FRAGMENTS or DF-CLEAR.
 func (r RewriteID) String() string { return spell(rewriteIDWords(), r) }
+
+// NATType says whether NAT addresses and ports are drawn or computed (R18).
+type NATType uint8
+
+// The types.
+const (
+	NATDynamic NATType = iota
+	NATDeterministic
+)
+
+func natTypeWords() []word[NATType] {
+	return []word[NATType]{{NATDynamic, "DYNAMIC", nil}, {NATDeterministic, "DETERMINISTIC", nil}}
+}
+
+// String returns DYNAMIC or DETERMINISTIC.
+func (n NATType) String() string { return spell(natTypeWords(), n) }
+
+// AllocPolicy is the order in which deterministic NAT fills its pool (R18).
+type AllocPolicy uint8
+
+// The policies: all blocks of one address first, or one block of each address
+// first. NetScaler's help calls IPADDRS the default and its schema PORTS, which
+// is what the appliance does.
+const (
+	AllocPorts AllocPolicy = iota
+	AllocAddresses
+)
+
+func allocWords() []word[AllocPolicy] {
+	return []word[AllocPolicy]{{AllocPorts, "PORTS", nil}, {AllocAddresses, "IPADDRS", nil}}
+}
+
+// String returns PORTS or IPADDRS.
+func (a AllocPolicy) String() string { return spell(allocWords(), a) }
+
+// Preset says what the keys of a group's profiles mean that are not written.
+type Preset uint8
+
+// The presets: NetScaler's defaults, the TCP timers of RFC 5382, or all that
+// RFC 6888 asks of a carrier's NAT.
+const (
+	PresetNone Preset = iota
+	PresetRFC5382
+	PresetRFC6888
+)
+
+func presetWords() []word[Preset] {
+	return []word[Preset]{{PresetNone, "", nil}, {PresetRFC5382, "rfc5382", nil}, {PresetRFC6888, "rfc6888", nil}}
+}
+
+// String returns the name, "" for PresetNone.
+func (p Preset) String() string { return spell(presetWords(), p) }

@@ -38,6 +38,10 @@ type raw struct {
 	*Config
 	portOf map[*VLAN]string
 	refs   map[*Group]groupRefs
+	// attributes are the names in an application profile's list.
+	attributes map[*AppsProfile][]string
+	// written tells of an object whether the user wrote a key (see preset.go).
+	written map[any]func(key string) bool
 }
 
 type groupRefs struct {
@@ -46,12 +50,17 @@ type groupRefs struct {
 	apps       []string
 	transports []string
 	alg        string
+	// unknownApps: a name in apps is no profile's.
+	unknownApps bool
 }
 
 // config reads all tables, then checks what they say about each other.
 func (r *reader) config() *Config {
 	root := &table{reader: r, keys: r.doc.root}
-	w := &raw{Config: &Config{File: r.doc.file}, portOf: map[*VLAN]string{}, refs: map[*Group]groupRefs{}}
+	w := &raw{
+		Config: &Config{File: r.doc.file}, portOf: map[*VLAN]string{}, refs: map[*Group]groupRefs{},
+		attributes: map[*AppsProfile][]string{}, written: map[any]func(string) bool{},
+	}
 	r.version(root)
 	r.system(root, w)
 	r.limits(root, w)
@@ -64,6 +73,7 @@ func (r *reader) config() *Config {
 	root.done()
 	r.checkNet(w)
 	r.checkLSN(w)
+	r.checkStatics(w)
 	return w.Config
 }
 

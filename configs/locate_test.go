@@ -65,7 +65,7 @@ func everyKeyIsLocated(text string) error {
 }
 
 func TestEveryKeyOfTheShippedTextsIsLocated(t *testing.T) {
-	for _, text := range []string{Reference(), IPsecPassthrough()} {
+	for _, text := range []string{Reference(), IPsecPassthrough(), CarrierNAT()} {
 		if err := everyKeyIsLocated(text); err != nil {
 			t.Error(err)
 		}

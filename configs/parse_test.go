@@ -67,9 +67,7 @@ func TestTheReferenceHasEveryKey(t *testing.T) {
 		}
 	}
 	for _, key := range []string{
-		"board", "ha", "log", "ltm", "net", "switch", "tagged", "untagged", "session_sync", "subscr_session_removal",
-		"port_realloc_timeout", "max_port_realloc_tmq", "stun_timeout", "alloc_policy", "snmp_trap_limit", "log_profile",
-		"static", "appsattributes", "logprofile", "sipalgprofile", "rtspalgprofile", "ip6profile",
+		"board", "ha", "log", "ltm", "net", "switch", "tagged", "untagged", "log_profile", "logprofile", "sipalgprofile", "rtspalgprofile", "ip6profile",
 	} {
 		refused[key] = true
 	}

@@ -9,18 +9,32 @@ import (
 // it gives no upper bound for a timer, a week keeps the arithmetic safe.
 const week = 7 * 24 * time.Hour
 
+// NetScaler's idle times.
+const (
+	sessionTimeout = 120 * time.Second
+	finRstTimeout  = 30 * time.Second
+	synIdleTimeout = 60 * time.Second
+	stunTimeout    = 10 * time.Minute
+)
+
+// maxSize bounds whatever counts entries of a table.
+const maxSize = 1 << 24
+
 func (r *reader) lsn(root *table, w *raw) {
 	t := root.sub("lsn")
 	r.clients(t, w)
 	r.pools(t, w)
+	r.appsAttributes(t, w)
 	r.appsProfiles(t, w)
 	r.transportProfiles(t, w)
 	r.groups(t, w)
+	r.statics(t, w)
 	parameter := t.sub("parameter")
 	parameter.off(int64(0), "memlimit")
-	parameter.later("session_sync", "subscr_session_removal")
+	parameter.off(false, "subscr_session_removal") // there are no subscriber records
+	parameter.flag("session_sync", true)           // R72: matters with [ha] only
 	parameter.done()
-	t.later("static", "appsattributes", "logprofile", "httphdrlogprofile", "sipalgprofile", "rtspalgprofile", "ip6profile", "pcpserver")
+	t.later("logprofile", "httphdrlogprofile", "sipalgprofile", "rtspalgprofile", "ip6profile", "pcpserver")
 	t.done()
 }
 
@@ -49,19 +63,16 @@ func (r *reader) pools(lsn *table, w *raw) {
 		if n > maxPoolAddresses {
 			r.fault(t.at("addresses"), "%d addresses: a pool has at most %d", n, maxPoolAddresses)
 		}
-		t.natType()
-		t.off(false, "port_block_allocation")
-		t.later("port_realloc_timeout", "max_port_realloc_tmq")
+		p.Type = choose(t, "nat_type", NATDynamic, natTypeWords())
+		p.Blocks = t.flag("port_block_allocation", p.Type == NATDeterministic)
+		if p.Type == NATDeterministic && !p.Blocks {
+			r.fault(t.at("port_block_allocation"), "a DETERMINISTIC pool always has port blocks: leave it out")
+		}
+		p.ReallocTimeout = t.duration("port_realloc_timeout", span{0, 0, 10 * time.Minute, time.Second})
+		p.ReallocQueue = int(t.whole("max_port_realloc_tmq", 65536, 0, 65536))
 		t.done()
+		w.written[p] = t.has
 		w.LSN.Pools = append(w.LSN.Pools, p)
-	}
-}
-
-// natType takes the one type that this build has.
-func (t *table) natType() {
-	words := []word[bool]{{false, "DYNAMIC", nil}, {true, "DETERMINISTIC", nil}}
-	if choose(t, "nat_type", false, words) {
-		t.fault(t.at("nat_type"), "DETERMINISTIC: not supported yet, leave it out or write \"DYNAMIC\"")
 	}
 }
 
@@ -79,10 +90,30 @@ func (r *reader) appsProfiles(lsn *table, w *raw) {
 			r.fault(t.at("ports"), "ICMP has no ports")
 		}
 		t.checkPorts(p.Ports)
+		w.attributes[p] = list(t, "appsattributes", sameText)
 		t.off(false, "tcpproxy", "l2info")
 		t.trafficDomain()
 		t.done()
+		w.written[p] = t.has
 		w.LSN.Apps = append(w.LSN.Apps, p)
+	}
+}
+
+// appsAttributes reads NetScaler's lsn appsattributes.
+func (r *reader) appsAttributes(lsn *table, w *raw) {
+	for _, t := range lsn.named("appsattributes", longName) {
+		a := &Attributes{
+			Name:           t.name(),
+			Protocol:       t.protocol(),
+			Ports:          list(t, "ports", parsePorts),
+			SessionTimeout: t.duration("session_timeout", span{30 * time.Second, time.Second, week, time.Second}),
+		}
+		if a.Protocol == ProtocolICMP && len(a.Ports) > 0 {
+			r.fault(t.at("ports"), "ICMP has no ports")
+		}
+		t.checkPorts(a.Ports)
+		t.done()
+		w.LSN.Attributes = append(w.LSN.Attributes, a)
 	}
 }
 
@@ -109,24 +140,34 @@ func (r *reader) transportProfiles(lsn *table, w *raw) {
 		p := &TransportProfile{
 			Name:           t.name(),
 			Protocol:       t.protocol(),
-			SessionTimeout: t.duration("session_timeout", span{120 * time.Second, 60 * time.Second, week, time.Second}),
-			FinRstTimeout:  t.duration("fin_rst_timeout", span{30 * time.Second, time.Second, week, time.Second}),
-			SynIdleTimeout: t.duration("syn_idle_timeout", span{60 * time.Second, 30 * time.Second, 120 * time.Second, time.Second}),
+			SessionTimeout: t.duration("session_timeout", span{sessionTimeout, 60 * time.Second, week, time.Second}),
+			FinRstTimeout:  t.duration("fin_rst_timeout", span{finRstTimeout, time.Second, week, time.Second}),
+			SynIdleTimeout: t.duration("syn_idle_timeout", span{synIdleTimeout, 30 * time.Second, 120 * time.Second, time.Second}),
 			SynCheck:       t.flag("syn_check", true),
 		}
-		for _, key := range []string{"fin_rst_timeout", "syn_idle_timeout", "syn_check"} {
-			if p.Protocol != ProtocolTCP && p.Protocol != 0 && t.has(key) {
-				r.fault(t.at(key), "only a profile with protocol TCP has it, not %s", p.Protocol)
-			}
-		}
+		p.StunTimeout = t.duration("stun_timeout", span{stunTimeout, 2 * time.Minute, 20 * time.Minute, time.Second})
+		p.PortQuota = int(t.whole("port_quota", 0, 0, 65535))
+		p.SessionQuota = int(t.whole("session_quota", 0, 0, 65535))
+		p.GroupSessionLimit = int(t.whole("group_session_limit", 0, 0, maxSize))
+		p.PreserveParity = t.flag("port_preserve_parity", false)
+		p.PreserveRange = t.flag("port_preserve_range", false)
+		t.only(p.Protocol, ProtocolTCP, "fin_rst_timeout", "syn_idle_timeout", "syn_check")
+		t.only(p.Protocol, ProtocolUDP, "stun_timeout")
 		if p.Protocol == ProtocolUDP && p.SessionTimeout < 2*time.Minute {
 			r.warn(t.at("session_timeout"), "RFC 4787 REQ-5 asks for at least 120s with UDP")
 		}
-		t.later("stun_timeout")
-		t.off(int64(0), "port_quota", "session_quota", "group_session_limit")
-		t.off(false, "port_preserve_parity", "port_preserve_range")
 		t.done()
+		w.written[p] = t.has
 		w.LSN.Transports = append(w.LSN.Transports, p)
+	}
+}
+
+// only refuses keys that have a meaning for one protocol alone.
+func (t *table) only(is, wants Protocol, keys ...string) {
+	for _, key := range keys {
+		if is != wants && is != 0 && t.has(key) {
+			t.fault(t.at(key), "only a profile with protocol %s has it, not %s", wants, is)
+		}
 	}
 }
 
@@ -141,14 +182,34 @@ func (r *reader) groups(lsn *table, w *raw) {
 			alg:        t.algProfile(),
 		}
 		g.RewriteID = choose(t, "rewrite_ip_id", RewriteFragments, rewriteIDWords())
-		t.natType()
-		t.off("", "preset", "httphdrlogprofile", "pcpserver")
-		t.off(int64(0), "port_block_size")
+		g.Type = choose(t, "nat_type", NATDynamic, natTypeWords())
+		g.Alloc = choose(t, "alloc_policy", AllocPorts, allocWords())
+		g.BlockSize = t.blockSize(g.Type)
+		g.Preset = choose(t, "preset", PresetNone, presetWords())
+		g.TrapLimit = int(t.whole("snmp_trap_limit", 100, 0, 10000))
+		t.flag("session_sync", true) // R72: matters with [ha] only
+		t.off("", "httphdrlogprofile", "pcpserver")
 		t.off(false, "ftp", "ftpcm", "pptp", "sipalg", "rtspalg", "logging", "session_logging")
-		t.later("alloc_policy", "session_sync", "snmp_trap_limit", "log_profile")
+		t.later("log_profile")
 		t.done()
+		w.written[g] = t.has
 		w.LSN.Groups = append(w.LSN.Groups, g)
 	}
+}
+
+// blockSize reads the ports of a block: 0 stands for none, where that is
+// possible.
+func (t *table) blockSize(n NATType) int {
+	const key, least, most = "port_block_size", 256, 65536
+	var otherwise int64
+	if n == NATDeterministic {
+		otherwise = least
+	}
+	if v, ok := t.keys[key].(int64); ok && v == 0 && n == NATDynamic {
+		t.known = append(t.known, key)
+		return 0
+	}
+	return int(t.whole(key, otherwise, least, most))
 }
 
 // algProfile reads the name of the ALG profile: one, not several (R9).

@@ -50,12 +50,11 @@ func (r *reader) checkHTTP(at spot, s string) {
 // limits bounds every table: memory is reserved for what stands here.
 func (r *reader) limits(root *table, w *raw) {
 	t := root.sub("limits")
-	const most = 1 << 24
 	w.Limits = Limits{
-		Flows:       t.size("flows", 131072, 64, most),
-		LSNSessions: t.size("lsn_sessions", 65536, 64, most),
-		IKESessions: t.size("ike_sessions", 16384, 64, most),
-		ESPSessions: t.size("esp_sessions", 16384, 64, most),
+		Flows:       t.size("flows", 131072, 64, maxSize),
+		LSNSessions: t.size("lsn_sessions", 65536, 64, maxSize),
+		IKESessions: t.size("ike_sessions", 16384, 64, maxSize),
+		ESPSessions: t.size("esp_sessions", 16384, 64, maxSize),
 	}
 	t.done()
 }
