@@ -29,6 +29,9 @@ func TestPoolsAndGroupsAgreeOnHowPortsAreAllocated(t *testing.T) {
 		{"a deterministic pool without blocks", "[lsn.pool.P]", "[lsn.pool.Q]\naddresses = [\"198.51.100.9\"]\n" + deterministic + "port_block_allocation = false\n[lsn.pool.P]",
 			"lsn.pool.Q.port_block_allocation: a DETERMINISTIC pool always has port blocks: leave it out"},
 		{"ports that rest longer than NetScaler lets them", "[lsn.pool.P]", pool("port_realloc_timeout = \"601s\""), `lsn.pool.P.port_realloc_timeout: must be from 0s to 600s, not "601s"`},
+		{"two block sizes in one pool", "[lsn.pool.P]", "[lsn.client.D]\nnetworks = [\"198.18.0.0/24\"]\n[lsn.group.F]\nclient = \"D\"\npools = [\"P\"]\nport_block_size = 512\n" + pool("port_block_allocation = true"),
+			"lsn.group.G.port_block_size: [lsn.pool.P] is cut into blocks of 512 by [lsn.group.F]: a pool is cut up once\n" +
+				"lsn.group.G.pools[0]: [lsn.pool.P] has port_block_allocation: the group needs a port_block_size, from 256 on"},
 		{"ports that do not rest", "[lsn.pool.P]", pool("port_realloc_timeout = \"0s\""), ""},
 	})
 }

@@ -17,6 +17,10 @@ func (r *reader) checkAlloc(w *raw) {
 				r.fault(at("pools").of(i), "%s is DETERMINISTIC and belongs to %s already: such a pool has one group",
 					label("lsn", "pool", p.Name), label("lsn", "group", other.Name))
 			}
+			if other := owner[p]; other != nil && p.Type == NATDynamic && other.BlockSize != g.BlockSize {
+				r.fault(at("port_block_size"), "%s is cut into blocks of %d by %s: a pool is cut up once",
+					label("lsn", "pool", p.Name), other.BlockSize, label("lsn", "group", other.Name))
+			}
 			owner[p] = g
 		}
 		if g.Type == NATDynamic && w.written[g]("alloc_policy") {

@@ -16,16 +16,39 @@ func lsnConfig(c *configs.Config) lsn.Config {
 		out.Clients = append(out.Clients, lsn.Client{Name: cl.Name, Networks: cl.Networks})
 	}
 	for _, p := range c.LSN.Pools {
-		out.Pools = append(out.Pools, lsn.Pool{Name: p.Name, Ranges: ranges(p.Ranges)})
+		out.Pools = append(out.Pools, pool(p))
 	}
 	for _, g := range c.LSN.Groups {
 		out.Groups = append(out.Groups, group(g))
+	}
+	for _, st := range c.LSN.Statics {
+		out.Statics = append(out.Statics, static(st))
+	}
+	return out
+}
+
+func pool(p *configs.Pool) lsn.Pool {
+	out := lsn.Pool{
+		Name: p.Name, Ranges: ranges(p.Ranges), PortBlocks: p.Blocks,
+		ReallocTimeout: p.ReallocTimeout, MaxReallocQueue: p.ReallocQueue,
+	}
+	if p.Type == configs.NATDeterministic {
+		out.Type = lsn.Deterministic
 	}
 	return out
 }
 
 func group(g *configs.Group) lsn.Group {
-	out := lsn.Group{Name: g.Name, Client: g.Client.Name}
+	out := lsn.Group{Name: g.Name, Client: g.Client.Name, BlockSize: g.BlockSize, TrapLimit: g.TrapLimit}
+	if g.TrapLimit == 0 {
+		out.TrapLimit = lsn.NoTraps
+	}
+	if g.Type == configs.NATDeterministic {
+		out.Type = lsn.Deterministic
+	}
+	if g.Alloc == configs.AllocAddresses {
+		out.Alloc = lsn.ByAddresses
+	}
 	for _, p := range g.Pools {
 		out.Pools = append(out.Pools, p.Name)
 	}
@@ -41,6 +64,21 @@ func group(g *configs.Group) lsn.Group {
 		out.PairingHold = g.ALG.IKESessionTimeout // R15
 	}
 	return out
+}
+
+func static(s *configs.Static) lsn.Static {
+	out := lsn.Static{Name: s.Name, Inside: endpoint(s.Inside), Outside: endpoint(s.Outside)}
+	if s.Protocol != configs.ProtocolAll {
+		out.Proto = protocol(s.Protocol)
+	}
+	if s.Remote.IsValid() {
+		out.Remote = addr(s.Remote)
+	}
+	return out
+}
+
+func endpoint(e configs.Endpoint) frame.Endpoint {
+	return frame.Endpoint{Addr: addr(e.Addr), Port: e.Port}
 }
 
 func ranges(in []configs.AddrRange) (out []lsn.Range) {
@@ -79,7 +117,12 @@ func transportProfile(t *configs.TransportProfile) lsn.TransportProfile {
 	out := lsn.TransportProfile{
 		Name: t.Name, Proto: protocol(t.Protocol),
 		SessionTimeout: t.SessionTimeout, FinRstTimeout: t.FinRstTimeout, SynIdleTimeout: t.SynIdleTimeout,
-		SynCheck: lsn.Disabled,
+		SynCheck:  lsn.Disabled,
+		PortQuota: t.PortQuota, SessionQuota: t.SessionQuota, GroupSessionLimit: t.GroupSessionLimit,
+		PreserveParity: t.PreserveParity, PreserveRange: t.PreserveRange,
+	}
+	if t.Protocol == configs.ProtocolUDP {
+		out.StunTimeout = t.StunTimeout
 	}
 	if t.SynCheck {
 		out.SynCheck = lsn.Enabled
