@@ -2,7 +2,6 @@ package netstack
 
 import (
 	"spigate/alg/ipsec"
-	"spigate/netstack/frame"
 	"spigate/netstack/lsn"
 )
 
@@ -54,23 +53,14 @@ type FlushedLSN struct{ Sessions, Mappings int }
 // FlushLSN removes the mappings that f selects, with their sessions, their
 // flows and the IKE sessions on them (R47). ESP sessions stay.
 func (r *Router) FlushLSN(f lsn.Filter) (n FlushedLSN) {
-	r.fire(func(now int64) {
-		carryIKE := map[uint64]bool{}
+	r.fire(func(int64) {
 		r.lsn.Walk(func(s lsn.SessionInfo) bool {
-			if !f.Match(&s) {
-				return true
-			}
-			n.Sessions++
-			if s.Proto == frame.ProtoUDP {
-				carryIKE[s.Mapping] = true
+			if f.Match(&s) {
+				n.Sessions++
 			}
 			return true
 		})
 		n.Mappings = r.lsn.Flush(f)
-		for id := range carryIKE {
-			r.actAtOnce(r.alg.MappingGone(id, now))
-		}
-		r.armDeadline()
 	})
 	return n
 }

@@ -8,15 +8,18 @@ import (
 	"spigate/netstack/drop"
 	"spigate/netstack/flow"
 	"spigate/netstack/frame"
+	"spigate/netstack/lsn"
 )
 
 // later keeps held packets that were let go inside a hook until the stack has
 // finished with the packet that let them go: delivering from inside a hook
-// would take the stack's locks a second time.
+// would take the stack's locks a second time. The ends of mappings that IKE
+// stood on wait with them, because they let packets go.
 type later struct {
 	some  atomic.Bool // the queue is not empty: every Router is asked after every batch
 	mu    sync.Mutex
 	queue []release
+	gone  []uint64 // mappings; no more than the ALG may have IKE sessions
 }
 
 type release struct {
@@ -57,9 +60,53 @@ func (l *later) take() []release {
 	return q
 }
 
+// mappingGone queues the end of a mapping that IKE stands on.
+func (l *later) mappingGone(mapping uint64) {
+	l.mu.Lock()
+	l.gone = append(l.gone, mapping)
+	l.mu.Unlock()
+}
+
+func (l *later) takeGone() []uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ids := l.gone
+	l.gone = nil
+	return ids
+}
+
+// lsnEvent tells the ALG of each mapping that ends, whoever ended it: its IKE
+// sessions end with it. next, if not nil, is told of everything.
+func (r *Router) lsnEvent(next func(lsn.Event)) func(lsn.Event) {
+	return func(e lsn.Event) {
+		if e.Kind == lsn.MappingDeleted && e.Proto == frame.ProtoUDP && r.alg.Carries(e.Mapping) {
+			r.later.mappingGone(e.Mapping)
+		}
+		if next != nil {
+			next(e)
+		}
+	}
+}
+
 // releaseHeld delivers what was let go, and what that lets go in turn. It is
 // called after each batch and each timer, with no lock of the stack held.
 func (r *Router) releaseHeld() {
+	for {
+		r.deliver()
+		gone := r.later.takeGone()
+		if len(gone) == 0 {
+			return
+		}
+		for _, id := range gone {
+			r.act(r.alg.MappingGone(id, r.now()))
+			r.deliver() // any number of locks may have ended together
+		}
+		r.armDeadline()
+	}
+}
+
+// deliver lets the packets in the queue come in again until none is left.
+func (r *Router) deliver() {
 	for q := r.later.take(); len(q) > 0; q = r.later.take() {
 		for _, p := range q {
 			if i := r.interfaces[p.in]; i != nil {
@@ -92,7 +139,9 @@ func (r *Router) act(actions []ipsec.Action) {
 		case ipsec.Discard:
 			r.drops.Count(a.Reason, a.Packet, r.now())
 		case ipsec.MappingIdle:
-			r.lsn.SetIdle(a.Mapping, a.Idle)
+			if !r.lsn.SetIdle(a.Mapping, a.Idle) { // it ended while the ALG made a session on it
+				r.later.mappingGone(a.Mapping)
+			}
 		case ipsec.MappingRemove:
 			r.lsn.RemoveMapping(a.Mapping)
 		case ipsec.FlowRemove:

@@ -36,7 +36,7 @@ type Route struct {
 type RouterConfig struct {
 	Domain   uint16 // number of the traffic domain
 	Routes   []Route
-	LSN      lsn.Config               // Rand and limits included; OnGone and Domain are the Router's
+	LSN      lsn.Config               // Rand and limits included; OnGone and Domain are the Router's, OnEvent is told too
 	Profiles map[string]ipsec.Profile // IPsec ALG profiles, by name
 	ALG      ipsec.Config
 }
@@ -106,6 +106,7 @@ func (r *Router) buildTables(c RouterConfig) (err error) {
 	c.LSN.OnGone = func(session uint64) {
 		r.flows.RemoveOwner(r.owner(flow.OwnerLSN, session))
 	}
+	c.LSN.OnEvent = r.lsnEvent(c.LSN.OnEvent)
 	if r.lsn, err = lsn.New(c.LSN); err != nil {
 		return fmt.Errorf("lsn: %w", err)
 	}

@@ -80,6 +80,14 @@ func (m *mappings) leave(mapping uint64, k pairKey, state IKEState, last bool, h
 	return u.set(half), false
 }
 
+// Carries reports whether IKE sessions stand on a mapping. It costs one look-up.
+func (a *ALG) Carries(mapping uint64) bool {
+	m := a.mapsOf(mapping)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.use[mapping] != nil
+}
+
 // forget drops the record of a mapping that is gone and returns whose it was
 // and the pairs that have sessions on it.
 func (m *mappings) forget(mapping uint64) (frame.Addr, []pairKey) {

@@ -186,16 +186,18 @@ func (t *Table) FlowActive(id uint64, out bool, now int64, packets, bytes uint64
 }
 
 // SetIdle gives a mapping and all its sessions another idle time, which counts
-// from their last packet on (R10, R40). idle ≤ 0 gives the profile's back. It
-// does nothing for a mapping that is gone.
-func (t *Table) SetIdle(id uint64, idle time.Duration) {
+// from their last packet on (R10, R40). idle ≤ 0 gives the profile's back.
+// false: the mapping is gone.
+func (t *Table) SetIdle(id uint64, idle time.Duration) bool {
 	sh := t.shardOf(id)
 	if sh == nil {
-		return
+		return false
 	}
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if _, m := sh.mapping(id); m != nil {
+	_, m := sh.mapping(id)
+	if m != nil {
 		m.override = max(int64(idle), 0)
 	}
+	return m != nil
 }
