@@ -16,16 +16,17 @@ type FlushedALG struct {
 }
 
 // FlushALG removes the ESP sessions, gates, locks, held messages and IKE
-// sessions that f selects, with their flows and the mappings that carried the
-// IKE (section 1.3, N29). A lock that becomes free goes to the next waiter
+// sessions that f selects, with their flows and the mappings that carried
+// nothing but the IKE (section 1.3, N29). A lock that becomes free goes to the next waiter
 // outside of f. Selecting nothing is no error.
 func (r *Router) FlushALG(f ipsec.Filter) (n FlushedALG) {
 	r.fire(func(now int64) {
-		actions := r.alg.Flush(f, now)
-		for i := range actions {
-			n.count(&actions[i])
-		}
-		r.actAtOnce(actions)
+		r.alg.Flush(f, now, func(actions []ipsec.Action) {
+			for i := range actions {
+				n.count(&actions[i])
+			}
+			r.actAtOnce(actions)
+		})
 		r.armDeadline()
 	})
 	return n

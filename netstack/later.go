@@ -143,7 +143,9 @@ func (r *Router) act(actions []ipsec.Action) {
 				r.later.mappingGone(a.Mapping)
 			}
 		case ipsec.MappingRemove:
-			r.lsn.RemoveMapping(a.Mapping)
+			r.lsn.EndSessions(a.Mapping, func(remote frame.Endpoint, last int64) bool {
+				return ikePort(remote.Port) && last <= a.Seen
+			})
 		case ipsec.FlowRemove:
 			r.flows.RemoveOwner(r.owner(flow.OwnerESP, a.Session))
 		case ipsec.Log:

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"spigate/alg/ipsec"
+	"spigate/netstack/frame"
 	"spigate/netstack/lsn"
 )
 
@@ -46,8 +47,8 @@ func (r *Router) profile(g *lsn.Group) *ipsec.Profile {
 // SetProfiles changes the ALG profiles while the router runs; of the groups
 // only Name, ALGProfile and PairingHold (R15) are looked at. A changed timeout
 // counts from when a session was last seen, at once (R10). A group that loses
-// its profile opens no new gate; its ESP sessions live until they are idle or
-// flushed (R11).
+// its profile opens no new gate, and the gates that it has close; its ESP
+// sessions live until they are idle or flushed (R11).
 func (r *Router) SetProfiles(groups []lsn.Group, profiles map[string]ipsec.Profile) {
 	r.fire(func(now int64) {
 		next := newBindings(groups, profiles)
@@ -58,6 +59,10 @@ func (r *Router) SetProfiles(groups []lsn.Group, profiles map[string]ipsec.Profi
 		for _, name := range slices.Sorted(maps.Keys(profiles)) {
 			r.actAtOnce(r.alg.SetProfile(name, profiles[name], now))
 		}
+		r.alg.Unbind(func(inside frame.Addr) bool {
+			group, _ := r.lsn.Client(inside)
+			return r.profile(group) == nil
+		}, now, r.actAtOnce)
 		r.armDeadline()
 	})
 }

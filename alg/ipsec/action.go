@@ -14,8 +14,8 @@ type ActionKind uint8
 const (
 	Release       ActionKind = iota // re-inject the held Packet on interface In
 	Discard                         // the held Packet dies for Reason
-	MappingIdle                     // Mapping and its sessions now idle out after Idle (R40)
-	MappingRemove                   // Mapping's IKE session is over (R47)
+	MappingIdle                     // Mapping and its sessions now idle out after Idle (R40); 0: after what the NAT says
+	MappingRemove                   // IKE on Mapping is over: it ends, but for what is no IKE or later than Seen (R47)
 	FlowRemove                      // the flows of ESP session Session leave the flow table
 	Log                             // Event happened (R34)
 )
@@ -29,6 +29,7 @@ type Action struct {
 	Reason  drop.Reason
 	Mapping uint64
 	Idle    time.Duration
+	Seen    int64 // monotonic nanoseconds
 	Session uint64
 	Event   *Event
 }

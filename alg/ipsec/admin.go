@@ -3,7 +3,6 @@ package ipsec
 import (
 	"slices"
 
-	"spigate/netstack/drop"
 	"spigate/netstack/frame"
 )
 
@@ -15,53 +14,6 @@ func (f Filter) pair(k pairKey) bool {
 }
 
 func (f Filter) inside(a frame.Addr) bool { return f.Inside.IsZero() || f.Inside == a }
-
-// Flush removes the ESP sessions, gates, locks, held messages and IKE sessions
-// that f selects (section 1.3, N29). Selecting nothing is success.
-func (a *ALG) Flush(f Filter, now int64) []Action {
-	var actions []Action
-	for i := range a.shards {
-		actions = append(actions, a.flush(&a.shards[i], f, now)...)
-	}
-	return actions
-}
-
-func (a *ALG) flush(sh *shard, f Filter, now int64) []Action {
-	sh.mu.Lock()
-	defer sh.done()
-	st := &step{a: a, sh: sh, now: now}
-	for k, p := range sh.pairs {
-		if f.pair(k) {
-			st.flushPair(p, f)
-		}
-	}
-	for _, s := range sh.byID {
-		if f.pair(pairKey{s.nat, s.server}) && f.inside(s.client.inside) {
-			st.end(s, "flush", true)
-		}
-	}
-	return st.actions
-}
-
-// flushPair drops what waits before it frees the lock, or the lock would go to
-// a message that is about to be flushed.
-func (st *step) flushPair(p *pair, f Filter) {
-	for _, h := range slices.Clone(p.queue.messages) {
-		if f.inside(h.key.session.client.inside) {
-			p.queue.remove(h)
-			st.discard(p, h, drop.IKEFlushed)
-		}
-	}
-	for inside, c := range p.clients {
-		if !f.inside(inside) {
-			continue
-		}
-		for _, s := range slices.Clone(c.sessions) {
-			st.removeIKE(p, s, causeFlushed, "flush", true)
-		}
-	}
-	st.settle(p)
-}
 
 // MappingGone tells the ALG that a UDP mapping no longer exists, for whatever
 // reason: its IKE sessions go with it. It is cheap for mappings that carry no
@@ -87,7 +39,7 @@ func (a *ALG) mappingGone(k pairKey, inside frame.Addr, mapping uint64, now int6
 	}
 	for _, s := range slices.Clone(c.sessions) {
 		if s.mapping == mapping {
-			st.removeIKE(p, s, causeGone, "mapping", false)
+			st.removeIKE(p, s, causeGone, "mapping", mappingKept)
 		}
 	}
 	return st.actions

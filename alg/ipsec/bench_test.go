@@ -126,7 +126,7 @@ func TestManyPortsAtOnce(t *testing.T) {
 	m := &machine{w: w, owners: map[spiKey]owner{}}
 	m.check()
 	w.now = 5e9
-	w.do(a.Flush(Filter{}, w.now)) // what is held is dropped and not given back
+	a.Flush(Filter{}, w.now, w.do) // what is held is dropped and not given back
 	m.end()
 }
 
@@ -140,5 +140,5 @@ func everything(a *ALG, p *peer, now int64) {
 	a.Counters()
 	a.MappingGone(p.mapping, now)
 	a.SetProfile("P", *p.w.profile, now)
-	a.Flush(Filter{Inside: p.inside}, now)
+	a.Flush(Filter{Inside: p.inside}, now, func([]Action) {})
 }

@@ -50,7 +50,7 @@ func (st *step) run() {
 func (st *step) sweep() {
 	sh, budget := st.sh, tickBudget
 	for s := sh.ikes.due(st.now, &budget); s != nil; s = sh.ikes.due(st.now, &budget) {
-		st.removeIKE(s.client.pair, s, causeGone, "idle", true)
+		st.removeIKE(s.client.pair, s, causeGone, "idle", mappingEnds)
 	}
 	for s := sh.esps.due(st.now, &budget); s != nil; s = sh.esps.due(st.now, &budget) {
 		st.endIfOver(s)
@@ -136,7 +136,7 @@ func (st *step) expireClient(p *pair, inside frame.Addr) {
 	}
 	for _, s := range slices.Clone(c.sessions) {
 		if st.now > s.deadline() {
-			st.removeIKE(p, s, causeGone, "idle", true)
+			st.removeIKE(p, s, causeGone, "idle", mappingEnds)
 		}
 	}
 }

@@ -282,7 +282,7 @@ func TestN19_TwoServersReuseAnSPI_R62_R74(t *testing.T) {
 	if _, r := w.a.OwnerOfOutbound(addrN, addrY, 0x777); r != drop.ICMPAmbiguous {
 		t.Errorf("two owners: %v, want %v", r, drop.ICMPAmbiguous)
 	}
-	w.do(w.a.Flush(Filter{Inside: addrA}, w.now))
+	w.a.Flush(Filter{Inside: addrA}, w.now, w.do)
 	if in, r := w.a.OwnerOfOutbound(addrN, addrY, 0x777); in != addrB || r != drop.None {
 		t.Errorf("owner %v, %v; want B", in, r)
 	}

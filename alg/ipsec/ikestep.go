@@ -168,9 +168,18 @@ func (p *pair) heldForRekey(old *ikeSession) bool {
 	return l.state != Free && !l.late && l.session == old && (l.kind == exCreateChild || l.kind == exFollowupKE)
 }
 
-// removeIKE ends an IKE session with its lock and gates (R47). unmap asks for
-// the end of its mapping too, if no other session is on it. ESP sessions stay.
-func (st *step) removeIKE(pr *pair, s *ikeSession, why cause, reason string, unmap bool) {
+// mappingFate is what becomes of the mapping of an IKE session that ends, if no
+// other session is on it.
+type mappingFate uint8
+
+const (
+	mappingKept   mappingFate = iota // nothing: it has ended itself
+	mappingEnds                      // it ends too, as far as IKE used it (R47)
+	mappingYields                    // it is plain UDP from now on (R11)
+)
+
+// removeIKE ends an IKE session with its lock and gates (R47). ESP sessions stay.
+func (st *step) removeIKE(pr *pair, s *ikeSession, why cause, reason string, fate mappingFate) {
 	c := s.client
 	st.strip(pr, s, why)
 	c.sessions = slices.DeleteFunc(c.sessions, func(o *ikeSession) bool { return o == s })
@@ -183,10 +192,12 @@ func (st *step) removeIKE(pr *pair, s *ikeSession, why cause, reason string, unm
 	}
 	last := !slices.ContainsFunc(c.sessions, func(o *ikeSession) bool { return o.mapping == s.mapping })
 	half := int64(s.profile.IKEHalfOpenTimeout)
-	idle, empty := st.a.mapsOf(s.mapping).leave(s.mapping, pr.key, s.state, last, half)
+	idle, seen, empty := st.a.mapsOf(s.mapping).leave(s, pr.key, last, half)
 	switch {
-	case empty && unmap:
-		st.do(Action{Kind: MappingRemove, Mapping: s.mapping})
+	case empty && fate == mappingEnds:
+		st.do(Action{Kind: MappingRemove, Mapping: s.mapping, Seen: seen})
+	case empty && fate == mappingYields:
+		st.setMappingIdle(s.mapping, 0)
 	case idle != 0:
 		st.setMappingIdle(s.mapping, idle)
 	}

@@ -76,7 +76,7 @@ func (m *machine) rare(p *peer, arg byte) {
 	w := m.w
 	switch arg % 5 {
 	case 0:
-		w.do(w.a.Flush(Filter{Inside: p.inside}, w.now))
+		w.a.Flush(Filter{Inside: p.inside}, w.now, w.do)
 		m.owners = map[spiKey]owner{}
 	case 1:
 		w.do(w.a.MappingGone(p.mapping, w.now))

@@ -42,6 +42,7 @@ const (
 	causeFloated       // NAT-T (R50)
 	causeGone          // the IKE session ended
 	causeFlushed
+	causeUnbound // the group lost its profile (R11)
 )
 
 // causes says what follows from each cause.
@@ -60,7 +61,10 @@ var causes = [...]struct {
 	causeFloated: {word: "nat_t", finished: true},
 	causeGone:    {word: "ike_gone", finished: true},
 	causeFlushed: {word: "flush", finished: true},
+	causeUnbound: {word: "unbound", finished: true},
 }
+
+func (c cause) word() string { return causes[c].word }
 
 // holds reports whether the exchange is the one that has the lock.
 func (l *lock) holds(s *ikeSession, k exchangeKey) bool {

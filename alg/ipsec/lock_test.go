@@ -26,7 +26,7 @@ var lockEvents = map[string]func(w *world, a, b *peer){
 	"float": func(w *world, a, b *peer) {
 		w.step(a.packet(ike{dir: alg.In2Out, initiator: a.initiator, responder: a.responder, exchange: 37, id: 9, body: 60}, portNATT))
 	},
-	"flush":        func(w *world, a, b *peer) { w.do(w.a.Flush(Filter{Inside: addrA}, w.now)) },
+	"flush":        func(w *world, a, b *peer) { w.a.Flush(Filter{Inside: addrA}, w.now, w.do) },
 	"mapping gone": func(w *world, a, b *peer) { w.do(w.a.MappingGone(a.mapping, w.now)) },
 	"IKE rekey": func(w *world, a, b *peer) {
 		a.send(ike{dir: alg.In2Out, initiator: 0xbeef, responder: 0xfeed, exchange: 37})
@@ -306,7 +306,7 @@ func TestN29_FlushDropsWhatIsHeld(t *testing.T) {
 	w.at(10)
 	a.ask(exCreateChild, 2)
 	w.held(b.ask(exCreateChild, 2))
-	w.do(w.a.Flush(Filter{NAT: addrN}, w.now))
+	w.a.Flush(Filter{NAT: addrN}, w.now, w.do)
 	if len(w.lost) != 1 || w.lost[0] != drop.IKEFlushed || len(w.released) != 0 {
 		t.Errorf("lost %v, released %d; want one flushed and none released", w.lost, len(w.released))
 	}
@@ -315,7 +315,7 @@ func TestN29_FlushDropsWhatIsHeld(t *testing.T) {
 		t.Error("sessions survive the flush")
 	}
 	w.dropped(a.in(9), drop.ESPStaleSPI)
-	w.do(w.a.Flush(Filter{}, w.now)) // nothing left: success
+	w.a.Flush(Filter{}, w.now, w.do) // nothing left: success
 }
 
 func TestN32_GateTimeoutChangedDuringAGate_R10(t *testing.T) {

@@ -22,6 +22,7 @@ type mappingUse struct {
 	inside frame.Addr
 	pairs  []pairKey // with at least one session
 	idle   int64     // the timer that was asked for last
+	seen   int64     // last IKE of the sessions that have ended
 }
 
 func (m *mappings) init() { m.use = make(map[uint64]*mappingUse) }
@@ -33,7 +34,7 @@ func (m *mappings) enter(mapping uint64, inside frame.Addr, k pairKey, state IKE
 	defer m.mu.Unlock()
 	u := m.use[mapping]
 	if u == nil {
-		u = &mappingUse{inside: inside}
+		u = &mappingUse{inside: inside, seen: never}
 		m.use[mapping] = u
 	}
 	if !slices.Contains(u.pairs, k) {
@@ -58,26 +59,28 @@ func (m *mappings) move(mapping uint64, from, to IKEState, want int64) int64 {
 
 // leave counts a session that ended. last tells that it was its pair's last on
 // the mapping; half is the half-open timer. empty reports that no session is
-// left, and idle is the timer to set otherwise.
-func (m *mappings) leave(mapping uint64, k pairKey, state IKEState, last bool, half int64) (idle int64, empty bool) {
+// left, seen is when IKE was seen on the mapping then, and idle is the timer to
+// set otherwise.
+func (m *mappings) leave(s *ikeSession, k pairKey, last bool, half int64) (idle, seen int64, empty bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	u := m.use[mapping]
+	u := m.use[s.mapping]
 	if u == nil {
-		return 0, false // the mapping went first
+		return 0, 0, false // the mapping went first
 	}
-	u.states[state]--
+	u.states[s.state]--
+	u.seen = max(u.seen, s.lastSeen)
 	if last {
 		u.pairs = slices.DeleteFunc(u.pairs, func(p pairKey) bool { return p == k })
 	}
 	if u.states == [3]uint16{} {
-		delete(m.use, mapping)
-		return 0, true
+		delete(m.use, s.mapping)
+		return 0, u.seen, true
 	}
 	if u.states[Up] > 0 || u.states[Floated] > 0 {
-		return 0, false
+		return 0, 0, false
 	}
-	return u.set(half), false
+	return u.set(half), 0, false
 }
 
 // Carries reports whether IKE sessions stand on a mapping. It costs one look-up.

@@ -197,7 +197,7 @@ func TestN28_FlushOfOneAddressLeavesTheOther_R69(t *testing.T) {
 	a, b := w.client(addrA, 2).tunnel(), w.client(addrB, 2)
 	b.nat = addrN2
 	b.tunnel()
-	w.do(w.a.Flush(Filter{NAT: addrN}, w.now))
+	w.a.Flush(Filter{NAT: addrN}, w.now, w.do)
 	if !w.removed[a.mapping] || w.removed[b.mapping] {
 		t.Errorf("removed mappings %v, want A's only", w.removed)
 	}

@@ -49,7 +49,7 @@ func TestESPSessionsCountAgainstTheQuota_R37(t *testing.T) {
 	if err != nil || got.ESP != 2 || got.Refused != 1 {
 		t.Errorf("restored %+v, %v; want one session each", got, err)
 	}
-	w.do(w.a.Flush(Filter{}, w.now))
+	w.a.Flush(Filter{}, w.now, w.do)
 	if q.has[addrA] != 0 || q.has[addrB] != 0 {
 		t.Errorf("counted %v after a flush", q.has)
 	}

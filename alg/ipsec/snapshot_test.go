@@ -55,8 +55,8 @@ func TestN30_FailoverMidGate_R72(t *testing.T) {
 	old.spiIn, old.spiOut, old.initiator, old.mapping = 0xdead0001, 0xdead0002, 0x01d, 77
 	old.tunnel()
 	w.at(1000)
-	w.a.Flush(Filter{Inside: addrC}, w.now) // leaves a tombstone
-	c.phase1()                              // C gets a token
+	w.a.Flush(Filter{Inside: addrC}, w.now, w.do) // leaves a tombstone
+	c.phase1()                                    // C gets a token
 	c.ask(exAuth, 1)
 	c.reply(exAuth, 1, 200)
 	w.at(1031)
@@ -213,7 +213,7 @@ func FuzzRestore(f *testing.F) {
 	c.reply(exAuth, 1, 200)
 	c.out(1)
 	w.at(40)
-	w.do(w.a.Flush(Filter{Inside: addrA}, w.now))
+	w.a.Flush(Filter{Inside: addrA}, w.now, w.do)
 	f.Add(w.a.Snapshot(nil, w.now))
 	for _, name := range []string{"ikev1-libreswan-strongswan.pcap", "ikev2-strongswan-iked.pcap"} {
 		w := newWorld(f)
