@@ -104,8 +104,8 @@ func New(c Config) (*Table, error) {
 		t.onGone = func(uint64) {}
 	}
 	var faults []error
-	if t.limit < 0 || t.limit > 1<<30 {
-		faults = append(faults, fmt.Errorf("max sessions: %d is not in 0 to 2^30", c.MaxSessions))
+	if t.limit < 0 || t.limit >= 1<<slotBits {
+		faults = append(faults, fmt.Errorf("max sessions: %d is not in 0 to %d", c.MaxSessions, 1<<slotBits-1))
 	}
 	pools, err := t.addPools(c.Pools)
 	faults = append(faults, err, t.addGroups(c, pools), t.addStatics(c.Statics))

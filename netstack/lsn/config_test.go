@@ -72,9 +72,10 @@ func TestAllFaultsAreReportedAtOnce(t *testing.T) {
 func TestKeysAndSlotsAreSmall(t *testing.T) {
 	for name, got := range map[string][2]uintptr{
 		"tupleKey": {unsafe.Sizeof(tupleKey{}), 14}, "mapKey": {unsafe.Sizeof(mapKey{}), 14},
-		"outKey": {unsafe.Sizeof(outKey{}), 14}, "portKey": {unsafe.Sizeof(portKey{}), 8},
+		"portUse": {unsafe.Sizeof(portUse{}), 12}, "portKey": {unsafe.Sizeof(portKey{}), 8},
 		"permitKey": {unsafe.Sizeof(permitKey{}), 8}, "network": {unsafe.Sizeof(network{}), 8},
-		"session": {unsafe.Sizeof(session{}), 64}, "mapping": {unsafe.Sizeof(mapping{}), 48},
+		"session": {unsafe.Sizeof(session{}), 72}, "mapping": {unsafe.Sizeof(mapping{}), 56},
+		"permit": {unsafe.Sizeof(permit{}), 12}, "pair": {unsafe.Sizeof(pair{}), 32}, "entry": {unsafe.Sizeof(entry{}), 8},
 	} {
 		if got[0] != got[1] {
 			t.Errorf("%s has %d bytes, want %d", name, got[0], got[1])

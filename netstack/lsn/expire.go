@@ -1,48 +1,68 @@
 package lsn
 
 // sweepStep is how many slots are looked at while a shard's lock is held, so
-// that a packet waits for tens of microseconds at most.
-const sweepStep = 1024
+// that a packet waits for some tens of microseconds at most.
+const sweepStep = 128
 
-// Sweep removes what has expired (R22); call it every second. It walks through
-// all slots, shard by shard, in memory order: some tens of milliseconds for a
-// million sessions (BenchmarkSweepAMillion), spread over a thousand short holds
-// of one lock each. Look-ups do not depend on it: they check the time
-// themselves. The sessions that it removes go to Config.OnGone.
+// Sweep removes what has expired (R22); call it every second. It looks only at
+// what the wheels say may be due: the sessions whose time, as it was when they
+// were last looked at, has come. Each look takes a shard's lock for sweepStep
+// sessions. Look-ups do not depend on it: they check the time themselves. The
+// sessions that it removes go to Config.OnGone.
 func (t *Table) Sweep(now int64) {
 	t.swept.Store(now)
 	var after aftermath
 	for i := range t.insides {
 		sh := &t.insides[i]
-		for next := uint32(1); next != 0; {
-			sh.mu.Lock()
-			next = t.sweepSlots(sh, next, now, &after)
-			sh.mu.Unlock()
+		for r := (round{now: now}); t.sweepSessions(sh, &r, &after); {
 			t.tell(&after)
 		}
-		sh.mu.Lock()
-		t.sweepPairs(sh, now)
-		sh.mu.Unlock()
+		t.tell(&after)
+		for r := (round{now: now}); t.sweepPairs(sh, &r); {
+		}
 	}
 }
 
-// sweepSlots looks at sweepStep slots and returns where to go on, 0 at the
-// end.
-func (t *Table) sweepSlots(sh *inside, from uint32, now int64, after *aftermath) uint32 {
-	end := min(from+sweepStep, sh.sessions.end())
-	for slot := from; slot < end; slot++ {
+// sweepSessions looks at up to sweepStep sessions, and reports whether there
+// are more.
+func (t *Table) sweepSessions(sh *inside, round *round, after *aftermath) (more bool) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for range sweepStep {
+		slot := sh.expiry.next(&sh.sessions, round)
+		if slot == 0 {
+			return false
+		}
 		s := sh.sessions.at(slot)
-		if s.state == stateNone {
-			continue
-		}
-		if m := sh.mappings.at(s.mapping); s.expired(m, t.rules[m.rules], now) {
-			t.expire(sh, slot, now, after)
+		m := sh.mappings.at(s.mapping)
+		r := t.rules[m.rules]
+		if s.expired(m, r, round.now) {
+			t.expire(sh, slot, round.now, after)
+		} else {
+			sh.expiry.set(&sh.sessions, slot, s.last+s.idle(m, r))
 		}
 	}
-	if end == sh.sessions.end() {
-		return 0
+	return true
+}
+
+// sweepPairs forgets the NAT addresses of subscribers whose hold is over, like
+// sweepSessions.
+func (t *Table) sweepPairs(sh *inside, round *round) (more bool) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for range sweepStep {
+		slot := sh.holds.next(&sh.pairs, round)
+		if slot == 0 {
+			return false
+		}
+		p := sh.pairs.at(slot)
+		if g := t.groups[p.group]; p.kept(g, round.now) {
+			sh.holds.set(&sh.pairs, slot, p.gone+g.hold.Load())
+		} else {
+			sh.dropPair(slot)
+		}
 	}
-	return end
+	return true
 }
 
 // expire removes a session that is over: its own time has run out, or that of
@@ -71,13 +91,4 @@ func (t *Table) ended(sh *inside, mslot uint32) (at int64) {
 		slot = s.next
 	}
 	return at
-}
-
-// sweepPairs forgets the NAT addresses of subscribers whose hold is over.
-func (t *Table) sweepPairs(sh *inside, now int64) {
-	for a, p := range sh.pairs {
-		if !p.kept(t.groups[p.group], now) {
-			delete(sh.pairs, a)
-		}
-	}
 }

@@ -12,7 +12,7 @@ func (t *Table) admits(sh *inside, mslot uint32, m *mapping, r *rules, remote fr
 		if r.width == wideAddress {
 			return true // only packets from the claim's one address find the mapping
 		}
-		if sh.permits[permitKey{mslot, remote.Addr}] == 0 {
+		if sh.findPermit(permitKey{mslot, remote.Addr}) == 0 {
 			return false // no walk along the list for strangers
 		}
 		return sh.anyOwn(m, r, now, func(s *session) bool { return s.remote.Addr == remote.Addr })
@@ -29,19 +29,13 @@ func (r *rules) counted() bool { return r.app.Mapping == EIM && r.app.Filtering 
 func (sh *inside) allow(s *session, m *mapping, r *rules) {
 	m.own++
 	if r.counted() {
-		sh.permits[permitKey{s.mapping, s.remote.Addr}]++
+		sh.addPermit(permitKey{s.mapping, s.remote.Addr})
 	}
 }
 
 func (sh *inside) disallow(s *session, m *mapping, r *rules) {
 	m.own--
-	if !r.counted() {
-		return
-	}
-	k := permitKey{s.mapping, s.remote.Addr}
-	if n := sh.permits[k]; n > 1 {
-		sh.permits[k] = n - 1
-	} else {
-		delete(sh.permits, k)
+	if r.counted() {
+		sh.dropPermit(permitKey{s.mapping, s.remote.Addr})
 	}
 }

@@ -126,8 +126,8 @@ func (f *fixture) reply(b Binding, flags uint8, now int64, want drop.Reason) Bin
 
 // census is what check counts.
 type census struct {
-	sessions, mappings, keyed int
-	ports                     map[portKey]int
+	sessions, mappings int
+	ports              map[portKey]int // mappings on each port
 }
 
 // check holds all tables against each other: it must be true at any instant
@@ -139,20 +139,41 @@ func (f *fixture) check() {
 		f.checkSessions(&f.insides[i], &c)
 		f.checkMappings(&f.insides[i], &c)
 	}
-	index, claims := 0, 0
+	claims := 0
 	for i := range f.outsides {
-		index += len(f.outsides[i].index)
-		for k, u := range f.outsides[i].use {
-			claims += int(u.claims())
-			if int(u.claims()) != c.ports[k] {
-				f.t.Fatalf("port %v: %d claims, %d mappings", k, u.claims(), c.ports[k])
-			}
-		}
+		claims += f.checkOutside(&f.outsides[i], &c)
 	}
-	if want := c.sessions + c.keyed; index != want || claims != c.mappings {
-		f.t.Fatalf("outside index %d, want %d; claims %d, want %d", index, want, claims, c.mappings)
+	if claims != c.mappings {
+		f.t.Fatalf("%d claims, %d mappings", claims, c.mappings)
 	}
 	f.checkCounters(&c)
+}
+
+func (f *fixture) checkOutside(o *outside, c *census) (claims int) {
+	f.t.Helper()
+	narrow, used := 0, 0
+	for k, n := range c.ports {
+		if &f.outsides[outsideShard(k.addr, k.port)] != o {
+			continue
+		}
+		used++
+		slot, u := o.port(k)
+		if int(u.users()) != n {
+			f.t.Fatalf("port %v: %d claims, %d mappings", k, u.users(), n)
+		}
+		if slot >= o.ports.end() {
+			f.t.Fatalf("port %v: slot %d of %d", k, slot, o.ports.end()-1)
+		}
+		if claims += n; u.width != wideAny {
+			narrow += n
+		}
+	}
+	if o.portKeys.n != used || o.claims.n != narrow {
+		f.t.Fatalf("outside shard: %d ports, want %d; %d narrow claims, want %d", o.portKeys.n, used, o.claims.n, narrow)
+	}
+	o.portKeys.check(f.t)
+	o.claims.check(f.t)
+	return claims
 }
 
 func (f *fixture) checkSessions(sh *inside, c *census) {
@@ -165,15 +186,44 @@ func (f *fixture) checkSessions(sh *inside, c *census) {
 		}
 		here++
 		m := sh.mappings.at(s.mapping)
+		if got := sh.findSession(m.tuple(s.remote)); got != slot {
+			f.t.Fatalf("%v: session %d is found at %d", m.tuple(s.remote), slot, got)
+		}
 		id := makeID(sh.number, s.generation, slot)
-		if b := f.lookup(f.rules[m.rules].app.Proto, m.outside, s.remote); b.session != id {
-			f.t.Fatalf("session %x is not in the outside index: %x", id, b.session)
+		if b, _ := f.FindIn(m.proto, m.outside, s.remote); b.Session != id {
+			f.t.Fatalf("session %x is not found from outside: %x", id, b.Session)
 		}
 	}
-	if here != len(sh.tuples) {
-		f.t.Fatalf("shard %d: %d sessions, %d tuples", sh.number, here, len(sh.tuples))
+	if here != sh.tuples.n {
+		f.t.Fatalf("shard %d: %d sessions, %d tuples", sh.number, here, sh.tuples.n)
 	}
+	sh.tuples.check(f.t)
+	f.checkTimers(sh, here)
 	c.sessions += here
+}
+
+// checkTimers holds the wheels against the tables: every session stands in one
+// list, where its time is looked at before it can matter to the sweep.
+func (f *fixture) checkTimers(sh *inside, sessions int) {
+	f.t.Helper()
+	timed := sh.expiry.check(f.t, &sh.sessions, func(slot uint32) (deadline int64) {
+		s := sh.sessions.at(slot)
+		m := sh.mappings.at(s.mapping)
+		return s.last + s.idle(m, f.rules[m.rules])
+	})
+	held := 0
+	for slot := uint32(1); slot < sh.pairs.end(); slot++ {
+		if p := sh.pairs.at(slot); p.inside != (frame.Addr{}) && p.mappings == 0 {
+			held++
+		}
+	}
+	pairs := sh.holds.check(f.t, &sh.pairs, func(slot uint32) (deadline int64) {
+		p := sh.pairs.at(slot)
+		return p.gone + f.groups[p.group].hold.Load()
+	})
+	if timed != sessions || pairs != held {
+		f.t.Fatalf("shard %d: %d of %d sessions and %d of %d held pairs are timed", sh.number, timed, sessions, pairs, held)
+	}
 }
 
 func (f *fixture) checkMappings(sh *inside, c *census) {
@@ -202,17 +252,19 @@ func (f *fixture) checkMappings(sh *inside, c *census) {
 			continue
 		}
 		keyed++
-		if sh.keys[m.tuple(r, m.remote).mapKey(r)] != slot {
+		if sh.findKey(m.tuple(m.remote), r) != slot {
 			f.t.Fatalf("mapping %v is not found from inside", m.outside)
 		}
 	}
-	if len(sh.keys) != keyed || len(sh.permits) != permits {
-		f.t.Fatalf("shard %d: %d keys, want %d; %d permits, want %d", sh.number, len(sh.keys), keyed, len(sh.permits), permits)
+	if sh.keys.n != keyed || sh.permitKeys.n != permits {
+		f.t.Fatalf("shard %d: %d keys, want %d; %d permits, want %d", sh.number, sh.keys.n, keyed, sh.permitKeys.n, permits)
 	}
-	c.keyed += keyed
+	sh.keys.check(f.t)
+	sh.permitKeys.check(f.t)
+	sh.pairKeys.check(f.t)
 	for a, n := range paired {
-		if sh.pairs[a].mappings != n {
-			f.t.Fatalf("%v: %d paired mappings counted, %d there", a, sh.pairs[a].mappings, n)
+		if _, p := sh.findPair(a); p == nil || p.mappings != n {
+			f.t.Fatalf("%v: %d paired mappings, but %+v", a, n, p)
 		}
 	}
 }

@@ -32,63 +32,32 @@ func (t *Table) DecideIn(proto uint8, out, remote frame.Endpoint, h Hints, now i
 	if _, ok := protoIndex(proto); !ok {
 		return pl, drop.ProtocolUnsupported
 	}
-	b := t.lookup(proto, out, remote)
-	sh := t.shardBehind(b)
+	sh, mslot, why := t.lookup(proto, out, remote)
 	if sh == nil {
-		return pl, b.nobody()
+		return pl, why
 	}
-	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	return pl, t.decideIn(sh, &pl, b, now)
+	return pl, t.decideIn(sh, &pl, mslot, now)
 }
 
-// shardBehind returns the shard of the subscriber behind an outside endpoint,
-// nil if there is none.
-func (t *Table) shardBehind(b behind) *inside {
-	switch {
-	case b.session != 0:
-		return t.shardOf(b.session)
-	case b.mapping != 0:
-		return t.shardOf(b.mapping)
-	}
-	return nil
-}
-
-// nobody is the reason if neither a session nor a claim is there.
-func (b behind) nobody() drop.Reason {
-	if b.used {
-		return drop.Filtered
-	}
-	return drop.NoMapping
-}
-
-// decideIn fills the plan in. The shard's lock is held; the outside index may
-// have changed since b was read.
-func (t *Table) decideIn(sh *inside, pl *InPlan, b behind, now int64) drop.Reason {
-	if slot, s := sh.session(b.session); s != nil && t.liveSession(sh, s, now) {
-		pl.use(t, sh, slot, s)
+// decideIn fills the plan in for a packet to a mapping. The shard's lock is
+// held.
+func (t *Table) decideIn(sh *inside, pl *InPlan, mslot uint32, now int64) drop.Reason {
+	m := sh.mappings.at(mslot)
+	r := t.rules[m.rules]
+	slot := sh.findSession(m.tuple(pl.Remote))
+	live := slot != 0 && t.liveSession(sh, sh.sessions.at(slot), now)
+	if live && sh.sessions.at(slot).mapping == mslot {
+		pl.use(t, sh, slot, sh.sessions.at(slot))
 		return drop.None
 	}
-	mslot, m := sh.mapping(b.mapping)
-	if m == nil {
+	if !sh.alive(m, r, now) {
 		return drop.NoMapping // it has expired
 	}
-	r := t.rules[m.rules]
-	if !sh.alive(m, r, now) {
-		return drop.NoMapping
-	}
-	pl.Group, pl.Profile, pl.Inside, pl.Mapping = r.group, &r.app, m.inside, b.mapping
-	if !t.admits(sh, mslot, m, r, pl.Remote, now) {
+	pl.Group, pl.Profile, pl.Inside = r.group, &r.app, m.inside
+	pl.Mapping = makeID(sh.number, m.generation, mslot)
+	if live || !t.admits(sh, mslot, m, r, pl.Remote, now) {
 		return drop.Filtered
-	}
-	if slot, ok := sh.tuples[m.tuple(r, pl.Remote).key()]; ok {
-		s := sh.sessions.at(slot)
-		if live := t.liveSession(sh, s, now); live && s.mapping == mslot {
-			pl.use(t, sh, slot, s) // another packet came first
-			return drop.None
-		} else if live {
-			return drop.Filtered
-		}
 	}
 	if r.synCheck && !onlySYN(pl.Hints.TCPFlags) {
 		return drop.NotSYN
@@ -115,14 +84,12 @@ func (t *Table) CommitIn(pl *InPlan, now int64) (Binding, drop.Reason) {
 	if _, ok := protoIndex(pl.Proto); !ok {
 		return Binding{}, drop.ProtocolUnsupported
 	}
-	b := t.lookup(pl.Proto, pl.Outside, pl.Remote)
-	sh := t.shardBehind(b)
+	sh, mslot, why := t.lookup(pl.Proto, pl.Outside, pl.Remote)
 	if sh == nil {
-		return Binding{}, b.nobody()
+		return Binding{}, why
 	}
 	var after aftermath
-	sh.mu.Lock()
-	slot, why := t.commitIn(sh, pl, b, now, &after)
+	slot, why := t.commitIn(sh, pl, mslot, now, &after)
 	var out Binding
 	if why == drop.None {
 		out = t.binding(sh, slot)
@@ -132,19 +99,16 @@ func (t *Table) CommitIn(pl *InPlan, now int64) (Binding, drop.Reason) {
 	return out, why
 }
 
-func (t *Table) commitIn(sh *inside, pl *InPlan, b behind, now int64, after *aftermath) (uint32, drop.Reason) {
+func (t *Table) commitIn(sh *inside, pl *InPlan, mslot uint32, now int64, after *aftermath) (uint32, drop.Reason) {
 	pl.Session, pl.Mapping = 0, 0
-	if why := t.decideIn(sh, pl, b, now); why != drop.None {
+	if why := t.decideIn(sh, pl, mslot, now); why != drop.None {
 		return 0, why
 	}
 	if slot, s := sh.session(pl.Session); s != nil {
-		// The subscriber is not heard here, so the session cannot become its own.
-		s.touch(t.rules[sh.mappings.at(s.mapping).rules], dirIn, pl.Hints, now)
+		t.touch(sh, slot, dirIn, pl.Hints, now)
 		return slot, drop.None
 	}
-	mslot, m := sh.mapping(pl.Mapping)
-	r := t.rules[m.rules]
-	if slot, ok := sh.tuples[m.tuple(r, pl.Remote).key()]; ok {
+	if slot := sh.findSession(sh.mappings.at(mslot).tuple(pl.Remote)); slot != 0 {
 		// A session that is over. The mapping stays: it was found alive, so
 		// this one is not the last of its own.
 		t.expire(sh, slot, now, after)
@@ -153,8 +117,6 @@ func (t *Table) commitIn(sh *inside, pl *InPlan, b behind, now int64, after *aft
 		return 0, drop.SessionTableFull
 	}
 	slot := sh.sessions.take()
-	s := sh.sessions.at(slot)
-	s.generation = max(s.generation, 1)
 	t.addSession(sh, slot, mslot, pl.Remote, dirIn, pl.Hints, now, after)
 	return slot, drop.None
 }

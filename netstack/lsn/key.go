@@ -6,8 +6,8 @@ import (
 	"spigate/netstack/frame"
 )
 
-// Keys are fixed bytes without pointers and without padding, so that maps hash
-// them in one go and the garbage collector never looks into the maps.
+// Keys are fixed bytes without pointers and without padding, so that they are
+// hashed in one go. No table holds them: they are made anew from the slabs.
 
 // tupleKey finds a session from inside.
 type tupleKey struct {
@@ -24,21 +24,6 @@ type mapKey struct {
 	insidePort, remotePort uint16
 	rules                  uint16
 }
-
-// outKey finds a session or a claim from outside.
-type outKey struct {
-	outside, remote         frame.Addr
-	outsidePort, remotePort uint16
-	proto                   uint8
-	kind                    keyKind
-}
-
-type keyKind uint8
-
-const (
-	keySession keyKind = iota
-	keyClaim           // remote is cut to the claim's width
-)
 
 // portKey names one outside port.
 type portKey struct {
@@ -68,10 +53,6 @@ func (t Tuple) mapKey(r *rules) mapKey {
 	return k
 }
 
-func sessionKey(proto uint8, outside, remote frame.Endpoint) outKey {
-	return outKey{outside.Addr, remote.Addr, outside.Port, remote.Port, proto, keySession}
-}
-
 // Identifiers of sessions and mappings: shard, generation of the slot, slot.
 // A generation is never 0, and so no identifier is.
 const (
@@ -87,6 +68,16 @@ func makeID(shard int, generation, slot uint32) uint64 {
 func splitID(id uint64) (shard int, generation, slot uint32) {
 	return int(id >> 56), uint32(id>>32) & generations, uint32(id)
 }
+
+// ref names a slot in any shard, for the outside index: shard and slot.
+const slotBits = 32 - shardBits
+
+func makeRef(id uint64) uint32 {
+	shard, _, slot := splitID(id)
+	return uint32(shard)<<slotBits | slot
+}
+
+func splitRef(r uint32) (shard int, slot uint32) { return int(r >> slotBits), r & (1<<slotBits - 1) }
 
 func nextGeneration(g uint32) uint32 {
 	if g == generations {

@@ -2,7 +2,7 @@ package lsn
 
 import "spigate/netstack/frame"
 
-// mapping ties an inside endpoint to an outside one: 48 bytes, no pointer. It
+// mapping ties an inside endpoint to an outside one: 56 bytes, no pointer. It
 // lives as long as one session of its own does (session.own).
 type mapping struct {
 	override   int64  // idle time set by the ALG, 0: the profile's
@@ -14,27 +14,32 @@ type mapping struct {
 	outside    frame.Endpoint
 	remote     frame.Endpoint // of the packet that made it
 	rules      uint16
+	proto      uint8
 }
 
-func (m *mapping) tuple(r *rules, remote frame.Endpoint) Tuple {
-	return Tuple{Proto: r.app.Proto, Inside: m.inside, Remote: remote}
+func (m *mapping) chain() *uint32 { return &m.tail }
+
+func (m *mapping) tuple(remote frame.Endpoint) Tuple {
+	return Tuple{Proto: m.proto, Inside: m.inside, Remote: remote}
 }
 
-func (m *mapping) claim(r *rules) claim { return newClaim(r.app.Proto, r.width, m.remote) }
+func (m *mapping) claim(r *rules) claim { return newClaim(m.proto, r.width, m.remote) }
 
-// addSession puts a session into a fresh slot. Its mapping must be complete;
-// one of the width of a single endpoint has entered the session into the
-// outside index already, as its claim. The shard's lock is held.
+// claims reports whether the mapping's claim covers a remote on a port.
+func (m *mapping) claims(r *rules, proto uint8, out, remote frame.Endpoint) bool {
+	return m.proto == proto && m.outside == out && m.claim(r) == newClaim(proto, r.width, remote)
+}
+
+// addSession puts a session into a fresh slot. Its mapping must be complete.
+// The shard's lock is held.
 func (t *Table) addSession(sh *inside, slot, mslot uint32, remote frame.Endpoint, dir int, h Hints, now int64, after *aftermath) {
 	s, m := sh.sessions.at(slot), sh.mappings.at(mslot)
 	r := t.rules[m.rules]
 	s.start(remote, r, dir, h, now)
 	s.mapping = mslot
 	sh.link(slot, s, m)
-	sh.tuples[m.tuple(r, remote).key()] = slot
-	if r.width != wideFull {
-		t.enter(sessionKey(r.app.Proto, m.outside, remote), makeID(sh.number, s.generation, slot))
-	}
+	sh.tuples.add(hashOf(sh.seed, m.tuple(remote).key()), slot)
+	sh.expiry.set(&sh.sessions, slot, now+s.idle(m, r))
 	if s.own() {
 		sh.allow(s, m, r)
 	}
@@ -42,6 +47,21 @@ func (t *Table) addSession(sh *inside, slot, mslot uint32, remote frame.Endpoint
 	t.live[i].sessions.Add(1)
 	t.created[i].Add(1)
 	t.note(after, t.sessionEvent(SessionCreated, sh, slot))
+}
+
+// touch notes a packet of a live session, and does what follows from it. The
+// shard's lock is held.
+func (t *Table) touch(sh *inside, slot uint32, dir int, h Hints, now int64) {
+	s := sh.sessions.at(slot)
+	m := sh.mappings.at(s.mapping)
+	r := t.rules[m.rules]
+	before := s.idle(m, r)
+	if s.touch(r, dir, h, now) {
+		t.adopt(sh, slot)
+	}
+	if s.idle(m, r) < before { // a later end needs no telling
+		sh.expiry.set(&sh.sessions, slot, s.last+s.idle(m, r))
+	}
 }
 
 // adopt makes a session that a stranger began the subscriber's own, after its
@@ -72,10 +92,8 @@ func (t *Table) dropSession(sh *inside, slot uint32, after *aftermath) {
 	s := sh.sessions.at(slot)
 	m := sh.mappings.at(s.mapping)
 	r := t.rules[m.rules]
-	delete(sh.tuples, m.tuple(r, s.remote).key())
-	if r.width != wideFull {
-		t.leave(sessionKey(r.app.Proto, m.outside, s.remote))
-	}
+	sh.tuples.remove(hashOf(sh.seed, m.tuple(s.remote).key()), slot)
+	sh.expiry.remove(&sh.sessions, slot)
 	if s.own() {
 		sh.disallow(s, m, r)
 	}
@@ -98,9 +116,9 @@ func (t *Table) removeMapping(sh *inside, mslot uint32, at int64, after *afterma
 		t.dropSession(sh, m.head, after)
 	}
 	if r.width != wideFull {
-		delete(sh.keys, m.tuple(r, m.remote).mapKey(r))
+		sh.keys.remove(hashOf(sh.seed, m.tuple(m.remote).mapKey(r)), mslot)
 	}
-	t.giveBack(t.addrs[m.address], m.outside.Port, m.claim(r))
+	t.giveBack(t.addrs[m.address], m.outside.Port, m.claim(r), makeID(sh.number, m.generation, mslot))
 	if r.app.Pooling == Paired {
 		sh.unpair(m.inside.Addr, r.group, at)
 	}

@@ -35,7 +35,7 @@ func (t *Table) DecideOut(tup Tuple, h Hints, now int64) (OutPlan, drop.Reason) 
 	sh := &t.insides[insideShard(tup.Inside.Addr)]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if slot, ok := sh.tuples[tup.key()]; ok {
+	if slot := sh.findSession(tup); slot != 0 {
 		if s := sh.sessions.at(slot); t.liveSession(sh, s, now) {
 			pl.use(t, sh, s.mapping)
 			pl.Session = makeID(sh.number, s.generation, slot)
@@ -109,8 +109,8 @@ func (sh *inside) findMapping(tup Tuple, r *rules, now int64) uint32 {
 	if r.width == wideFull {
 		return 0 // it would have been found by its only session
 	}
-	mslot, ok := sh.keys[tup.mapKey(r)]
-	if !ok || !sh.alive(sh.mappings.at(mslot), r, now) {
+	mslot := sh.findKey(tup, r)
+	if mslot == 0 || !sh.alive(sh.mappings.at(mslot), r, now) {
 		return 0
 	}
 	return mslot
@@ -134,12 +134,9 @@ func (t *Table) CommitOut(pl *OutPlan, now int64) (Binding, drop.Reason) {
 }
 
 func (t *Table) commitOut(sh *inside, pl *OutPlan, now int64, after *aftermath) (uint32, drop.Reason) {
-	if slot, ok := sh.tuples[pl.Tuple.key()]; ok {
-		s := sh.sessions.at(slot)
-		if t.liveSession(sh, s, now) {
-			if s.touch(t.rules[sh.mappings.at(s.mapping).rules], dirOut, pl.Hints, now) {
-				t.adopt(sh, slot)
-			}
+	if slot := sh.findSession(pl.Tuple); slot != 0 {
+		if t.liveSession(sh, sh.sessions.at(slot), now) {
+			t.touch(sh, slot, dirOut, pl.Hints, now)
 			return slot, drop.None
 		}
 		t.expire(sh, slot, now, after)
@@ -151,49 +148,42 @@ func (t *Table) commitOut(sh *inside, pl *OutPlan, now int64, after *aftermath) 
 	if !t.reserve() {
 		return 0, drop.SessionTableFull
 	}
-	slot := sh.sessions.take()
-	mslot, why := t.mappingFor(sh, slot, pl, r, now, after)
+	mslot, why := t.mappingFor(sh, pl, r, now, after)
 	if why != drop.None {
-		sh.sessions.give(slot)
 		t.sessions.Add(-1)
 		return 0, why
 	}
+	slot := sh.sessions.take()
 	t.addSession(sh, slot, mslot, pl.Tuple.Remote, dirOut, pl.Hints, now, after)
 	return slot, drop.None
 }
 
 // mappingFor finds the mapping of a new session from inside, or makes it.
-func (t *Table) mappingFor(sh *inside, slot uint32, pl *OutPlan, r *rules, now int64, after *aftermath) (uint32, drop.Reason) {
+func (t *Table) mappingFor(sh *inside, pl *OutPlan, r *rules, now int64, after *aftermath) (uint32, drop.Reason) {
 	tup := pl.Tuple
 	if mslot := sh.findMapping(tup, r, now); mslot != 0 {
 		return mslot, drop.None
 	}
 	if r.width != wideFull {
-		if mslot, dead := sh.keys[tup.mapKey(r)]; dead {
+		if mslot := sh.findKey(tup, r); mslot != 0 {
 			t.removeMapping(sh, mslot, t.ended(sh, mslot), after)
 		}
 	}
-	// The identifiers go into the outside index together with the port.
-	s := sh.sessions.at(slot)
-	s.generation = max(s.generation, 1)
 	mslot := sh.mappings.take()
 	m := sh.mappings.at(mslot)
 	generation := max(m.generation, 1)
-	id := makeID(sh.number, generation, mslot)
-	if r.width == wideFull {
-		id = makeID(sh.number, s.generation, slot)
-	}
-	address, port, ok := t.drawOutside(sh, pl, r, id, now)
+	// The identifier goes into the outside index together with the port.
+	address, port, ok := t.drawOutside(sh, pl, r, makeID(sh.number, generation, mslot), now)
 	if !ok {
 		sh.mappings.give(mslot)
 		return 0, drop.NoFreePort
 	}
 	*m = mapping{
-		generation: generation, address: address, inside: tup.Inside, remote: tup.Remote, rules: r.index,
+		generation: generation, address: address, inside: tup.Inside, remote: tup.Remote, rules: r.index, proto: tup.Proto,
 		outside: frame.Endpoint{Addr: t.addrList[address], Port: port},
 	}
 	if r.width != wideFull {
-		sh.keys[tup.mapKey(r)] = mslot
+		sh.keys.add(hashOf(sh.seed, tup.mapKey(r)), mslot)
 	}
 	if r.app.Pooling == Paired {
 		sh.pair(tup.Inside.Addr, r.group, address)

@@ -1,67 +1,127 @@
 package lsn
 
 import (
+	"hash/maphash"
 	"sync"
 
+	"spigate/netstack/drop"
 	"spigate/netstack/frame"
 )
 
-// outside is one shard of the outside index: what stands behind an outside
-// endpoint towards a remote.
+// outside is one shard of the outside index: which mappings stand behind an
+// outside port. A session has no place here: its mapping's shard knows it.
 type outside struct {
-	mu    sync.Mutex
-	index map[outKey]uint64   // session or mapping identifier
-	use   map[portKey]portUse // ports that mappings claim
+	mu       sync.Mutex
+	seed     maphash.Seed
+	ports    slab[portUse, *portUse]
+	portKeys index
+	claims   index // references of mappings, by port and remote; not for wideAny
 }
 
 // portUse is how a port is in use: by how many claims, and how wide they are.
 // All claims on one port have the same width: that keeps "does it overlap" one
 // look-up, and costs only that the widths do not share a port.
-type portUse uint32
+type portUse struct {
+	addr  frame.Addr
+	port  uint16
+	proto uint8
+	width width
+	// count is how many claims there are; for wideAny, where there can be but
+	// one, it is the mapping's reference.
+	count uint32
+}
 
-func (u portUse) width() width   { return width(u >> 30) }
-func (u portUse) claims() uint32 { return uint32(u & (1<<30 - 1)) }
+func (u *portUse) chain() *uint32 { return &u.count }
+
+func (u *portUse) key() portKey { return portKey{u.addr, u.port, uint16(u.proto)} }
+
+// users is how many claims there are; u may be nil.
+func (u *portUse) users() uint32 {
+	switch {
+	case u == nil:
+		return 0
+	case u.width == wideAny:
+		return 1
+	}
+	return u.count
+}
+
+// port finds the use of a port, nil and 0 if it is free. The lock is held.
+func (o *outside) port(k portKey) (slot uint32, u *portUse) {
+	for p := o.portKeys.probe(hashOf(o.seed, k)); ; {
+		slot = p.next()
+		if slot == 0 {
+			return 0, nil
+		}
+		if u = o.ports.at(slot); u.key() == k {
+			return slot, u
+		}
+	}
+}
+
+// hash is what a claim on a used port is found by. Claims of one remote on
+// different ports never have the same, so that the last port that is free for
+// a remote is found; those of different remotes may, which makes a port look
+// taken once in four thousand million times.
+func (o *outside) hash(slot uint32, c claim) uint32 {
+	h := slot ^ hashOf(o.seed, c.remote)
+	// The finaliser of MurmurHash3: one to one.
+	h = (h ^ h>>16) * 0x85ebca6b
+	h = (h ^ h>>13) * 0xc2b2ae35
+	return h ^ h>>16
+}
 
 // fits reports whether the claim overlaps no other one on that port (R19).
 func (o *outside) fits(a frame.Addr, port uint16, c claim) bool {
-	u := o.use[portKey{a, port, uint16(c.proto)}]
-	if u.claims() == 0 {
+	slot, u := o.port(portKey{a, port, uint16(c.proto)})
+	if u == nil {
 		return true
 	}
-	if u.width() != c.width {
+	if u.width != c.width || u.width == wideAny {
 		return false
 	}
-	_, taken := o.index[c.key(a, port)]
-	return !taken
+	p := o.claims.probe(o.hash(slot, c))
+	return p.next() == 0
 }
 
-// take enters a claim that fits, for the session or mapping id.
+// take enters a claim that fits, for the mapping id.
 func (o *outside) take(n *natAddress, port uint16, c claim, id uint64) {
-	o.index[c.key(n.addr, port)] = id
 	k := portKey{n.addr, port, uint16(c.proto)}
-	u := o.use[k]
-	if u.claims() == 0 {
+	slot, u := o.port(k)
+	if u == nil {
 		i, _ := protoIndex(c.proto)
 		if port >= FirstPort { // a wished one below is not of those that can run out
 			n.used[i].Add(1)
 			n.inRegion[i][port>>regionBits]++
 		}
-		u = portUse(c.width) << 30
+		slot = o.ports.take()
+		u = o.ports.at(slot)
+		*u = portUse{addr: n.addr, port: port, proto: c.proto, width: c.width}
+		o.portKeys.add(hashOf(o.seed, k), slot)
 	}
-	o.use[k] = u + 1
+	if c.width == wideAny {
+		u.count = makeRef(id)
+		return
+	}
+	u.count++
+	o.claims.add(o.hash(slot, c), makeRef(id))
 }
 
 // giveBack undoes take.
-func (t *Table) giveBack(n *natAddress, port uint16, c claim) {
+func (t *Table) giveBack(n *natAddress, port uint16, c claim, id uint64) {
 	o := &t.outsides[outsideShard(n.addr, port)]
 	i, _ := protoIndex(c.proto)
-	o.mu.Lock()
-	delete(o.index, c.key(n.addr, port))
 	k := portKey{n.addr, port, uint16(c.proto)}
-	if u := o.use[k]; u.claims() > 1 {
-		o.use[k] = u - 1
+	o.mu.Lock()
+	slot, u := o.port(k)
+	if c.width != wideAny {
+		o.claims.remove(o.hash(slot, c), makeRef(id))
+	}
+	if u.users() > 1 {
+		u.count--
 	} else {
-		delete(o.use, k)
+		o.portKeys.remove(hashOf(o.seed, k), slot)
+		o.ports.give(slot)
 		if port >= FirstPort {
 			n.used[i].Add(-1)
 			n.inRegion[i][port>>regionBits]--
@@ -71,37 +131,48 @@ func (t *Table) giveBack(n *natAddress, port uint16, c claim) {
 	n.full.clear(c)
 }
 
-// enter puts a further session of a mapping into the outside index.
-func (t *Table) enter(k outKey, id uint64) {
-	o := &t.outsides[outsideShard(k.outside, k.outsidePort)]
-	o.mu.Lock()
-	o.index[k] = id
-	o.mu.Unlock()
-}
-
-// leave undoes enter.
-func (t *Table) leave(k outKey) {
-	o := &t.outsides[outsideShard(k.outside, k.outsidePort)]
-	o.mu.Lock()
-	delete(o.index, k)
-	o.mu.Unlock()
-}
-
-// behind is what the outside index knows about a packet from outside.
-type behind struct {
-	session, mapping uint64 // 0: none
-	used             bool   // somebody uses the port, perhaps towards others
-}
-
-// lookup finds what stands behind an outside endpoint towards a remote.
-func (t *Table) lookup(proto uint8, out, remote frame.Endpoint) (b behind) {
-	o := &t.outsides[outsideShard(out.Addr, out.Port)]
+// behind returns the n-th mapping that may stand behind an outside port towards
+// a remote, 0 if there are no more, and whether anybody uses the port at all.
+func (o *outside) behind(k portKey, remote frame.Endpoint, n int) (ref uint32, used bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	b.session = o.index[sessionKey(proto, out, remote)]
-	u := o.use[portKey{out.Addr, out.Port, uint16(proto)}]
-	if b.used = u.claims() > 0; b.used && u.width() != wideFull {
-		b.mapping = o.index[newClaim(proto, u.width(), remote).key(out.Addr, out.Port)]
+	slot, u := o.port(k)
+	switch {
+	case u == nil:
+		return 0, false
+	case u.width == wideAny && n == 0:
+		return u.count, true
+	case u.width == wideAny:
+		return 0, true
 	}
-	return b
+	p := o.claims.probe(o.hash(slot, newClaim(u.proto, u.width, remote)))
+	for ref = p.next(); n > 0 && ref != 0; n-- {
+		ref = p.next()
+	}
+	return ref, true
+}
+
+// lookup finds the mapping that stands behind an outside port towards a remote,
+// and returns with its shard locked. sh is nil if there is none; why says then
+// whether the port is in use towards others (Filtered) or not at all
+// (NoMapping).
+func (t *Table) lookup(proto uint8, out, remote frame.Endpoint) (sh *inside, mslot uint32, why drop.Reason) {
+	o := &t.outsides[outsideShard(out.Addr, out.Port)]
+	k := portKey{out.Addr, out.Port, uint16(proto)}
+	for n := 0; ; n++ {
+		ref, used := o.behind(k, remote, n)
+		if ref == 0 {
+			if used && n == 0 {
+				return nil, 0, drop.Filtered
+			}
+			return nil, 0, drop.NoMapping // or it ended between the two locks
+		}
+		shard, slot := splitRef(ref)
+		sh = &t.insides[shard]
+		sh.mu.Lock()
+		if m := sh.mappings.at(slot); m.head != 0 && m.claims(t.rules[m.rules], proto, out, remote) {
+			return sh, slot, drop.None
+		}
+		sh.mu.Unlock()
+	}
 }

@@ -33,16 +33,6 @@ func newClaim(proto uint8, w width, remote frame.Endpoint) claim {
 	return claim{proto, w, remote}
 }
 
-// key is the place of the claim in the outside index. A claim towards one
-// endpoint needs no entry of its own: its only session's entry is the claim.
-func (c claim) key(a frame.Addr, port uint16) outKey {
-	k := outKey{a, c.remote.Addr, port, c.remote.Port, c.proto, keyClaim}
-	if c.width == wideFull {
-		k.kind = keySession
-	}
-	return k
-}
-
 // draw finds a port of n for the claim and enters it: wish, unless that is 0 or
 // taken (R39). Otherwise a few independent random
 // picks (RFC 6056 algorithm 2) make the choice even while the address is

@@ -6,11 +6,12 @@ import (
 	"spigate/netstack/frame"
 )
 
-// session is one remote endpoint that uses a mapping: 64 bytes, no pointer.
+// session is one remote endpoint that uses a mapping: 72 bytes, no pointer.
 type session struct {
 	last       int64     // when its idle time began, monotonic nanoseconds
 	packets    [2]uint64 // by direction: out, in
 	bytes      [2]uint64 // of IP packets
+	due        timer     // in the shard's wheel
 	prev, next uint32    // in the mapping's list
 	mapping    uint32    // slot
 	generation uint32    // of this slot
@@ -18,6 +19,9 @@ type session struct {
 	state      state
 	seen       seen
 }
+
+func (s *session) chain() *uint32 { return &s.next }
+func (s *session) timer() *timer  { return &s.due }
 
 // state is how far a session is.
 //
@@ -66,7 +70,7 @@ func closing(flags uint8) bool { return flags&(frame.TCPFin|frame.TCPRst) != 0 }
 
 // start sets up a fresh session in its slot; the generation stays.
 func (s *session) start(remote frame.Endpoint, r *rules, dir int, h Hints, now int64) {
-	*s = session{last: now, remote: remote, generation: s.generation, state: stateOpen, seen: seenOut}
+	*s = session{last: now, remote: remote, generation: max(s.generation, 1), state: stateOpen, seen: seenOut}
 	if dir == dirIn {
 		s.seen = seenIn | fromOutside
 	}
@@ -187,7 +191,9 @@ func (t *Table) FlowActive(id uint64, out bool, now int64, packets, bytes uint64
 
 // SetIdle gives a mapping and all its sessions another idle time, which counts
 // from their last packet on (R10, R40). idle ≤ 0 gives the profile's back.
-// false: the mapping is gone.
+// false: the mapping is gone. Look-ups go by the new time at once; if it is
+// shorter, so does the sweep for the mapping's first sessions, and for the
+// others within one turn of the wheel.
 func (t *Table) SetIdle(id uint64, idle time.Duration) bool {
 	sh := t.shardOf(id)
 	if sh == nil {
@@ -196,8 +202,19 @@ func (t *Table) SetIdle(id uint64, idle time.Duration) bool {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	_, m := sh.mapping(id)
-	if m != nil {
-		m.override = max(int64(idle), 0)
+	if m == nil {
+		return false
 	}
-	return m != nil
+	m.override = max(int64(idle), 0)
+	r := t.rules[m.rules]
+	slot := m.head
+	for range sweepStep {
+		if slot == 0 {
+			break
+		}
+		s := sh.sessions.at(slot)
+		sh.expiry.set(&sh.sessions, slot, s.last+s.idle(m, r))
+		slot = s.next
+	}
+	return true
 }

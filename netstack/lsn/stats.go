@@ -31,7 +31,7 @@ func (t *Table) Stats() Stats {
 	for i := range t.insides {
 		sh := &t.insides[i]
 		sh.mu.Lock()
-		s.Paired += len(sh.pairs)
+		s.Paired += sh.pairKeys.n
 		sh.mu.Unlock()
 	}
 	for _, name := range t.poolNames {

@@ -1,6 +1,7 @@
 package lsn
 
 import (
+	"hash/maphash"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,24 +38,26 @@ type Table struct {
 type inside struct {
 	mu       sync.Mutex
 	number   int
-	sessions slab[session]
-	mappings slab[mapping]
-	tuples   map[tupleKey]uint32 // session slots
-	keys     map[mapKey]uint32   // mapping slots; not for wideFull, whose tuple says it all
-	permits  map[permitKey]uint32
-	pairs    map[frame.Addr]pair
+	seed     maphash.Seed
+	sessions slab[session, *session]
+	mappings slab[mapping, *mapping]
+	permits  slab[permit, *permit]
+	pairs    slab[pair, *pair]
+
+	tuples     index // of sessions
+	keys       index // of mappings; not for wideFull, whose tuple says it all
+	permitKeys index
+	pairKeys   index
+
+	expiry wheel[session, *session]
+	holds  wheel[pair, *pair] // of pairs without a mapping
 }
 
 func (t *Table) makeShards() {
 	for i := range t.insides {
-		sh := &t.insides[i]
-		sh.number = i
-		sh.tuples = map[tupleKey]uint32{}
-		sh.keys = map[mapKey]uint32{}
-		sh.permits = map[permitKey]uint32{}
-		sh.pairs = map[frame.Addr]pair{}
-		t.outsides[i].index = map[outKey]uint64{}
-		t.outsides[i].use = map[portKey]portUse{}
+		t.insides[i].number = i
+		t.insides[i].seed = maphash.MakeSeed()
+		t.outsides[i].seed = maphash.MakeSeed()
 	}
 }
 
@@ -92,7 +95,7 @@ func (t *Table) binding(sh *inside, slot uint32) Binding {
 	m := sh.mappings.at(s.mapping)
 	r := t.rules[m.rules]
 	return Binding{
-		Tuple:       m.tuple(r, s.remote),
+		Tuple:       m.tuple(s.remote),
 		Outside:     m.outside,
 		Session:     makeID(sh.number, s.generation, slot),
 		Mapping:     makeID(sh.number, m.generation, s.mapping),
@@ -150,8 +153,8 @@ func (t *Table) FindOut(tup Tuple) (Binding, bool) {
 	sh := &t.insides[insideShard(tup.Inside.Addr)]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	slot, ok := sh.tuples[tup.key()]
-	if !ok {
+	slot := sh.findSession(tup)
+	if slot == 0 {
 		return Binding{}, false
 	}
 	return t.binding(sh, slot), true
@@ -175,16 +178,14 @@ func (t *Table) FindMapping(id uint64) (Binding, bool) {
 
 // FindIn is FindOut for a packet from outside.
 func (t *Table) FindIn(proto uint8, out, remote frame.Endpoint) (Binding, bool) {
-	b := t.lookup(proto, out, remote)
-	if b.session == 0 {
+	sh, mslot, _ := t.lookup(proto, out, remote)
+	if sh == nil {
 		return Binding{}, false
 	}
-	sh := t.shardOf(b.session)
-	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	slot, s := sh.session(b.session)
-	if s == nil {
-		return Binding{}, false // it ended just now
+	slot := sh.sessionOf(mslot, remote)
+	if slot == 0 {
+		return Binding{}, false
 	}
 	return t.binding(sh, slot), true
 }
