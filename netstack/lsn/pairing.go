@@ -103,19 +103,26 @@ func (t *Table) shortenHolds(g *Group) {
 	for i := range t.insides {
 		sh := &t.insides[i]
 		for next := uint32(1); next != 0; {
-			sh.mu.Lock()
-			end := min(next+sweepStep, sh.pairs.end())
-			for slot := next; slot < end; slot++ {
-				if p := sh.pairs.at(slot); p.end.prev != 0 && p.group == g.index {
-					sh.holds.set(&sh.pairs, slot, p.gone+g.hold.Load())
-				}
-			}
-			if next = end; end == sh.pairs.end() {
-				next = 0
-			}
-			sh.mu.Unlock()
+			next = sh.shortenHolds(g, next)
 		}
 	}
+}
+
+// shortenHolds does it for some pairs, and returns where to go on, 0 at the
+// end.
+func (sh *inside) shortenHolds(g *Group, from uint32) (next uint32) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	end := min(from+sweepStep, sh.pairs.end())
+	for slot := from; slot < end; slot++ {
+		if p := sh.pairs.at(slot); p.end.prev != 0 && p.group == g.index {
+			sh.holds.set(&sh.pairs, slot, p.gone+g.hold.Load())
+		}
+	}
+	if end == sh.pairs.end() {
+		return 0
+	}
+	return end
 }
 
 // PairedAddress returns the NAT address that a subscriber is paired with, for
