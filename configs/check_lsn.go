@@ -7,14 +7,15 @@ import (
 
 // checkLSN resolves the names in groups and compares pools, clients and groups.
 func (r *reader) checkLSN(w *raw) {
+	for _, g := range w.LSN.Groups {
+		r.linkGroup(w, g)
+	}
+	r.checkDomains(w)
 	r.checkPools(w)
 	r.checkClients(w)
 	bound := map[*Client]string{}
 	for _, p := range w.LSN.Apps {
 		r.linkAttributes(w, p)
-	}
-	for _, g := range w.LSN.Groups {
-		r.linkGroup(w, g)
 	}
 	r.checkAlloc(w)
 	applyPresets(w)
@@ -41,7 +42,7 @@ func (r *reader) checkPools(w *raw) {
 				continue
 			}
 			at := keyAt("lsn", "pool", p.Name, "addresses").of(i)
-			blocks = append(blocks, block{g.From, g.To, at, label("lsn", "pool", p.Name), g.String()})
+			blocks = append(blocks, block{p.Domain, g.From, g.To, at, label("lsn", "pool", p.Name), g.String()})
 		}
 	}
 	for _, v := range w.VLANs {
@@ -57,16 +58,21 @@ func (r *reader) checkPools(w *raw) {
 // checkOwn refuses blocks that hold an address of the router itself.
 func (r *reader) checkOwn(a netip.Addr, v *VLAN, blocks []block) {
 	for _, b := range blocks {
-		if a.IsValid() && !a.Less(b.from) && !b.to.Less(a) {
+		if a.IsValid() && b.domain == v.Domain && !a.Less(b.from) && !b.to.Less(a) {
 			r.fault(b.at, "%s is the router's own address on %s", a, label("vlan", v.Name))
 		}
 	}
 }
 
-// checkClients: one network has one client. A network inside another one is
-// legal, because the longest match decides (R13), but rarely meant.
+// checkClients: one network has one client in a traffic domain. A network
+// inside another one is legal, because the longest match decides (R13), but
+// rarely meant.
 func (r *reader) checkClients(w *raw) {
-	owners := map[netip.Prefix]string{}
+	type network struct {
+		domain uint16
+		prefix netip.Prefix
+	}
+	owners := map[network]string{}
 	var blocks []block
 	for _, c := range w.LSN.Clients {
 		for i, p := range c.Networks {
@@ -74,13 +80,13 @@ func (r *reader) checkClients(w *raw) {
 				continue
 			}
 			at := keyAt("lsn", "client", c.Name, "networks").of(i)
-			if other, twice := owners[p]; twice {
+			if other, twice := owners[network{c.Domain, p}]; twice {
 				r.fault(at, "%s is already a network of %s", p, label("lsn", "client", other))
 				continue
 			}
-			owners[p] = c.Name
+			owners[network{c.Domain, p}] = c.Name
 			from, to := bounds(p)
-			blocks = append(blocks, block{from, to, at, label("lsn", "client", c.Name), p.String()})
+			blocks = append(blocks, block{c.Domain, from, to, at, label("lsn", "client", c.Name), p.String()})
 		}
 	}
 	// Of two that begin together the longer network comes first, so that the

@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -70,6 +71,7 @@ func (r *reader) linkVLANs(w *raw) {
 
 // block is a piece of address space with the place that claims it.
 type block struct {
+	domain   uint16
 	from, to netip.Addr
 	at       spot
 	owner    string // as it is spelled in messages
@@ -77,12 +79,14 @@ type block struct {
 }
 
 // clashes sorts blocks and calls report for each one that overlaps another
-// one, which begins before it.
+// one of the same traffic domain, which begins before it.
 func clashes(blocks []block, report func(b, earlier block)) {
-	slices.SortStableFunc(blocks, func(a, b block) int { return a.from.Compare(b.from) })
+	slices.SortStableFunc(blocks, func(a, b block) int {
+		return cmp.Or(cmp.Compare(a.domain, b.domain), a.from.Compare(b.from))
+	})
 	for i := 1; i < len(blocks); i++ {
 		last := blocks[i-1]
-		if !last.to.Less(blocks[i].from) {
+		if last.domain == blocks[i].domain && !last.to.Less(blocks[i].from) {
 			report(blocks[i], last)
 			// The longer of the two meets the next one.
 			if blocks[i].to.Less(last.to) {
@@ -92,8 +96,8 @@ func clashes(blocks []block, report func(b, earlier block)) {
 	}
 }
 
-// checkSubnets refuses two connected networks that overlap, for a route could
-// then lead to either. Several addresses in one network of one VLAN are fine.
+// checkSubnets refuses two connected networks of a traffic domain that overlap,
+// for a route could then lead to either. Several addresses in one network of one VLAN are fine.
 func (r *reader) checkSubnets(w *raw) {
 	type member struct {
 		vlan    *VLAN
@@ -101,59 +105,32 @@ func (r *reader) checkSubnets(w *raw) {
 	}
 	var blocks []block
 	seen := map[member]bool{}
-	addresses := map[netip.Addr]string{}
+	type own struct {
+		domain uint16
+		addr   netip.Addr
+	}
+	addresses := map[own]string{}
 	for _, v := range w.VLANs {
 		for i, p := range v.Addresses {
 			if !p.IsValid() {
 				continue
 			}
 			at := keyAt("vlan", v.Name, "addresses").of(i)
-			if other, twice := addresses[p.Addr()]; twice {
+			if other, twice := addresses[own{v.Domain, p.Addr()}]; twice {
 				r.fault(at, "%s is already an address of %s", p.Addr(), label("vlan", other))
 				continue
 			}
-			addresses[p.Addr()] = v.Name
+			addresses[own{v.Domain, p.Addr()}] = v.Name
 			if m := (member{v, p.Masked()}); !seen[m] {
 				seen[m] = true
 				from, to := bounds(p)
-				blocks = append(blocks, block{from, to, at, label("vlan", v.Name), p.Masked().String()})
+				blocks = append(blocks, block{v.Domain, from, to, at, label("vlan", v.Name), p.Masked().String()})
 			}
 		}
 	}
 	clashes(blocks, func(b, earlier block) {
 		r.fault(b.at, "network %s overlaps %s of %s", b.text, earlier.text, earlier.owner)
 	})
-}
-
-// checkRoutes finds the VLAN of each next hop.
-func (r *reader) checkRoutes(w *raw) {
-	unsure := r.faultBelow("vlan")
-	for i := range w.Routes {
-		route := &w.Routes[i]
-		if !route.Via.IsValid() || !route.Prefix.IsValid() {
-			continue
-		}
-		at := keyAt("route", route.Prefix.String(), "via")
-		var own bool
-		if route.VLAN, own = w.connected(route.Via); own {
-			r.fault(at, "%s is the router's own address", route.Via)
-		} else if route.VLAN == nil && !unsure {
-			r.fault(at, "%s is on no connected network", route.Via)
-		}
-	}
-}
-
-// connected returns the VLAN on whose network a is, and whether it is ours.
-func (c *Config) connected(a netip.Addr) (v *VLAN, own bool) {
-	for _, vlan := range c.VLANs {
-		for _, p := range vlan.Addresses {
-			if p.Contains(a) {
-				v = vlan
-				own = own || p.Addr() == a
-			}
-		}
-	}
-	return v, own
 }
 
 // faultBelow reports whether something was wrong below a table. A fault that

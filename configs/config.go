@@ -63,11 +63,14 @@ type VLAN struct {
 	Name      string
 	ID        uint16 // 802.1Q id, 0 = untagged
 	Port      *Port
+	Domain    uint16         // traffic domain
 	Addresses []netip.Prefix // our addresses with their networks' lengths
 }
 
-// Route is [route."PREFIX"].
+// Route is [route."PREFIX"], or [route.NAME] with the prefix in it. Its traffic
+// domain is that of VLAN.
 type Route struct {
+	Name   string
 	Prefix netip.Prefix // masked
 	Via    netip.Addr   // on a connected network
 	VLAN   *VLAN        // the one on whose network Via is

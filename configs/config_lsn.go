@@ -19,12 +19,14 @@ type LSN struct {
 // Client is [lsn.client.NAME]: a set of subscribers.
 type Client struct {
 	Name     string
+	Domain   uint16         // traffic domain
 	Networks []netip.Prefix // masked; the longest match decides (R13)
 }
 
 // Pool is [lsn.pool.NAME].
 type Pool struct {
 	Name   string
+	Domain uint16      // traffic domain: that of the clients whose groups use it
 	Ranges []AddrRange // in order, disjoint
 	Type   NATType     // that of every group that uses it
 	Blocks bool        // port block allocation (R17); always with Deterministic
@@ -40,6 +42,7 @@ type AddrRange struct{ From, To netip.Addr }
 // AppsProfile is [lsn.appsprofile.NAME].
 type AppsProfile struct {
 	Name      string
+	Domain    uint16 // traffic domain of the destination; KeepDomain: that of the client
 	Protocol  Protocol
 	Pooling   Pooling
 	Mapping   Mapping
@@ -100,6 +103,7 @@ type Group struct {
 // Static is [lsn.static.NAME]: a mapping that is always there (R27).
 type Static struct {
 	Name     string
+	Domain   uint16   // traffic domain
 	Protocol Protocol // ProtocolAll: the whole address
 	Inside   Endpoint
 	Outside  Endpoint

@@ -36,8 +36,9 @@ func Parse(name string, text []byte) (*Config, []Warning, error) {
 // that they refer to, not yet resolved.
 type raw struct {
 	*Config
-	portOf map[*VLAN]string
-	refs   map[*Group]groupRefs
+	portOf   map[*VLAN]string
+	domainOf []int // of Routes, as written, or unsaid
+	refs     map[*Group]groupRefs
 	// attributes are the names in an application profile's list.
 	attributes map[*AppsProfile][]string
 	// written tells of an object whether the user wrote a key (see preset.go).

@@ -41,7 +41,7 @@ func (r *reader) lsn(root *table, w *raw) {
 func (r *reader) clients(lsn *table, w *raw) {
 	for _, t := range lsn.named("client", longName) {
 		c := &Client{Name: t.name(), Networks: needList(t, "networks", parseNetwork)}
-		t.trafficDomain()
+		c.Domain = t.trafficDomain()
 		t.off("", "aclname")
 		t.done()
 		w.LSN.Clients = append(w.LSN.Clients, c)
@@ -92,7 +92,7 @@ func (r *reader) appsProfiles(lsn *table, w *raw) {
 		t.checkPorts(p.Ports)
 		w.attributes[p] = list(t, "appsattributes", sameText)
 		t.off(false, "tcpproxy", "l2info")
-		t.trafficDomain()
+		p.Domain = t.keptDomain()
 		t.done()
 		w.written[p] = t.has
 		w.LSN.Apps = append(w.LSN.Apps, p)

@@ -156,7 +156,7 @@ func (r *reader) vlans(root *table, w *raw) {
 		}
 		t.known = append(t.known, "port")
 		v.Addresses = list(t, "addresses", parseInterface)
-		t.trafficDomain()
+		v.Domain = t.trafficDomain()
 		t.done()
 		w.VLANs = append(w.VLANs, v)
 	}
@@ -166,27 +166,16 @@ func (r *reader) vlans(root *table, w *raw) {
 	}
 }
 
-// trafficDomain takes the one domain that this build has.
-func (t *table) trafficDomain() {
-	if n := t.whole("traffic_domain", 0, 0, 4094); n != 0 {
-		t.fault(t.at("traffic_domain"), "traffic domain %d: not supported yet, there is only domain 0", n)
-	}
-}
-
 func (r *reader) routes(root *table, w *raw) {
 	for _, t := range root.children("route") {
-		prefix, err := parseNetwork(t.name())
-		if err != nil {
-			at := t.here()
-			at.onKey = true
-			r.fault(at, "%v", err)
-		}
+		prefix := t.destination()
 		via := t.need("via")
 		addr, verr := parseAddr(via)
 		if via != "" && verr != nil {
 			r.fault(t.at("via"), "%v", verr)
 		}
+		w.domainOf = append(w.domainOf, t.routeDomain())
 		t.done()
-		w.Routes = append(w.Routes, Route{Prefix: prefix, Via: addr})
+		w.Routes = append(w.Routes, Route{Name: t.name(), Prefix: prefix, Via: addr})
 	}
 }

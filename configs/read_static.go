@@ -18,7 +18,7 @@ func (r *reader) statics(lsn *table, w *raw) {
 		if t.has("dest_ip") {
 			s.Remote = needOne(t, "dest_ip", parseAddr)
 		}
-		t.trafficDomain()
+		s.Domain = t.trafficDomain()
 		t.done()
 		t.checkStatic(s)
 		w.LSN.Statics = append(w.LSN.Statics, s)
@@ -84,19 +84,19 @@ func (s *Static) overlaps(o *Static) bool {
 	protocols := s.Protocol == o.Protocol || s.Protocol == ProtocolAll || o.Protocol == ProtocolAll
 	ports := s.Outside.Port == o.Outside.Port || s.Outside.Port == 0 || o.Outside.Port == 0
 	remotes := s.Remote == o.Remote || !s.Remote.IsValid() || !o.Remote.IsValid()
-	return protocols && ports && remotes && s.Outside.Addr == o.Outside.Addr
+	return protocols && ports && remotes && s.Domain == o.Domain && s.Outside.Addr == o.Outside.Addr
 }
 
 // checkStatics: each belongs to a subscriber, and no two share an endpoint.
 func (r *reader) checkStatics(w *raw) {
 	for i, s := range w.LSN.Statics {
 		at := func(key string) spot { return keyAt("lsn", "static", s.Name, key) }
-		if s.Inside.Addr.IsValid() && !w.isSubscriber(s.Inside.Addr) {
+		if s.Inside.Addr.IsValid() && !w.isSubscriber(s.Inside.Addr, s.Domain) {
 			r.fault(at("subscriber"), "%s is in no network of a client that a group is bound to", s.Inside.Addr)
 		}
 		for _, v := range w.VLANs {
 			for _, a := range v.Addresses {
-				if a.IsValid() && a.Addr() == s.Outside.Addr {
+				if v.Domain == s.Domain && a.Addr() == s.Outside.Addr && a.IsValid() {
 					r.fault(at("nat"), "%s is the router's own address on %s", a.Addr(), label("vlan", v.Name))
 				}
 			}
@@ -117,16 +117,16 @@ func (r *reader) checkStaticPool(s *Static, w *raw) {
 		return
 	}
 	for _, p := range w.LSN.Pools {
-		if p.Type == NATDeterministic && p.holds(s.Outside.Addr) {
+		if p.Type == NATDeterministic && p.Domain == s.Domain && p.holds(s.Outside.Addr) {
 			r.fault(keyAt("lsn", "static", s.Name, "nat"), "%s is in %s, whose ports from %d on are all given away by rule R18",
 				s.Outside.Addr, label("lsn", "pool", p.Name), firstDynamicPort)
 		}
 	}
 }
 
-func (w *raw) isSubscriber(a netip.Addr) bool {
+func (w *raw) isSubscriber(a netip.Addr, domain uint16) bool {
 	for _, g := range w.LSN.Groups {
-		if g.Client == nil {
+		if g.Client == nil || g.Client.Domain != domain {
 			continue
 		}
 		for _, p := range g.Client.Networks {
