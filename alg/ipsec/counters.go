@@ -76,7 +76,7 @@ func (t *tallies) of(p *Profile) uint16 {
 func (a *ALG) Counters() (out Counters) {
 	a.each(func(sh *shard) {
 		for i := range sh.tallies {
-			out.add(&sh.tallies[i])
+			out.Add(&sh.tallies[i])
 		}
 	})
 	return out
@@ -90,13 +90,13 @@ func (a *ALG) CountersOf(profile string) (out Counters, ok bool) {
 	a.tallies.mu.RUnlock()
 	a.each(func(sh *shard) {
 		if ok && int(n) < len(sh.tallies) {
-			out.add(&sh.tallies[n])
+			out.Add(&sh.tallies[n])
 		}
 	})
 	return out, ok
 }
 
-func (c *Counters) add(o *Counters) {
+func (c *Counters) Add(o *Counters) {
 	for _, sum := range [...]struct {
 		to   *uint64
 		more uint64

@@ -32,9 +32,10 @@ func (s *shower) ipsecProfile() *cobra.Command {
 func (s *shower) lsnClient() *cobra.Command {
 	return command(s, view[control.LSNClient]{
 		noun: "client", short: "Networks of subscribers", named: true,
-		ask: (*control.Client).LSNClients,
-		print: rowsOf([]string{"Name", "Networks", "Groups"}, func(c control.LSNClient) []string {
-			return []string{c.Name, commas(c.Networks), commas(c.Groups)}
+		filters: control.FiltersOfObjects(),
+		ask:     (*control.Client).LSNClients,
+		print: rowsOf([]string{"Name", "TD", "Networks", "Groups"}, func(c control.LSNClient) []string {
+			return []string{c.Name, number(c.TD), commas(c.Networks), commas(c.Groups)}
 		}),
 	})
 }
@@ -44,10 +45,11 @@ func (s *shower) lsnPool() *cobra.Command {
 		noun: "pool", short: "NAT addresses, and how many of their ports are in use", named: true,
 		long: "NAT addresses. Ports is how many ports all addresses of the pool have together,\n" +
 			"for each protocol; the columns behind it are how many of them are in use.",
-		ask: (*control.Client).LSNPools,
-		print: rowsOf([]string{"Name", "Addresses", "Count", "Ports", "TCP", "UDP", "ICMP", "Groups"},
+		filters: control.FiltersOfObjects(),
+		ask:     (*control.Client).LSNPools,
+		print: rowsOf([]string{"Name", "TD", "Addresses", "Count", "Ports", "TCP", "UDP", "ICMP", "Groups"},
 			func(p control.LSNPool) []string {
-				return []string{p.Name, commas(p.Addresses), number(p.AddressCount), number(p.Ports),
+				return []string{p.Name, number(p.TD), commas(p.Addresses), number(p.AddressCount), number(p.Ports),
 					number(p.UsedTCP), number(p.UsedUDP), number(p.UsedICMP), commas(p.Groups)}
 			}),
 	})
@@ -56,14 +58,15 @@ func (s *shower) lsnPool() *cobra.Command {
 func (s *shower) lsnGroup() *cobra.Command {
 	return command(s, view[control.LSNGroup]{
 		noun: "group", short: "What belongs together: client, pools, profiles", named: true,
-		ask: (*control.Client).LSNGroups,
-		print: rowsOf([]string{"Name", "Client", "Pools", "AppsProfiles", "TransportProfiles", "IPsecALGProfile"},
+		filters: control.FiltersOfObjects(),
+		ask:     (*control.Client).LSNGroups,
+		print: rowsOf([]string{"Name", "TD", "Client", "Pools", "AppsProfiles", "TransportProfiles", "IPsecALGProfile"},
 			func(g control.LSNGroup) []string {
 				alg := ""
 				if g.IPsecALGProfile != nil {
 					alg = *g.IPsecALGProfile
 				}
-				return []string{g.Name, g.Client, commas(g.Pools), commas(g.AppsProfiles), commas(g.TransportProfiles), alg}
+				return []string{g.Name, number(g.TD), g.Client, commas(g.Pools), commas(g.AppsProfiles), commas(g.TransportProfiles), alg}
 			}),
 	})
 }
@@ -72,13 +75,17 @@ func (s *shower) lsnAppsProfile() *cobra.Command {
 	return command(s, view[control.LSNAppsProfile]{
 		noun: "appsprofile", short: "How the ports of an application are mapped", named: true,
 		ask: (*control.Client).LSNAppsProfiles,
-		print: rowsOf([]string{"Name", "Protocol", "IPPooling", "Mapping", "Filtering", "Ports", "Groups"},
+		print: rowsOf([]string{"Name", "Protocol", "IPPooling", "Mapping", "Filtering", "Ports", "TD", "Groups"},
 			func(p control.LSNAppsProfile) []string {
 				ports := "all"
 				if len(p.Ports) > 0 {
 					ports = commas(p.Ports)
 				}
-				return []string{p.Name, p.Protocol, p.IPPooling, p.Mapping, p.Filtering, ports, commas(p.Groups)}
+				td := "-"
+				if p.TD != nil {
+					td = number(*p.TD)
+				}
+				return []string{p.Name, p.Protocol, p.IPPooling, p.Mapping, p.Filtering, ports, td, commas(p.Groups)}
 			}),
 	})
 }

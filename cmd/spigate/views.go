@@ -47,10 +47,10 @@ func (s *shower) ipsecSession() *cobra.Command {
 		filters: control.FiltersOfIPsec(),
 		ask:     (*control.Client).IPsecSessions,
 		print: rowsOf(
-			[]string{"SourceIP", "NatIP", "DestIP", "SPIIn", "SPIOut", "State", "Idle", "RxPkts", "TxPkts", "Profile", "Group"},
+			[]string{"SourceIP", "NatIP", "DestIP", "SPIIn", "SPIOut", "State", "Idle", "RxPkts", "TxPkts", "Profile", "Group", "TD"},
 			func(r control.IPsecSession) []string {
 				return []string{r.SourceIP.String(), r.NATIP.String(), r.DestIP.String(), r.SPIIn.String(), r.SPIOut.String(),
-					r.State, r.Idle.String(), number(r.RxPackets), number(r.TxPackets), r.Profile, r.Group}
+					r.State, r.Idle.String(), number(r.RxPackets), number(r.TxPackets), r.Profile, r.Group, number(r.TD)}
 			}),
 	})
 }
@@ -63,7 +63,7 @@ func (s *shower) ipsecGate() *cobra.Command {
 		filters: control.FiltersOfIPsec(),
 		ask:     (*control.Client).IPsecGates,
 		print: rowsOf(
-			[]string{"NatIP", "DestIP", "State", "Holder", "Exchange", "Opened", "Expires", "SPIs", "Waiters"},
+			[]string{"NatIP", "DestIP", "State", "Holder", "Exchange", "Opened", "Expires", "TD", "SPIs", "Waiters"},
 			gateCells),
 	})
 }
@@ -84,7 +84,7 @@ func gateCells(r control.IPsecGate) []string {
 	for i, w := range r.Waiters {
 		waiters[i] = fmt.Sprintf("%s (%s, %s)", w.SourceIP, w.Exchange, w.Waiting)
 	}
-	return []string{r.NATIP.String(), r.DestIP.String(), r.State, r.Holder.String(), exchange, opened, expires,
+	return []string{r.NATIP.String(), r.DestIP.String(), r.State, r.Holder.String(), exchange, opened, expires, number(r.TD),
 		strings.Join(spis, ","), strings.Join(waiters, ", ")}
 }
 
@@ -113,7 +113,7 @@ func (s *shower) flow() *cobra.Command {
 		filters: control.FiltersOfFlow(),
 		ask:     (*control.Client).Flows,
 		print: rowsOf(
-			[]string{"Proto", "Source", "Destination", "ID", "In", "Out", "Rewrite", "NewAddress", "Packets", "Bytes", "Idle", "Owner"},
+			[]string{"Proto", "Source", "Destination", "ID", "In", "Out", "Rewrite", "NewAddress", "Packets", "Bytes", "Idle", "TD", "Owner"},
 			flowCells),
 	})
 }
@@ -132,7 +132,7 @@ func flowCells(r control.Flow) []string {
 	}
 	return []string{r.Protocol, endpoint(r.SourceIP, r.SourcePort), endpoint(r.DestIP, r.DestPort), id,
 		r.InInterface, r.OutInterface, rewrite, endpoint(r.NewIP, r.NewPort),
-		number(r.Packets), number(r.Bytes), r.Idle.String(), r.Owner + " " + number(r.OwnerID)}
+		number(r.Packets), number(r.Bytes), r.Idle.String(), number(r.TD), r.Owner + " " + number(r.OwnerID)}
 }
 
 func (s *shower) drops() *cobra.Command {

@@ -52,11 +52,11 @@ const (
 // FiltersOfIPsec, FiltersOfLSN and FiltersOfFlow are the filters that the
 // views of the same name take; the others take none.
 func FiltersOfIPsec() []string {
-	return []string{BySourceIP, ByNATIP, ByDestIP, ByClient, ByNetwork}
+	return []string{BySourceIP, ByNATIP, ByDestIP, ByClient, ByNetwork, ByTD}
 }
 
 // FiltersOfLSN returns the filters of "show lsn session".
-func FiltersOfLSN() []string { return append(FiltersOfIPsec(), ByNATPort, ByTD) }
+func FiltersOfLSN() []string { return append(FiltersOfIPsec(), ByNATPort) }
 
 // FiltersOfFlow returns the filters of "show flow".
-func FiltersOfFlow() []string { return []string{BySourceIP, ByNATIP, ByDestIP, ByNetwork} }
+func FiltersOfFlow() []string { return []string{BySourceIP, ByNATIP, ByDestIP, ByNetwork, ByTD} }

@@ -36,7 +36,7 @@ type Filter struct {
 	NATPort  uint16       // 0 is any
 	Client   string       // name of an LSN client
 	Network  netip.Prefix // the subscriber is inside
-	TD       *uint16      // the subscriber's traffic domain
+	TD       *uint16      // the traffic domain
 	Name     string       // of the object itself, in the views of the configuration
 }
 
@@ -158,6 +158,9 @@ func parseTD(text string) (*uint16, error) {
 // is reports whether an address passes an address filter.
 func is(want, have netip.Addr) bool { return !want.IsValid() || want == have }
 
+// in reports whether a traffic domain passes.
+func (f *Filter) in(td uint16) bool { return f.TD == nil || *f.TD == td }
+
 // subscriber reports whether a row's subscriber passes.
 func (f *Filter) subscriber(a netip.Addr, client string) bool {
 	return is(f.SourceIP, a) &&
@@ -166,17 +169,17 @@ func (f *Filter) subscriber(a netip.Addr, client string) bool {
 }
 
 func (s IPsecSession) passes(f *Filter) bool {
-	return f.subscriber(s.SourceIP, s.Client) && is(f.NATIP, s.NATIP) && is(f.DestIP, s.DestIP)
+	return f.subscriber(s.SourceIP, s.Client) && is(f.NATIP, s.NATIP) && is(f.DestIP, s.DestIP) && f.in(s.TD)
 }
 
 func (s LSNSession) passes(f *Filter) bool {
 	return f.subscriber(s.SubscriberIP, s.Client) && is(f.NATIP, s.NATIP) && is(f.DestIP, s.DestIP) &&
-		(f.NATPort == 0 || f.NATPort == s.NATPort) && (f.TD == nil || *f.TD == s.SubscriberTD)
+		(f.NATPort == 0 || f.NATPort == s.NATPort) && f.in(s.SubscriberTD)
 }
 
 // A gate's subscribers are its holder and those who wait for it.
 func (g IPsecGate) passes(f *Filter) bool {
-	if !is(f.NATIP, g.NATIP) || !is(f.DestIP, g.DestIP) {
+	if !is(f.NATIP, g.NATIP) || !is(f.DestIP, g.DestIP) || !f.in(g.TD) {
 		return false
 	}
 	return f.subscriber(g.Holder.Addr, g.Client) ||
@@ -192,7 +195,7 @@ func (w Flow) passes(f *Filter) bool {
 	}
 	inside := !f.Network.IsValid() || f.Network.Contains(w.SourceIP) ||
 		f.Network.Contains(w.DestIP) || w.NewIP.IsValid() && f.Network.Contains(w.NewIP.Addr)
-	return inside && is(f.SourceIP, w.SourceIP) && is(f.DestIP, w.DestIP) && is(f.NATIP, nat)
+	return inside && f.in(w.TD) && is(f.SourceIP, w.SourceIP) && is(f.DestIP, w.DestIP) && is(f.NATIP, nat)
 }
 
 func (d Drop) passes(*Filter) bool    { return true }

@@ -50,7 +50,7 @@ func TestAFilterChoosesTheRowsItNames(t *testing.T) {
 		{ByNetwork, "192.0.2.99/24", true, true, true, false, true, true},
 		{ByNetwork, "192.0.2.64/26", false, false, true, false, false, false},
 		{ByTD, "0", true, true, true, true, true, true},
-		{ByTD, "7", true, false, true, true, true, true},
+		{ByTD, "7", false, false, false, false, false, false},
 	} {
 		var f Filter
 		if c.name != "" {
@@ -60,6 +60,16 @@ func TestAFilterChoosesTheRowsItNames(t *testing.T) {
 		want := []bool{c.session, c.lsn, c.gate, c.free, c.out, c.in}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s %s (session lsn gate free out in):\n%s", c.name, c.text, diff)
+		}
+	}
+	red := filterOf(t, ByTD, "7")
+	session.TD, lsn.SubscriberTD, gate.TD, out.TD = 7, 7, 7, 7
+	if !session.passes(&red) || !lsn.passes(&red) || !gate.passes(&red) || !out.passes(&red) {
+		t.Error("rows of traffic domain 7 do not pass its filter")
+	}
+	for _, object := range []row{LSNClient{TD: 7}, LSNPool{TD: 7}, LSNGroup{TD: 7}} {
+		if blue := filterOf(t, ByTD, "0"); !object.passes(&red) || object.passes(&blue) {
+			t.Errorf("%T: not chosen by its traffic domain", object)
 		}
 	}
 	if both := filterOf(t, BySourceIP, "192.0.2.10", ByDestIP, "198.51.100.8"); session.passes(&both) {

@@ -30,7 +30,7 @@ type LSNFlushed struct {
 }
 
 // FiltersOfIPsecFlush returns the filters of "flush ipsecalg session".
-func FiltersOfIPsecFlush() []string { return []string{BySourceIP, ByNATIP, ByDestIP} }
+func FiltersOfIPsecFlush() []string { return []string{BySourceIP, ByNATIP, ByDestIP, ByTD} }
 
 // FiltersOfLSNFlush returns the filters of "flush lsn session": those that
 // choose mappings, because a mapping goes as a whole.

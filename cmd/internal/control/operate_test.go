@@ -134,7 +134,7 @@ func TestAListWithoutAnythingIsNotNull(t *testing.T) {
 	b := &fake{settings: settings{groups: []LSNGroup{{Name: "G"}}}}
 	_, socket := serve(t, b)
 	want := `{"version":1,"items":[
-{"name":"G","client":"","pools":[],"apps_profiles":[],"transport_profiles":[],"ipsecalg_profile":null}
+{"name":"G","td":0,"client":"","pools":[],"apps_profiles":[],"transport_profiles":[],"ipsecalg_profile":null}
 ]}
 `
 	if _, _, body := raw(t, socket, "GET", pathLSNGroups, nil); body != want {

@@ -155,9 +155,9 @@ func (s *Server) handler() http.Handler {
 		return slices.Values([]IPsecStat{stat}), err
 	}))
 	mux.Handle(pathIPsecProfiles, setting(s, "ipsecalg profile", b.IPsecProfiles))
-	mux.Handle(pathLSNClients, setting(s, "lsn client", b.LSNClients))
-	mux.Handle(pathLSNPools, setting(s, "lsn pool", b.LSNPools))
-	mux.Handle(pathLSNGroups, setting(s, "lsn group", b.LSNGroups))
+	mux.Handle(pathLSNClients, setting(s, "lsn client", b.LSNClients, FiltersOfObjects()...))
+	mux.Handle(pathLSNPools, setting(s, "lsn pool", b.LSNPools, FiltersOfObjects()...))
+	mux.Handle(pathLSNGroups, setting(s, "lsn group", b.LSNGroups, FiltersOfObjects()...))
 	mux.Handle(pathLSNApps, setting(s, "lsn appsprofile", b.LSNAppsProfiles))
 	mux.Handle(pathIPsecFlush, operation(s, pathIPsecFlush, FiltersOfIPsecFlush(), b.FlushIPsec))
 	mux.Handle(pathLSNFlush, operation(s, pathLSNFlush, FiltersOfLSNFlush(), b.FlushLSN))

@@ -100,7 +100,7 @@ func TestTheNamesOfTheFieldsAreAsPublished(t *testing.T) {
 	})
 	for path, want := range map[string]string{
 		pathIPsecSessions: `{"version":1,"items":[
-{"source_ip":"192.0.2.10","nat_ip":"203.0.113.3","dest_ip":"198.51.100.9","spi_in":null,"spi_out":"00001000","state":"half","idle_seconds":0,"rx_packets":0,"tx_packets":0,"profile":"","group":""}
+{"source_ip":"192.0.2.10","nat_ip":"203.0.113.3","dest_ip":"198.51.100.9","spi_in":null,"spi_out":"00001000","state":"half","idle_seconds":0,"rx_packets":0,"tx_packets":0,"profile":"","group":"","td":0}
 ]}
 `,
 		pathLSNSessions: `{"version":1,"items":[
@@ -109,7 +109,7 @@ func TestTheNamesOfTheFieldsAreAsPublished(t *testing.T) {
 ]}
 `,
 		pathIPsecGates: `{"version":1,"items":[
-{"nat_ip":"203.0.113.3","dest_ip":"198.51.100.9","state":"free","holder":null,"exchange":null,"opened_seconds":0,"expires_seconds":0,"waiters":[],"spis":[]}
+{"nat_ip":"203.0.113.3","dest_ip":"198.51.100.9","state":"free","holder":null,"exchange":null,"opened_seconds":0,"expires_seconds":0,"waiters":[],"spis":[],"td":0}
 ]}
 `,
 		pathStatus: `{"version":1,"items":[

@@ -51,6 +51,7 @@ type IPsecProfile struct {
 // LSNClient is a row of "show lsn client".
 type LSNClient struct {
 	Name     string `json:"name"`
+	TD       uint16 `json:"td"`
 	Networks Words  `json:"networks"`
 	Groups   Words  `json:"groups"`
 }
@@ -58,6 +59,7 @@ type LSNClient struct {
 // LSNPool is a row of "show lsn pool": what it has and what of it is in use.
 type LSNPool struct {
 	Name         string `json:"name"`
+	TD           uint16 `json:"td"`        // that of the clients whose groups use it
 	Addresses    Words  `json:"addresses"` // FIRST-LAST, or one address
 	AddressCount uint64 `json:"address_count"`
 	Ports        uint64 `json:"ports"` // of one protocol, on all addresses
@@ -70,6 +72,7 @@ type LSNPool struct {
 // LSNGroup is a row of "show lsn group".
 type LSNGroup struct {
 	Name              string  `json:"name"`
+	TD                uint16  `json:"td"` // that of its client
 	Client            string  `json:"client"`
 	Pools             Words   `json:"pools"`
 	AppsProfiles      Words   `json:"apps_profiles"`
@@ -79,26 +82,31 @@ type LSNGroup struct {
 
 // LSNAppsProfile is a row of "show lsn appsprofile".
 type LSNAppsProfile struct {
-	Name      string `json:"name"`
-	Protocol  string `json:"protocol"`
-	IPPooling string `json:"ip_pooling"`
-	Mapping   string `json:"mapping"`
-	Filtering string `json:"filtering"`
-	Ports     Words  `json:"ports"` // destination ports, N or FIRST-LAST; none is all
-	Groups    Words  `json:"groups"`
+	Name      string  `json:"name"`
+	TD        *uint16 `json:"td"` // null: the client's
+	Protocol  string  `json:"protocol"`
+	IPPooling string  `json:"ip_pooling"`
+	Mapping   string  `json:"mapping"`
+	Filtering string  `json:"filtering"`
+	Ports     Words   `json:"ports"` // destination ports, N or FIRST-LAST; none is all
+	Groups    Words   `json:"groups"`
 }
 
 func (p IPsecProfile) passes(f *Filter) bool   { return f.named(p.Name) }
-func (c LSNClient) passes(f *Filter) bool      { return f.named(c.Name) }
-func (p LSNPool) passes(f *Filter) bool        { return f.named(p.Name) }
-func (g LSNGroup) passes(f *Filter) bool       { return f.named(g.Name) }
+func (c LSNClient) passes(f *Filter) bool      { return f.named(c.Name) && f.in(c.TD) }
+func (p LSNPool) passes(f *Filter) bool        { return f.named(p.Name) && f.in(p.TD) }
+func (g LSNGroup) passes(f *Filter) bool       { return f.named(g.Name) && f.in(g.TD) }
 func (p LSNAppsProfile) passes(f *Filter) bool { return f.named(p.Name) }
 
 func (f *Filter) named(name string) bool { return f.Name == "" || f.Name == name }
 
+// FiltersOfObjects are the filters of the views of named objects that are in a
+// traffic domain, beside the name: clients, pools and groups.
+func FiltersOfObjects() []string { return []string{ByTD} }
+
 // setting answers a view of named objects. kind is the noun: "lsn pool".
-func setting[T row](s *Server, kind string, all func() []T) http.Handler {
-	return view(s, []string{ByName}, func(f Filter) (iter.Seq[T], error) {
+func setting[T row](s *Server, kind string, all func() []T, filters ...string) http.Handler {
+	return view(s, append(filters, ByName), func(f Filter) (iter.Seq[T], error) {
 		rows := all()
 		passes := func(r T) bool { return r.passes(&f) }
 		if f.Name != "" && !slices.ContainsFunc(rows, passes) {

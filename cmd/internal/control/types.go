@@ -46,6 +46,7 @@ type IPsecSession struct {
 	TxPackets uint64     `json:"tx_packets"` // in2out
 	Profile   string     `json:"profile"`
 	Group     string     `json:"group"`
+	TD        uint16     `json:"td"` // traffic domain
 
 	Client string `json:"-"` // name of the LSN client, for the filter alone
 }
@@ -62,6 +63,7 @@ type IPsecGate struct {
 	Expires  Seconds      `json:"expires_seconds"` // until they close without traffic
 	Waiters  []GateWaiter `json:"waiters"`         // in the order in which they will be served (R58)
 	SPIs     []SPI        `json:"spis"`            // inbound SPIs bound through this gate so far (R64)
+	TD       uint16       `json:"td"`
 
 	Client string `json:"-"`
 }
@@ -122,8 +124,9 @@ type Flow struct {
 	Packets      uint64     `json:"packets"`
 	Bytes        uint64     `json:"bytes"`
 	Idle         Seconds    `json:"idle_seconds"`
-	Owner        string     `json:"owner"` // "lsn" or "ipsecalg"
-	OwnerID      uint64     `json:"owner_id"`
+	Owner        string     `json:"owner"`    // "lsn" or "ipsecalg"
+	OwnerID      uint64     `json:"owner_id"` // of the sessions of its traffic domain
+	TD           uint16     `json:"td"`
 }
 
 // SetID fills protocol, ports, SPI and identifier from the flow table's key:
@@ -208,6 +211,7 @@ type PortStatus struct {
 	FastHits  uint64 `json:"fast_hits"`
 	SlowHits  uint64 `json:"slow_hits"`
 	Lost      uint64 `json:"lost"` // of the port: frames the kernel had no room for
+	TD        uint16 `json:"td"`   // traffic domain of the interface
 }
 
 // Unhealthy says why the daemon is not well, or "".

@@ -16,19 +16,31 @@ import (
 // where it is dropped, for all profiles together.
 func (v *views) IPsecStat(profile string) (control.IPsecStat, error) {
 	if profile == "" {
-		drops := v.router.Drops()
-		ah, pieces, icmp := drops.Get(drop.AH), fragments(drops), v.router.ICMPTranslated()
-		out := ipsecStat(v.router.ALG().Counters())
+		drops := v.chassis.Drops()
+		ah, pieces, icmp := drops.Get(drop.AH), fragments(drops), uint64(0)
+		var all ipsec.Counters
+		for _, r := range v.chassis.Routers() {
+			c := r.ALG().Counters()
+			all.Add(&c)
+			icmp += r.ICMPTranslated()
+		}
+		out := ipsecStat(all)
 		out.AHDropped, out.FragDropped, out.ICMPTranslated = &ah, &pieces, &icmp
 		return out, nil
 	}
-	c, used := v.router.ALG().CountersOf(profile)
+	var all ipsec.Counters
+	used := false
+	for _, r := range v.chassis.Routers() {
+		c, here := r.ALG().CountersOf(profile)
+		all.Add(&c)
+		used = used || here
+	}
 	isProfile := func(p *configs.ALGProfile) bool { return p.Name == profile }
 	// One that is gone from the configuration may still have sessions.
 	if !used && !slices.ContainsFunc(v.config.Load().ALG, isProfile) {
 		return control.IPsecStat{}, control.NotFound("ipsecalg profile", profile)
 	}
-	out := ipsecStat(c)
+	out := ipsecStat(all)
 	out.Profile = &profile
 	return out, nil
 }
@@ -59,29 +71,37 @@ func fragments(drops *drop.Counters) (n uint64) {
 
 // FlushIPsec implements control.Operator.
 func (v *views) FlushIPsec(f control.Filter) (control.IPsecFlushed, error) {
-	n := v.router.FlushALG(filter(f))
-	return control.IPsecFlushed{ESPSessions: uint64(n.ESP), IKESessions: uint64(n.IKE), HeldMessages: uint64(n.Held)}, nil
+	var all control.IPsecFlushed
+	for _, r := range v.routers(f) {
+		n := r.FlushALG(filter(f))
+		all.ESPSessions += uint64(n.ESP)
+		all.IKESessions += uint64(n.IKE)
+		all.HeldMessages += uint64(n.Held)
+	}
+	return all, nil
 }
 
 // FlushLSN implements control.Operator.
 func (v *views) FlushLSN(f control.Filter) (control.LSNFlushed, error) {
-	if _, err := v.client(f); err != nil {
-		return control.LSNFlushed{}, err
+	var all control.LSNFlushed
+	if err := v.checkClient(f); err != nil {
+		return all, err
 	}
 	chosen, some := lsnFilter(f)
 	if !some {
-		return control.LSNFlushed{}, nil
+		return all, nil
 	}
-	n := v.router.FlushLSN(chosen)
-	return control.LSNFlushed{Sessions: uint64(n.Sessions), Mappings: uint64(n.Mappings)}, nil
+	for _, r := range v.routers(f) {
+		n := r.FlushLSN(chosen)
+		all.Sessions += uint64(n.Sessions)
+		all.Mappings += uint64(n.Mappings)
+	}
+	return all, nil
 }
 
-// lsnFilter is the whole of f; some is false where f can select nothing: there is
-// one traffic domain, 0, and a subscriber is in a network or not.
+// lsnFilter is the whole of f but for its traffic domain; some is false where f
+// can select nothing: a subscriber is in a network or not.
 func lsnFilter(f control.Filter) (out lsn.Filter, some bool) {
-	if f.TD != nil && *f.TD != 0 {
-		return out, false
-	}
 	out = lsn.Filter{Network: f.Network, Client: f.Client, NATPort: f.NATPort}
 	if f.NATIP.IsValid() {
 		out.NAT = addr(f.NATIP)

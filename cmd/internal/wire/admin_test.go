@@ -47,16 +47,16 @@ func newOperated(t *testing.T) *operated {
 		near, _ := link.NewPair(frame.MAC{2, 0, 0, 0, 0, byte(i)}, frame.MAC{2, 0, 0, 0, 1, byte(i)}, 1500)
 		drivers = append(drivers, near)
 	}
-	rc := routerConfig(c, drivers)
-	rc.Log = slog.New(slog.DiscardHandler)
-	r, err := netstack.New(rc)
+	shared, routers := chassisConfig(c, drivers)
+	shared.Log = slog.New(slog.DiscardHandler)
+	ch, err := netstack.NewChassis(shared, routers)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(r.Close)
+	t.Cleanup(ch.Close)
 	v := newViews(c)
-	v.start(r)
-	return &operated{t, r, c, served(t, v)}
+	v.start(ch)
+	return &operated{t, ch.Router(0), c, served(t, v)}
 }
 
 // served puts v behind a socket.

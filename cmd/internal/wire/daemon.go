@@ -18,13 +18,13 @@ import (
 
 // Daemon is one running configuration: ports, router and control socket.
 type Daemon struct {
-	config *configs.Config
-	log    *slog.Logger
-	ports  ports
-	router *netstack.Router
-	server *control.Server
-	views  *views
-	group  *task.Group
+	config  *configs.Config
+	log     *slog.Logger
+	ports   ports
+	chassis *netstack.Chassis
+	server  *control.Server
+	views   *views
+	group   *task.Group
 }
 
 // portsDir is where the former state of kernel ports is kept: on a file system
@@ -66,16 +66,16 @@ func (d *Daemon) build() error {
 	if err := d.ports.take(d.config, stateDir()); err != nil {
 		return err
 	}
-	rc := routerConfig(d.config, d.ports.open)
-	rc.Log, rc.Drops = d.log, d.ports.drops
-	router, err := netstack.New(rc)
+	shared, routers := chassisConfig(d.config, d.ports.open)
+	shared.Log, shared.Drops = d.log, d.ports.drops
+	chassis, err := netstack.NewChassis(shared, routers)
 	if err != nil {
 		return fmt.Errorf("router: %w", err)
 	}
-	d.router = router
-	d.views.start(router)
+	d.chassis = chassis
+	d.views.start(chassis)
 	d.group = task.NewGroup("spigate",
-		task.Func("router", router.Run),
+		task.Func("router", chassis.Run),
 		task.Func("rates", d.views.observe),
 		d.server,
 	)

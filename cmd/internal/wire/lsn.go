@@ -9,20 +9,29 @@ import (
 	"spigate/netstack/lsn"
 )
 
-// lsnConfig translates [lsn.…].
-func lsnConfig(c *configs.Config) lsn.Config {
+// lsnConfig translates what of [lsn.…] is in a traffic domain.
+func lsnConfig(c *configs.Config, domain uint16) lsn.Config {
 	out := lsn.Config{MaxSessions: c.Limits.LSNSessions}
 	for _, cl := range c.LSN.Clients {
+		if cl.Domain != domain {
+			continue
+		}
 		out.Clients = append(out.Clients, lsn.Client{Name: cl.Name, Networks: cl.Networks})
 	}
 	for _, p := range c.LSN.Pools {
-		out.Pools = append(out.Pools, pool(p))
+		if p.Domain == domain {
+			out.Pools = append(out.Pools, pool(p))
+		}
 	}
 	for _, g := range c.LSN.Groups {
-		out.Groups = append(out.Groups, group(g))
+		if g.Client.Domain == domain {
+			out.Groups = append(out.Groups, group(g))
+		}
 	}
 	for _, st := range c.LSN.Statics {
-		out.Statics = append(out.Statics, static(st))
+		if st.Domain == domain {
+			out.Statics = append(out.Statics, static(st))
+		}
 	}
 	return out
 }

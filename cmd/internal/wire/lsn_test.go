@@ -54,7 +54,7 @@ snmp_trap_limit = 0
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := lsnConfig(c)
+	got := lsnConfig(c, 0)
 	if _, err := lsn.New(got); err != nil {
 		t.Errorf("the tables refuse what the configuration takes: %v", err)
 	}

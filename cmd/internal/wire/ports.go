@@ -81,7 +81,7 @@ func netstackPorts(c *configs.Config, drivers []link.Driver) []netstack.Port {
 		for n, v := range c.VLANs {
 			if v.Port == p {
 				out[i].VLANs = append(out[i].VLANs, netstack.VLAN{
-					ID: frame.Interface(n + 1), Name: v.Name, Tag: v.ID, Addresses: v.Addresses,
+					ID: frame.Interface(n + 1), Name: v.Name, Tag: v.ID, Domain: v.Domain, Addresses: v.Addresses,
 				})
 			}
 		}

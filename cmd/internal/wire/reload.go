@@ -17,7 +17,9 @@ func (d *Daemon) Reload(c *configs.Config) error {
 		return fmt.Errorf("%s: changed in the file; that takes effect at the next start only, so nothing was changed",
 			strings.Join(fixed, ", "))
 	}
-	d.router.SetProfiles(lsnConfig(c).Groups, algProfiles(c))
+	for _, r := range d.chassis.Routers() {
+		r.SetProfiles(lsnConfig(c, r.Domain()).Groups, algProfiles(c))
+	}
 	d.views.config.Store(c)
 	return nil
 }

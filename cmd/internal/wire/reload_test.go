@@ -39,7 +39,7 @@ func TestAReloadThatChangesMoreThanTheALGNamesItAndChangesNothing(t *testing.T) 
 
 func TestAReloadedProfileIsTheOneThatIsShownAndUsed(t *testing.T) {
 	c := reloaded(t)
-	d := &Daemon{views: newViews(c), router: newOperated(t).router, log: silent}
+	d := &Daemon{views: newViews(c), chassis: newOperated(t).router.Chassis, log: silent}
 	if err := d.Reload(reloaded(t, `"40m"`, `"10m"`)); err != nil {
 		t.Fatal(err)
 	}

@@ -7,20 +7,32 @@ import (
 	"spigate/netstack/link"
 )
 
-// routerConfig translates a checked configuration for drivers, one for each of
-// its ports in order. Clock, log, drop counters and random numbers are not in
-// the file: they are the caller's to set.
-func routerConfig(c *configs.Config, drivers []link.Driver) netstack.Config {
-	out := netstack.Config{ChassisConfig: netstack.ChassisConfig{
-		Ports: netstackPorts(c, drivers),
-		Flows: c.Limits.Flows,
-	}, RouterConfig: netstack.RouterConfig{
-		LSN:      lsnConfig(c),
+// chassisConfig translates a checked configuration for drivers, one for each of
+// its ports in order: what all routers share, and a router for each traffic
+// domain. Clock, log, drop counters and random numbers are not in the file:
+// they are the caller's to set.
+func chassisConfig(c *configs.Config, drivers []link.Driver) (netstack.ChassisConfig, []netstack.RouterConfig) {
+	var routers []netstack.RouterConfig
+	for _, domain := range c.Domains() {
+		routers = append(routers, routerConfig(c, domain))
+	}
+	return netstack.ChassisConfig{Ports: netstackPorts(c, drivers), Flows: c.Limits.Flows}, routers
+}
+
+// routerConfig is what of c is one traffic domain's. Each has tables of the
+// full size: a flood in one takes no room from the others, and the memory is
+// used as entries come.
+func routerConfig(c *configs.Config, domain uint16) netstack.RouterConfig {
+	out := netstack.RouterConfig{
+		Domain:   domain,
+		LSN:      lsnConfig(c, domain),
 		Profiles: algProfiles(c),
 		ALG:      ipsec.Config{MaxIKESessions: c.Limits.IKESessions, MaxESPSessions: c.Limits.ESPSessions},
-	}}
+	}
 	for _, r := range c.Routes {
-		out.Routes = append(out.Routes, netstack.Route{To: r.Prefix, Via: r.Via})
+		if r.VLAN.Domain == domain {
+			out.Routes = append(out.Routes, netstack.Route{To: r.Prefix, Via: r.Via})
+		}
 	}
 	return out
 }

@@ -72,19 +72,24 @@ func (w *world) reboot(in *words) {
 // actFailover reads "failover": a second router takes over with what the ALG
 // of the first has replicated (R72). The NAT's own sessions are not.
 func (w *world) actFailover(in *words) {
-	state := w.router.ALG().Snapshot(nil, w.router.Now())
+	states := map[uint16][]byte{}
+	for _, r := range w.chassis.Routers() {
+		states[r.Domain()] = r.ALG().Snapshot(nil, r.Now())
+	}
 	w.reboot(in)
 	profiles := map[string]*ipsec.Profile{}
 	for name, p := range algProfiles(w.config) {
 		profiles[name] = &p
 	}
-	if _, _, err := w.router.ALG().Restore(state, profiles, w.router.Now()); err != nil {
-		in.fail("%w", err)
+	for _, r := range w.chassis.Routers() {
+		if _, _, err := r.ALG().Restore(states[r.Domain()], profiles, r.Now()); err != nil {
+			in.fail("%w", err)
+		}
+		r.ALG().TakeOver(r.Now())
 	}
-	w.router.ALG().TakeOver(w.router.Now())
 }
 
-// actFlush reads "flush [src=CLIENT] [nat=NAT] [dst=SERVER]", as the
+// actFlush reads "flush [src=CLIENT] [nat=NAT] [dst=SERVER] [td=N]", as the
 // operator's command does.
 func (w *world) actFlush(in *words) {
 	var f ipsec.Filter
@@ -93,7 +98,9 @@ func (w *world) actFlush(in *words) {
 			*to = w.addr(in, name)
 		}
 	}
-	w.router.FlushALG(f)
+	for _, r := range w.routers(in) {
+		r.FlushALG(f)
+	}
 	w.collect()
 }
 
@@ -116,20 +123,24 @@ func (w *world) actProfile(in *words) {
 		}
 	}
 	profiles[name] = p
-	w.router.SetProfiles(lsnConfig(w.config).Groups, profiles)
+	for _, r := range w.chassis.Routers() {
+		r.SetProfiles(lsnConfig(w.config, r.Domain()).Groups, profiles)
+	}
 	w.collect()
 }
 
 // actUnbind reads "unbind GROUP": its ALG profile is taken away (R11).
 func (w *world) actUnbind(in *words) {
 	name := in.next("a group")
-	groups := lsnConfig(w.config).Groups
-	for i := range groups {
-		if groups[i].Name == name {
-			groups[i].ALGProfile = ""
+	for _, r := range w.chassis.Routers() {
+		groups := lsnConfig(w.config, r.Domain()).Groups
+		for i := range groups {
+			if groups[i].Name == name {
+				groups[i].ALGProfile = ""
+			}
 		}
+		r.SetProfiles(groups, algProfiles(w.config))
 	}
-	w.router.SetProfiles(groups, algProfiles(w.config))
 	w.collect()
 }
 

@@ -41,7 +41,7 @@ func (w *world) checkExpect(in *words) {
 		in.fail("%w", err)
 		return
 	}
-	toInside := w.inside(p.router)
+	toInside := w.inside(p.router, p.domain)
 	s := w.readPacket(in, !toInside)
 	if s.to == (end{}) && !toInside {
 		s.to = w.end(in, "gateway")
@@ -49,7 +49,7 @@ func (w *world) checkExpect(in *words) {
 	if s.from == (end{}) && toInside {
 		s.from = w.end(in, "gateway")
 	}
-	to := w.hostOf(s.to.addr)
+	to := w.hostOf(s.to.addr, p.domain)
 	if in.err == nil && (to == nil || to.port != p) {
 		in.fail("to=: no host on %s", p.name)
 	}
@@ -75,12 +75,17 @@ func (w *world) checkDrops(in *words) {
 	w.stated = w.allDrops()
 }
 
-// checkCounters reads "counters NAME=N …": all of the ALG's counters that are
-// not zero.
+// checkCounters reads "counters [td=N] NAME=N …": all of the ALG's counters
+// that are not zero, added up over the traffic domains unless one is named.
 func (w *world) checkCounters(in *words) {
 	w.begun = false
+	var all ipsec.Counters
+	for _, r := range w.routers(in) {
+		c := r.ALG().Counters()
+		all.Add(&c)
+	}
 	var got, want []string
-	for _, row := range counterRows(w.router.ALG().Counters()) {
+	for _, row := range counterRows(all) {
 		if n, ok := in.key(row.word); ok {
 			want = append(want, row.word+"="+n)
 		}
@@ -112,12 +117,12 @@ func counterRows(c ipsec.Counters) []counterRow {
 }
 
 // checkGate reads "gate NAT SERVER none" or "gate NAT SERVER STATE [holder=HOST]
-// [waiters=HOST,…] [open|closed] [in=SPI,…]". Who waits is always compared, in
+// [waiters=HOST,…] [open|closed] [in=SPI,…] [td=N]". Who waits is always compared, in
 // turn; in= is the inbound SPIs that the gate has bound.
 func (w *world) checkGate(in *words) {
 	f := ipsec.Filter{NAT: w.addr(in, in.next("a NAT address")), Server: w.addr(in, in.next("a server"))}
 	state := in.next("a state")
-	rows := w.router.ALG().Gates(f)
+	rows := w.router(in).ALG().Gates(f)
 	if state == "none" || len(rows) == 0 {
 		if state != "none" || len(rows) != 0 {
 			in.fail("gates: %+v", rows)
@@ -160,13 +165,13 @@ func hexes(spis []uint32) string {
 }
 
 // checkSession reads "session CLIENT STATE in=SPI out=SPI [nat=NAT]
-// [server=HOST]"; "-" is an SPI that is not known.
+// [server=HOST] [td=N]"; "-" is an SPI that is not known.
 func (w *world) checkSession(in *words) {
 	inside, state := w.addr(in, in.next("a client")), in.next("a state")
 	want := []string{inside.String(), w.addr(in, orElse(in, "nat", "nat")).String(), w.addr(in, orElse(in, "server", "gateway")).String(),
 		orElse(in, "in", "-"), orElse(in, "out", "-"), state}
 	all := ""
-	for _, s := range w.router.ALG().Sessions(ipsec.Filter{}) {
+	for _, s := range w.router(in).ALG().Sessions(ipsec.Filter{}) {
 		row := []string{s.Inside.String(), s.NAT.String(), s.Server.String(), spiWord(s.SPIIn), spiWord(s.SPIOut),
 			strings.ToLower(s.State.String())}
 		if slices.Equal(row, want) {
@@ -191,9 +196,13 @@ func orElse(in *words, key, def string) string {
 	return def
 }
 
-// checkSessions reads "sessions N".
+// checkSessions reads "sessions N [td=N]".
 func (w *world) checkSessions(in *words) {
-	w.number(in, len(w.router.ALG().Sessions(ipsec.Filter{})))
+	n := 0
+	for _, r := range w.routers(in) {
+		n += len(r.ALG().Sessions(ipsec.Filter{}))
+	}
+	w.number(in, n)
 }
 
 func (w *world) number(in *words, got int) {
@@ -202,14 +211,14 @@ func (w *world) number(in *words, got int) {
 	}
 }
 
-// checkIKE reads "ike CLIENT STATE spi=I:R [server=HOST]"; without R it is not
+// checkIKE reads "ike CLIENT STATE spi=I:R [server=HOST] [td=N]"; without R it is not
 // known.
 func (w *world) checkIKE(in *words) {
 	inside, state := w.addr(in, in.next("a client")), in.next("a state")
 	initiator, responder := in.two("spi", ":", 16)
 	server := w.addr(in, orElse(in, "server", "gateway"))
 	all := ""
-	for _, s := range w.router.ALG().IKESessions(ipsec.Filter{Inside: inside, Server: server}) {
+	for _, s := range w.router(in).ALG().IKESessions(ipsec.Filter{Inside: inside, Server: server}) {
 		if s.Initiator == initiator && s.Responder == responder && strings.ToLower(s.State.String()) == state {
 			return
 		}
@@ -218,14 +227,20 @@ func (w *world) checkIKE(in *words) {
 	in.fail("its IKE sessions:%s", all)
 }
 
-// checkIKEs reads "ikes N".
-func (w *world) checkIKEs(in *words) { w.number(in, len(w.router.ALG().IKESessions(ipsec.Filter{}))) }
+// checkIKEs reads "ikes N [td=N]".
+func (w *world) checkIKEs(in *words) {
+	n := 0
+	for _, r := range w.routers(in) {
+		n += len(r.ALG().IKESessions(ipsec.Filter{}))
+	}
+	w.number(in, n)
+}
 
-// checkMapping reads "mapping CLIENT:PORT SERVER:PORT NAT:PORT|none", for UDP.
+// checkMapping reads "mapping CLIENT:PORT SERVER:PORT NAT:PORT|none [td=N]", for UDP.
 func (w *world) checkMapping(in *words) {
 	inside, remote := w.end(in, in.next("an inside end")), w.end(in, in.next("a remote end"))
 	text := in.next("an outside end, or none")
-	b, ok := w.router.LSN().FindOut(lsn.Tuple{
+	b, ok := w.router(in).LSN().FindOut(lsn.Tuple{
 		Proto:  frame.ProtoUDP,
 		Inside: frame.Endpoint{Addr: inside.addr, Port: inside.port}, Remote: frame.Endpoint{Addr: remote.addr, Port: remote.port},
 	})
@@ -244,7 +259,7 @@ func (w *world) checkMapping(in *words) {
 // checkFast reads "fast yes|no": did the last packet meet a flow of the flow
 // table, past the stack.
 func (w *world) checkFast(in *words) {
-	took := map[bool]string{false: "no", true: "yes"}[w.router.Flows().Stats().Hits > w.hits]
+	took := map[bool]string{false: "no", true: "yes"}[w.chassis.Flows().Stats().Hits > w.hits]
 	if want := in.next("yes or no"); took != want {
 		in.fail("it did: %s", took)
 	}

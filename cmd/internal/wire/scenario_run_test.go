@@ -91,7 +91,7 @@ func (w *world) allDrops() map[string]uint64 {
 	for r, n := range w.drops.Snapshot() {
 		out[drop.Reason(r).String()] = n
 	}
-	for _, s := range w.router.StackDrops() {
+	for _, s := range w.chassis.StackDrops() {
 		out[s.Word] = s.Count
 	}
 	return out
@@ -108,7 +108,7 @@ func list(n map[string]uint64) string {
 
 // say sends a packet; right is what stands behind the arrow.
 func (w *world) say(h *host, in *words, right []string, arrow bool) error {
-	inside := w.inside(h.addr)
+	inside := w.inside(h.addr, h.port.domain)
 	s := w.readPacket(in, inside)
 	if s.to == (end{}) {
 		s.to = w.end(in, map[bool]string{true: "gateway", false: "nat"}[inside])
@@ -127,16 +127,17 @@ func (w *world) say(h *host, in *words, right []string, arrow bool) error {
 	if err := in.done(); err != nil {
 		return err
 	}
-	w.hits = w.router.Flows().Stats().Hits
+	w.hits = w.chassis.Flows().Stats().Hits
 	w.send(h, s.bytes())
 	if !arrow {
 		return nil
 	}
-	return w.outcome(s, inside, right)
+	return w.outcome(h, s, inside, right)
 }
 
 // outcome checks what stands behind an arrow.
-func (w *world) outcome(s spoken, inside bool, right []string) error {
+func (w *world) outcome(h *host, s spoken, inside bool, right []string) error {
+	domain := h.port.domain
 	if len(right) == 0 {
 		return fmt.Errorf("nothing stands behind the arrow")
 	}
@@ -153,12 +154,12 @@ func (w *world) outcome(s spoken, inside bool, right []string) error {
 		w.stated = w.allDrops()
 		return w.settled()
 	case "held":
-		if w.router.ALG().Counters().Blocked == 0 {
+		if w.chassis.Router(domain).ALG().Counters().Blocked == 0 {
 			return fmt.Errorf("nothing is held")
 		}
 		return w.settled()
 	case "unchanged":
-		return w.expected(w.hostOf(s.dst.Addr), &s, end{}, end{})
+		return w.expected(w.hostOf(s.dst.Addr, domain), &s, end{}, end{})
 	}
 	in := newWords("")
 	target := w.end(in, right[0])
@@ -169,12 +170,12 @@ func (w *world) outcome(s spoken, inside bool, right []string) error {
 		if s.ports && !target.has {
 			return fmt.Errorf("behind the arrow: want %s:PORT", right[0])
 		}
-		return w.expected(w.hostOf(s.dst.Addr), &s, target, end{})
+		return w.expected(w.hostOf(s.dst.Addr, domain), &s, target, end{})
 	}
 	if !target.has && s.proto == frame.ProtoUDP {
 		target.port, target.has = s.src.Port, true // 500 and 4500 on both sides
 	}
-	return w.expected(w.hostOf(target.addr), &s, end{}, target)
+	return w.expected(w.hostOf(target.addr, domain), &s, end{}, target)
 }
 
 // expected takes the next packet on the port of to, which must be s with the
@@ -209,7 +210,7 @@ func (w *world) expected(to *host, s *spoken, src, dst end) error {
 	}
 	if s.name != "" {
 		w.named[s.name] = conversation{sent.bytes(), got.packet}
-		if !w.inside(s.src.Addr) {
+		if !w.inside(s.src.Addr, to.port.domain) {
 			w.named[s.name] = conversation{got.packet, sent.bytes()}
 		}
 	}

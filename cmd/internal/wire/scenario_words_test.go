@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"spigate/netstack"
 	"spigate/netstack/frame"
 )
 
@@ -212,18 +213,36 @@ func (w *world) addHost(name, on, address, via string) (*host, error) {
 	return h, nil
 }
 
-// hostOf returns the host that has an address.
-func (w *world) hostOf(a frame.Addr) *host {
+// hostOf returns the host that has an address in a traffic domain.
+func (w *world) hostOf(a frame.Addr, domain uint16) *host {
 	for _, h := range w.hosts {
-		if h.addr == a {
+		if h.addr == a && h.port.domain == domain {
 			return h
 		}
 	}
 	return nil
 }
 
-// inside reports whether a is a subscriber's address.
-func (w *world) inside(a frame.Addr) bool {
-	_, ok := w.router.LSN().Client(a)
+// inside reports whether a is a subscriber's address in a traffic domain.
+func (w *world) inside(a frame.Addr, domain uint16) bool {
+	_, ok := w.chassis.Router(domain).LSN().Client(a)
 	return ok
+}
+
+// router returns the router of "td=N", 0 if the line does not say.
+func (w *world) router(in *words) *netstack.Router {
+	domain := in.number("td", 0, 10, 16)
+	if r := w.chassis.Router(uint16(domain)); r != nil {
+		return r
+	}
+	in.fail("no VLAN is in traffic domain %d", domain)
+	return w.chassis.Routers()[0]
+}
+
+// routers returns the router of "td=N", all if the line does not say.
+func (w *world) routers(in *words) []*netstack.Router {
+	if _, said := in.keys["td"]; said {
+		return []*netstack.Router{w.router(in)}
+	}
+	return w.chassis.Routers()
 }

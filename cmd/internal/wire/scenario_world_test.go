@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip/faketime"
@@ -21,10 +22,11 @@ import (
 type world struct {
 	config  *configs.Config
 	next    string // the configuration for "restart next"
-	router  *netstack.Router
+	chassis *netstack.Chassis
 	clock   *clock
 	drops   *drop.Counters
 	log     *logLines
+	cables  []*cable
 	ports   []*port
 	hosts   map[string]*host
 	numbers map[string]uint16       // ports and IP identifications that a script has named
@@ -46,12 +48,18 @@ type clock struct {
 // Now implements tcpip.Clock.
 func (c *clock) Now() time.Time { return c.ManualClock.Now().Add(c.jump) }
 
-// port is a port of the router, seen from outside.
+// cable is at a port of the configuration; the far end is ours.
+type cable struct{ near, far *link.Memory }
+
+// port is an interface of the router, seen from outside: an untagged one has
+// the name of its port, a tagged one that of its VLAN.
 type port struct {
-	name      string
-	near, far *link.Memory
-	router    frame.Addr // the router's address there
-	came      []arrival  // not yet expected
+	name   string
+	cable  int // which
+	tag    uint16
+	domain uint16
+	router frame.Addr // the router's address there
+	came   []arrival  // not yet expected
 }
 
 // arrival is a packet that the router has sent.
@@ -81,37 +89,39 @@ func newWorld(c *configs.Config) (*world, error) {
 		config: c, clock: &clock{ManualClock: faketime.NewManualClock()}, drops: &drop.Counters{}, log: &logLines{},
 		hosts: map[string]*host{}, numbers: map[string]uint16{}, named: map[string]conversation{}, stated: map[string]uint64{},
 	}
-	for _, p := range c.Ports {
-		w.ports = append(w.ports, &port{name: p.Name, router: routerAddr(c, p)})
+	for _, v := range c.VLANs {
+		p := &port{name: v.Name, cable: slices.Index(c.Ports, v.Port), tag: v.ID, domain: v.Domain}
+		if v.ID == 0 {
+			p.name = v.Port.Name
+		}
+		if len(v.Addresses) > 0 {
+			p.router = addr(v.Addresses[0].Addr())
+		}
+		w.ports = append(w.ports, p)
 	}
 	return w, w.boot()
-}
-
-func routerAddr(c *configs.Config, p *configs.Port) frame.Addr {
-	for _, v := range c.VLANs {
-		if v.Port == p && len(v.Addresses) > 0 {
-			return addr(v.Addresses[0].Addr())
-		}
-	}
-	return frame.Addr{}
 }
 
 // boot builds the router, as the daemon does, over new links.
 func (w *world) boot() error {
 	var drivers []link.Driver
-	for i, p := range w.ports {
-		p.near, p.far = link.NewPair(frame.MAC{2, 0, 0, 0, 0, byte(i + 1)}, frame.MAC{2, 0, 0, 0, 1, byte(i + 1)}, 1500)
-		drivers = append(drivers, p.near)
+	w.cables = nil
+	for i := range w.config.Ports {
+		c := &cable{}
+		c.near, c.far = link.NewPair(frame.MAC{2, 0, 0, 0, 0, byte(i + 1)}, frame.MAC{2, 0, 0, 0, 1, byte(i + 1)}, 1500)
+		w.cables, drivers = append(w.cables, c), append(drivers, c.near)
 	}
-	rc := routerConfig(w.config, drivers)
-	rc.Clock, rc.Drops, rc.Log = w.clock, w.drops, slog.New(w.log)
-	draw := uint32(0)
-	rc.LSN.Rand = func(n uint32) uint32 { draw += 7919; return draw % n } // the same in every run
-	r, err := netstack.New(rc)
+	shared, routers := chassisConfig(w.config, drivers)
+	shared.Clock, shared.Drops, shared.Log = w.clock, w.drops, slog.New(w.log)
+	for i := range routers {
+		draw := uint32(0)
+		routers[i].LSN.Rand = func(n uint32) uint32 { draw += 7919; return draw % n } // the same in every run
+	}
+	ch, err := netstack.NewChassis(shared, routers)
 	if err != nil {
 		return err
 	}
-	w.router = r
+	w.chassis = ch
 	for _, h := range w.hosts {
 		h.known = false
 	}
@@ -119,16 +129,16 @@ func (w *world) boot() error {
 }
 
 func (w *world) close() error {
-	w.router.Close()
-	for _, p := range w.ports {
-		if err := p.near.Close(); err != nil {
+	w.chassis.Close()
+	for _, c := range w.cables {
+		if err := c.near.Close(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// port returns a port by its name in the configuration.
+// port returns a port by its name, see there.
 func (w *world) port(name string) (*port, error) {
 	for _, p := range w.ports {
 		if p.name == name {
@@ -155,18 +165,14 @@ func (w *world) meet(h *host) {
 
 // send gives the router a packet that h puts on the wire.
 func (w *world) send(h *host, packet []byte) {
-	mac, to := h.mac(), h.port.near.MAC()
+	mac, to := h.mac(), w.cables[h.port.cable].near.MAC()
 	b := append(append(append([]byte{}, to[:]...), mac[:]...), 8, 0)
 	w.input(h.port, append(b, packet...))
 	w.collect()
 }
 
 func (w *world) input(p *port, ethernet []byte) {
-	for i := range w.ports {
-		if w.ports[i] == p {
-			w.router.Port(i).Input([]frame.Frame{frame.Copy(ethernet, 0)})
-		}
-	}
+	w.chassis.Port(p.cable).Input([]frame.Frame{frame.Copy(ethernet, p.tag)})
 }
 
 // collect takes what the router has sent, and answers its ARP requests, until
@@ -174,19 +180,26 @@ func (w *world) input(p *port, ethernet []byte) {
 func (w *world) collect() {
 	for again := true; again; {
 		again = false
-		for _, p := range w.ports {
-			for _, f := range p.far.Drain() {
+		for i, c := range w.cables {
+			for _, b := range c.far.Drain() {
 				again = true
-				w.arrive(p, f)
+				w.arrive(i, b)
 			}
 		}
 	}
 }
 
-func (w *world) arrive(p *port, ethernet []byte) {
-	if len(ethernet) < frame.HeaderLen {
+func (w *world) arrive(cable int, b []byte) {
+	if len(b) < frame.HeaderLen {
 		return
 	}
+	f := frame.Copy(b, 0)
+	f.StripTag()
+	at := slices.IndexFunc(w.ports, func(p *port) bool { return p.cable == cable && p.tag == f.VLAN })
+	if at < 0 {
+		panic(fmt.Sprintf("a frame left cable %d with the tag %d", cable, f.VLAN))
+	}
+	p, ethernet := w.ports[at], f.Bytes()
 	body := ethernet[frame.HeaderLen:]
 	switch binary.BigEndian.Uint16(ethernet[12:]) {
 	case frame.TypeIPv4:

@@ -7,6 +7,7 @@ import (
 
 	"spigate/cmd/internal/control"
 	"spigate/configs"
+	"spigate/netstack/lsn"
 )
 
 // groupsWith names the groups for which uses is true.
@@ -50,7 +51,7 @@ func (v *views) LSNClients() (out []control.LSNClient) {
 	c := v.config.Load()
 	for _, client := range c.LSN.Clients {
 		out = append(out, control.LSNClient{
-			Name: client.Name, Networks: texts(client.Networks),
+			Name: client.Name, TD: client.Domain, Networks: texts(client.Networks),
 			Groups: groupsWith(c, func(g *configs.Group) bool { return g.Client == client }),
 		})
 	}
@@ -60,10 +61,13 @@ func (v *views) LSNClients() (out []control.LSNClient) {
 // LSNPools implements control.Settings.
 func (v *views) LSNPools() (out []control.LSNPool) {
 	c := v.config.Load()
-	use := v.router.LSN().Stats().Pools
+	var use []lsn.PoolStats
+	for _, r := range v.chassis.Routers() {
+		use = append(use, r.LSN().Stats().Pools...)
+	}
 	for _, p := range c.LSN.Pools {
 		row := control.LSNPool{
-			Name: p.Name, Addresses: texts(p.Ranges),
+			Name: p.Name, TD: p.Domain, Addresses: texts(p.Ranges),
 			Groups: groupsWith(c, func(g *configs.Group) bool { return slices.Contains(g.Pools, p) }),
 		}
 		for _, u := range use {
@@ -80,7 +84,7 @@ func (v *views) LSNPools() (out []control.LSNPool) {
 // LSNGroups implements control.Settings.
 func (v *views) LSNGroups() (out []control.LSNGroup) {
 	for _, g := range v.config.Load().LSN.Groups {
-		row := control.LSNGroup{Name: g.Name, Client: g.Client.Name}
+		row := control.LSNGroup{Name: g.Name, TD: g.Client.Domain, Client: g.Client.Name}
 		for _, p := range g.Pools {
 			row.Pools = append(row.Pools, p.Name)
 		}
@@ -102,7 +106,12 @@ func (v *views) LSNGroups() (out []control.LSNGroup) {
 func (v *views) LSNAppsProfiles() (out []control.LSNAppsProfile) {
 	c := v.config.Load()
 	for _, p := range c.LSN.Apps {
+		var td *uint16
+		if p.Domain != configs.KeepDomain {
+			td = &p.Domain
+		}
 		out = append(out, control.LSNAppsProfile{
+			TD:   td,
 			Name: p.Name, Protocol: p.Protocol.String(), IPPooling: p.Pooling.String(),
 			Mapping: p.Mapping.String(), Filtering: p.Filtering.String(), Ports: texts(p.Ports),
 			Groups: groupsWith(c, func(g *configs.Group) bool { return slices.Contains(g.Apps, p) }),

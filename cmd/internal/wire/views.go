@@ -20,12 +20,12 @@ import (
 	"spigate/netstack/lsn"
 )
 
-// views shows the Router to package control (control.Backend).
+// views shows the Routers to package control (control.Backend).
 type views struct {
-	config atomic.Pointer[configs.Config]
-	router *netstack.Router
-	began  int64           // monotonic ns
-	ready  <-chan struct{} // closed when the daemon is
+	config  atomic.Pointer[configs.Config]
+	chassis *netstack.Chassis
+	began   int64           // monotonic ns
+	ready   <-chan struct{} // closed when the daemon is
 
 	mu    sync.Mutex
 	rates control.Rates
@@ -33,14 +33,25 @@ type views struct {
 
 var _ control.Backend = (*views)(nil)
 
-// newViews shows c; start shows the Router too.
+// newViews shows c; start shows the Routers too.
 func newViews(c *configs.Config) *views {
 	v := &views{}
 	v.config.Store(c)
 	return v
 }
 
-func (v *views) start(r *netstack.Router) { v.router, v.began = r, r.Now() }
+func (v *views) start(ch *netstack.Chassis) { v.chassis, v.began = ch, ch.Now() }
+
+// routers returns those that a filter selects by traffic domain.
+func (v *views) routers(f control.Filter) []*netstack.Router {
+	if f.TD == nil {
+		return v.chassis.Routers()
+	}
+	if r := v.chassis.Router(*f.TD); r != nil {
+		return []*netstack.Router{r}
+	}
+	return nil
+}
 
 // observe feeds the rates once a second until ctx ends.
 func (v *views) observe(ctx context.Context) error {
@@ -53,7 +64,7 @@ func (v *views) observe(ctx context.Context) error {
 		case <-tick.C:
 			counts := v.dropCounts()
 			v.mu.Lock()
-			v.rates.Observe(counts, v.router.Now())
+			v.rates.Observe(counts, v.chassis.Now())
 			v.mu.Unlock()
 		}
 	}
@@ -61,9 +72,9 @@ func (v *views) observe(ctx context.Context) error {
 
 // dropCounts returns our own reasons and then the stack's.
 func (v *views) dropCounts() []uint64 {
-	own := v.router.Drops().Snapshot()
+	own := v.chassis.Drops().Snapshot()
 	counts := own[1:]
-	for _, s := range v.router.StackDrops() {
+	for _, s := range v.chassis.StackDrops() {
 		counts = append(counts, s.Count)
 	}
 	return counts
@@ -71,7 +82,7 @@ func (v *views) dropCounts() []uint64 {
 
 // Drops implements control.Backend.
 func (v *views) Drops() []control.Drop {
-	now, drops := v.router.Now(), v.router.Drops()
+	now, drops := v.chassis.Now(), v.chassis.Drops()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	var out []control.Drop
@@ -83,7 +94,7 @@ func (v *views) Drops() []control.Drop {
 		}
 		out = append(out, row)
 	}
-	for _, s := range v.router.StackDrops() {
+	for _, s := range v.chassis.StackDrops() {
 		out = append(out, control.Drop{Reason: s.Word, Count: s.Count, Rate: v.rates.PerSecond(len(out)), Means: s.Means, Do: s.Do})
 	}
 	return out
@@ -94,17 +105,18 @@ func (v *views) Version() control.Version { return control.BuildVersion() }
 
 // Status implements control.Backend.
 func (v *views) Status() control.Status {
-	flows := v.router.Flows().Stats()
+	flows := v.chassis.Flows().Stats()
 	st := control.Status{
-		Ready: v.isReady(), Uptime: ago(v.router.Now(), v.began), PID: os.Getpid(), Config: v.config.Load().File,
+		Ready: v.isReady(), Uptime: ago(v.chassis.Now(), v.began), PID: os.Getpid(), Config: v.config.Load().File,
 		FastHits: flows.Hits, Flows: uint64(flows.Entries), FlowCapacity: uint64(flows.Capacity),
 	}
-	for _, c := range v.router.Counters() {
+	for _, c := range v.chassis.Counters() {
 		st.SlowHits += c.Slow
 		st.Ports = append(st.Ports, control.PortStatus{
 			Port: c.Port, Interface: c.Name, Up: c.Up,
 			RxFrames: c.RxFrames, RxBytes: c.RxBytes, TxFrames: c.TxFrames, TxBytes: c.TxBytes,
 			FastHits: c.Fast, SlowHits: c.Slow, Lost: c.Lost,
+			TD: v.chassis.RouterOf(frame.Interface(c.ID)).Domain(),
 		})
 	}
 	return st
@@ -119,87 +131,103 @@ func (v *views) isReady() bool {
 	}
 }
 
-// client checks a filter's client name and returns a function that names the
-// client and group of a subscriber.
-func (v *views) client(f control.Filter) (func(netip.Addr) (client, group string), error) {
+// checkClient refuses a filter with a client that is not in the file.
+func (v *views) checkClient(f control.Filter) error {
 	known := f.Client == ""
 	for _, c := range v.config.Load().LSN.Clients {
 		known = known || c.Name == f.Client
 	}
 	if !known {
-		return nil, control.NotFound("lsn client", f.Client)
+		return control.NotFound("lsn client", f.Client)
 	}
-	return func(a netip.Addr) (string, string) {
-		g, ok := v.router.LSN().Client(a.As4())
-		if !ok {
-			return "", ""
+	return nil
+}
+
+// clientOf names the client and the group of a subscriber.
+func clientOf(r *netstack.Router, a netip.Addr) (client, group string) {
+	g, ok := r.LSN().Client(a.As4())
+	if !ok {
+		return "", ""
+	}
+	return g.Client, g.Name
+}
+
+// walked is a sequence of what walk shows of each Router that a filter selects,
+// until it returns false.
+func walked[T any](v *views, f control.Filter, walk func(r *netstack.Router, yield func(T) bool) bool) (iter.Seq[T], error) {
+	if err := v.checkClient(f); err != nil {
+		return nil, err
+	}
+	return func(yield func(T) bool) {
+		for _, r := range v.routers(f) {
+			if !walk(r, yield) {
+				return
+			}
 		}
-		return g.Client, g.Name
 	}, nil
 }
 
 // LSNSessions implements control.Backend.
 func (v *views) LSNSessions(f control.Filter) (iter.Seq[control.LSNSession], error) {
-	name, err := v.client(f)
-	if err != nil {
-		return nil, err
-	}
-	return func(yield func(control.LSNSession) bool) {
-		v.router.LSN().Walk(func(s lsn.SessionInfo) bool {
-			row := control.LSNSession{
-				SubscriberIP: s.Inside.Addr.Netip(), SubscriberPort: s.Inside.Port,
-				DestIP: s.Remote.Addr.Netip(), DestPort: s.Remote.Port,
-				NATIP: s.Outside.Addr.Netip(), NATPort: s.Outside.Port,
-				Protocol: control.ProtocolName(s.Proto), Direction: control.Out2In,
-			}
-			if s.FromInside {
-				row.Direction = control.In2Out
-			}
-			row.Client, _ = name(row.SubscriberIP)
-			return yield(row)
+	return walked(v, f, func(r *netstack.Router, yield func(control.LSNSession) bool) (more bool) {
+		more = true
+		r.LSN().Walk(func(s lsn.SessionInfo) bool {
+			row := lsnSession(&s)
+			row.Client, _ = clientOf(r, row.SubscriberIP)
+			more = yield(row)
+			return more
 		})
-	}, nil
+		return more
+	})
+}
+
+func lsnSession(s *lsn.SessionInfo) control.LSNSession {
+	row := control.LSNSession{
+		SubscriberIP: s.Inside.Addr.Netip(), SubscriberPort: s.Inside.Port, SubscriberTD: s.Domain,
+		DestIP: s.Remote.Addr.Netip(), DestPort: s.Remote.Port, DestTD: s.Domain,
+		NATIP: s.Outside.Addr.Netip(), NATPort: s.Outside.Port,
+		Protocol: control.ProtocolName(s.Proto), Direction: control.Out2In,
+	}
+	if s.FromInside {
+		row.Direction = control.In2Out
+	}
+	return row
 }
 
 // IPsecSessions implements control.Backend.
 func (v *views) IPsecSessions(f control.Filter) (iter.Seq[control.IPsecSession], error) {
-	name, err := v.client(f)
-	if err != nil {
-		return nil, err
-	}
-	return func(yield func(control.IPsecSession) bool) {
-		now := v.router.Now()
-		for _, s := range v.router.ALG().Sessions(filter(f)) {
+	return walked(v, f, func(r *netstack.Router, yield func(control.IPsecSession) bool) bool {
+		now := r.Now()
+		for _, s := range r.ALG().Sessions(filter(f)) {
 			row := control.IPsecSession{
 				SourceIP: s.Inside.Netip(), NATIP: s.NAT.Netip(), DestIP: s.Server.Netip(),
 				SPIIn: control.SPI(s.SPIIn), SPIOut: control.SPI(s.SPIOut),
 				State: strings.ToLower(s.State.String()), Idle: ago(now, s.LastSeen),
-				RxPackets: s.RxPackets, TxPackets: s.TxPackets, Profile: s.Profile,
+				RxPackets: s.RxPackets, TxPackets: s.TxPackets, Profile: s.Profile, TD: r.Domain(),
 			}
-			row.Client, row.Group = name(row.SourceIP)
+			row.Client, row.Group = clientOf(r, row.SourceIP)
 			if !yield(row) {
-				return
+				return false
 			}
 		}
-	}, nil
+		return true
+	})
 }
 
 // IPsecGates implements control.Backend.
 func (v *views) IPsecGates(f control.Filter) (iter.Seq[control.IPsecGate], error) {
-	name, err := v.client(f)
-	if err != nil {
-		return nil, err
-	}
-	return func(yield func(control.IPsecGate) bool) {
-		now := v.router.Now()
-		for _, g := range v.router.ALG().Gates(filter(f)) {
+	return walked(v, f, func(r *netstack.Router, yield func(control.IPsecGate) bool) bool {
+		now := r.Now()
+		for _, g := range r.ALG().Gates(filter(f)) {
 			row := gate(&g, now)
-			row.Client, _ = name(g.Inside.Netip())
+			row.TD = r.Domain()
+			row.Client, _ = clientOf(r, g.Inside.Netip())
 			if !yield(row) {
-				return
+				return false
 			}
 		}
-	}, nil
+		return true
+	})
 }
 
 func gate(g *ipsec.GateInfo, now int64) control.IPsecGate {
@@ -239,17 +267,17 @@ func filter(f control.Filter) (out ipsec.Filter) {
 // Flows implements control.Backend.
 func (v *views) Flows(control.Filter) (iter.Seq[control.Flow], error) {
 	return func(yield func(control.Flow) bool) {
-		now := v.router.Now()
-		v.router.Flows().Walk(func(in flow.Info) bool { return yield(v.flow(in, now)) })
+		now := v.chassis.Now()
+		v.chassis.Flows().Walk(func(in flow.Info) bool { return yield(v.flow(in, now)) })
 	}, nil
 }
 
 func (v *views) flow(in flow.Info, now int64) control.Flow {
 	row := control.Flow{
 		SourceIP: in.Key.Src.Netip(), DestIP: in.Key.Dst.Netip(),
-		InInterface: v.router.InterfaceName(in.Key.In), OutInterface: v.router.InterfaceName(in.Out),
+		InInterface: v.chassis.InterfaceName(in.Key.In), OutInterface: v.chassis.InterfaceName(in.Out),
 		Packets: in.Packets, Bytes: in.Bytes, Idle: ago(now, in.Last),
-		Owner: "lsn", OwnerID: in.Owner.ID,
+		Owner: "lsn", OwnerID: in.Owner.ID, TD: in.Owner.Domain,
 	}
 	if in.Owner.Kind == flow.OwnerESP {
 		row.Owner = "ipsecalg"
