@@ -94,12 +94,8 @@ func (r *reader) checkStatics(w *raw) {
 		if s.Inside.Addr.IsValid() && !w.isSubscriber(s.Inside.Addr, s.Domain) {
 			r.fault(at("subscriber"), "%s is in no network of a client that a group is bound to", s.Inside.Addr)
 		}
-		for _, v := range w.VLANs {
-			for _, a := range v.Addresses {
-				if v.Domain == s.Domain && a.Addr() == s.Outside.Addr && a.IsValid() {
-					r.fault(at("nat"), "%s is the router's own address on %s", a.Addr(), label("vlan", v.Name))
-				}
-			}
+		if h, ok := w.connected(s.Outside.Addr)[s.Domain]; ok && h.own {
+			r.fault(at("nat"), "%s is the router's own address on %s", s.Outside.Addr, label("vlan", h.vlan.Name))
 		}
 		for _, before := range w.LSN.Statics[:i] {
 			if s.Outside.Addr.IsValid() && s.overlaps(before) {

@@ -70,7 +70,7 @@ func TestCountersOfOneProfile_R63(t *testing.T) {
 	}
 	w.esp(alg.Out2In, addrA, addrN2, addrY, 0x1234, 1) // nobody's
 	sum := p
-	sum.add(&q)
+	sum.Add(&q)
 	sum.Dropped++
 	sum.ESPNoGateIn++
 	if all := w.a.Counters(); all != sum {

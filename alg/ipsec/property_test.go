@@ -68,7 +68,7 @@ func TestModelWild_EqualityAndLiveness_R53toR66(t *testing.T) {
 		s.run(900e9)
 		misled, packets = misled+s.misled, packets+s.espIn+s.p2
 		c := s.w.a.Counters()
-		seen.add(&c)
+		seen.Add(&c)
 		s.calm, s.era, s.events = true, s.era+1, nil
 		before := s.w.now
 		s.startAll()
