@@ -3,6 +3,7 @@ package netstack
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -27,7 +28,7 @@ func TestN29AFlushDropsWhatIsHeldAndFreesTheLock(t *testing.T) {
 		}
 	})
 	w.none(w.atWAN())
-	if gates := w.r.alg.Gates(ipsec.Filter{}); len(gates) != 0 {
+	if gates := slices.Collect(w.r.alg.Gates(ipsec.Filter{})); len(gates) != 0 {
 		t.Errorf("gates are left: %+v", gates)
 	}
 	if n := w.r.lsn.Stats().Mappings; n != [3]int{} {

@@ -1,6 +1,7 @@
 package netstack
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 // mappingOf returns the mapping that a tunnel's IKE stands on.
 func (k *tunnel) mappingOf() uint64 {
 	k.w.t.Helper()
-	for _, s := range k.w.r.alg.IKESessions(ipsec.Filter{Inside: k.client}) {
+	for _, s := range slices.Collect(k.w.r.alg.IKESessions(ipsec.Filter{Inside: k.client})) {
 		return s.Mapping
 	}
 	k.w.t.Fatal("no IKE session")
@@ -57,7 +58,7 @@ func TestWhoeverEndsAMappingItsIKEEndsAtOnceAndTheNextIsServed_R47(t *testing.T)
 			if !ports[b.nat] {
 				t.Errorf("the waiting client was not served; drops %v", w.dropped())
 			}
-			for _, s := range w.r.alg.IKESessions(ipsec.Filter{}) {
+			for _, s := range slices.Collect(w.r.alg.IKESessions(ipsec.Filter{})) {
 				if s.Mapping == mapping {
 					t.Error("the IKE session outlived its mapping")
 				}
@@ -79,12 +80,12 @@ func TestAMappingThatEndsBeforeItsIKESessionIsMadeTakesItAlong(t *testing.T) {
 	w.r.later.takeGone() // as if the ALG had not had a session on it yet
 	w.r.act([]ipsec.Action{{Kind: ipsec.MappingIdle, Mapping: mapping, Idle: time.Hour}})
 	w.r.releaseHeld()
-	if s := w.r.alg.IKESessions(ipsec.Filter{}); len(s) != 1 || s[0].Inside != client2 {
+	if s := slices.Collect(w.r.alg.IKESessions(ipsec.Filter{})); len(s) != 1 || s[0].Inside != client2 {
 		t.Errorf("IKE sessions: %+v", s)
 	}
 	w.conversation(at(server, 53))
 	w.r.FlushLSN(lsn.Filter{})
-	if w.r.alg.Carries(mapping) || len(w.r.alg.IKESessions(ipsec.Filter{})) != 0 {
+	if w.r.alg.Carries(mapping) || len(slices.Collect(w.r.alg.IKESessions(ipsec.Filter{}))) != 0 {
 		t.Error("something is left")
 	}
 }

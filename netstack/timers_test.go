@@ -1,6 +1,7 @@
 package netstack
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -55,7 +56,7 @@ func TestTheTimersNeverSpin(t *testing.T) {
 	if n := clock.wound.Load(); n > 2*3600*perSecond {
 		t.Errorf("timers were wound up %d times in two hours", n)
 	}
-	if g := w.r.alg.Gates(ipsec.Filter{}); len(g) != 0 {
+	if g := slices.Collect(w.r.alg.Gates(ipsec.Filter{})); len(g) != 0 {
 		t.Errorf("%d gates are still open", len(g))
 	}
 	if at, ok := w.r.alg.NextDeadline(); ok {

@@ -1,6 +1,7 @@
 package netstack
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -28,7 +29,7 @@ func TestAfterUnbindingAnOpenGateBindsNothing_R11(t *testing.T) {
 	w.one(a.ask()) // both gates of a are open
 	w.none(b.ask())
 	w.wantDrop(drop.IKEFlushed, 1, w.unbind)
-	if gates := w.r.alg.Gates(ipsec.Filter{}); len(gates) != 0 {
+	if gates := slices.Collect(w.r.alg.Gates(ipsec.Filter{})); len(gates) != 0 {
 		t.Errorf("gates are left: %+v", gates)
 	}
 	a.reply() // IKE is plain UDP now, on the mapping that it had

@@ -94,10 +94,10 @@ func TestTickEndsManySessionsInSlices(t *testing.T) {
 		p.tunnel()
 	}
 	w.jump(3601)
-	left := len(w.a.Sessions(Filter{}))
+	left := len(w.sessions(Filter{}))
 	for calls := 0; left > 0; calls++ {
 		w.do(w.a.Tick(w.now))
-		now := len(w.a.Sessions(Filter{}))
+		now := len(w.sessions(Filter{}))
 		if left-now > tickBudget || calls > 2*n/tickBudget+1 {
 			t.Fatalf("call %d ended %d sessions, %d are left", calls, left-now, now)
 		}

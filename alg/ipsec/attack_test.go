@@ -53,7 +53,7 @@ func TestSprayFromOutsideCostsTheVictimOneSA_R56_R64(t *testing.T) {
 		if r := a.in(1); r.Inside != addrA {
 			lostSAs++
 		}
-		if n := len(w.a.Sessions(Filter{Inside: addrA})); n > int(round+1)*(maxGateSPIs+1) {
+		if n := len(w.sessions(Filter{Inside: addrA})); n > int(round+1)*(maxGateSPIs+1) {
 			t.Errorf("after %d gates A has %d sessions, want at most 4 at a gate", round+1, n)
 		}
 	}
@@ -92,7 +92,7 @@ func TestSprayFromOutsideCostsTheVictimOneSA_R56_R64(t *testing.T) {
 		t.Errorf("%d IKE sessions, %d phase-2 messages dropped; want the three clients', three forged ones (R45) and none", x.IKESessions, x.P2Dropped)
 	}
 	t.Logf("%d forged ESP and as many forged IKE packets; C lost %d of %d; sessions of A at the end: %d",
-		forged-0xbad00000, others.lost, others.sent, len(w.a.Sessions(Filter{Inside: addrA})))
+		forged-0xbad00000, others.lost, others.sent, len(w.sessions(Filter{Inside: addrA})))
 }
 
 func TestInsideFloodOfForgedIKECostsTenSecondsATurn_R41_R56_R60(t *testing.T) {

@@ -134,9 +134,12 @@ func TestManyPortsAtOnce(t *testing.T) {
 func everything(a *ALG, p *peer, now int64) {
 	a.Tick(now)
 	a.NextDeadline()
-	a.Sessions(Filter{})
-	a.Gates(Filter{})
-	a.IKESessions(Filter{})
+	for range a.Sessions(Filter{}) {
+	}
+	for range a.Gates(Filter{}) {
+	}
+	for range a.IKESessions(Filter{}) {
+	}
 	a.Counters()
 	a.MappingGone(p.mapping, now)
 	a.SetProfile("P", *p.w.profile, now)

@@ -51,7 +51,7 @@ func TestAnotherServerCannotUseTheGate(t *testing.T) {
 	w.dropped(w.esp(alg.Out2In, addrA, addrN, addrY2, 0x1234, 1), drop.ESPNoGateIn)
 	w.dropped(w.esp(alg.Out2In, addrA, addrN2, addrY, 0x1234, 1), drop.ESPNoGateIn)
 	w.dropped(w.esp(alg.In2Out, addrB, addrN, addrY, 0x1234, 1), drop.ESPNoGateOut)
-	if n := len(w.a.Sessions(Filter{})); n != 0 {
+	if n := len(w.sessions(Filter{})); n != 0 {
 		t.Errorf("%d sessions were bound", n)
 	}
 }
@@ -113,7 +113,7 @@ func TestN15_ForgedSPIsCannotShutTheGate_R64(t *testing.T) {
 	w.forwarded(a.in(1), addrA)
 	w.now++
 	w.forwarded(a.in(2), addrA)
-	if n := len(w.a.Sessions(Filter{})); n > maxGateSPIs+1 {
+	if n := len(w.sessions(Filter{})); n > maxGateSPIs+1 {
 		t.Errorf("%d sessions, want at most the gate's four", n)
 	}
 	for i := range uint32(100) { // A's SPI carried two packets: it stays
@@ -122,11 +122,11 @@ func TestN15_ForgedSPIsCannotShutTheGate_R64(t *testing.T) {
 	}
 	w.forwarded(a.in(3), addrA)
 	paired := false
-	for _, s := range w.a.Sessions(Filter{}) {
+	for _, s := range w.sessions(Filter{}) {
 		paired = paired || s.SPIIn == a.spiIn && s.SPIOut == a.spiOut && s.State == ESPEstablished
 	}
 	if !paired {
-		t.Errorf("the true SPIs are not paired: %+v", w.a.Sessions(Filter{}))
+		t.Errorf("the true SPIs are not paired: %+v", w.sessions(Filter{}))
 	}
 }
 
@@ -140,7 +140,7 @@ func TestN16_SubscriberSpraysOutboundSPIs_R64(t *testing.T) {
 		w.now++
 		w.esp(alg.In2Out, addrA, addrN, addrY, 0x10000+i, 1)
 	}
-	if n := len(w.a.Sessions(Filter{})); n > maxGateSPIs {
+	if n := len(w.sessions(Filter{})); n > maxGateSPIs {
 		t.Errorf("%d sessions, want at most %d", n, maxGateSPIs)
 	}
 }
@@ -156,7 +156,7 @@ func TestN6_OneWayTrafficKeepsFlowing_R67(t *testing.T) {
 		w.at(s)
 		w.forwarded(a.out(uint32(s)), addrA)
 	}
-	if s := w.a.Sessions(Filter{}); len(s) != 1 || s[0].State != ESPHalf {
+	if s := w.sessions(Filter{}); len(s) != 1 || s[0].State != ESPHalf {
 		t.Errorf("sessions %+v, want one HALF", s)
 	}
 	w.jump(7101 + 120)
@@ -240,7 +240,7 @@ func TestQuietServerIsRepairedByTheClientsNextPacket(t *testing.T) {
 	w.dropped(a.in(1), drop.ESPNoGateIn)
 	w.forwarded(a.out(2), addrA)
 	w.forwarded(a.in(1), addrA)
-	if s := w.a.Sessions(Filter{}); len(s) != 1 || s[0].State != ESPEstablished {
+	if s := w.sessions(Filter{}); len(s) != 1 || s[0].State != ESPEstablished {
 		t.Errorf("sessions %+v, want the pair", s)
 	}
 }
@@ -297,18 +297,18 @@ func TestN19_TwoServersReuseAnSPI_R62_R74(t *testing.T) {
 func TestFlowTableKeepsASessionAlive(t *testing.T) {
 	w := newWorld(t)
 	a := w.client(addrA, 2).tunnel()
-	id := w.a.Sessions(Filter{})[0].ID
+	id := w.sessions(Filter{})[0].ID
 	for s := 1000.0; s < 20000; s += 1000 {
 		w.at(s)
 		w.a.FlowActive(id, alg.Out2In, w.now, 10, 1000)
 	}
 	w.forwarded(a.out(2), addrA)
-	s := w.a.Sessions(Filter{})[0]
+	s := w.sessions(Filter{})[0]
 	if s.RxPackets != 1+190 || s.RxBytes != 100+19000 {
 		t.Errorf("counted %d packets, %d bytes", s.RxPackets, s.RxBytes)
 	}
 	w.at(19000 + 3700 + 1001)
-	if len(w.a.Sessions(Filter{})) != 0 || !w.flows[id] {
+	if len(w.sessions(Filter{})) != 0 || !w.flows[id] {
 		t.Error("the idle session or its flows are still there")
 	}
 	w.a.FlowActive(id, alg.Out2In, w.now, 1, 1) // too late: no effect, no panic
@@ -323,7 +323,7 @@ func TestN11_IKESessionExpiresWhileESPIsUp_R47_R48(t *testing.T) {
 			w.at(s)
 			w.forwarded(a.out(uint32(s)), addrA)
 		}
-		if got := len(w.a.IKESessions(Filter{})) == 1; got != keep {
+		if got := len(w.ikes(Filter{})) == 1; got != keep {
 			t.Errorf("keep %v: IKE session alive: %v", keep, got)
 		}
 		if keep && w.idle[a.mapping] < 24*time.Hour {

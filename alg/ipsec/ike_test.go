@@ -126,12 +126,12 @@ func TestN35_CookieAndInvalidKEStayOneHalfSession_R43(t *testing.T) {
 	a.send(ike{dir: alg.In2Out, exchange: exSAInit, serial: 1})
 	a.send(ike{dir: alg.Out2In, exchange: exSAInit, flags: flagResponse, responder: 0xbad}) // INVALID_KE
 	a.send(ike{dir: alg.In2Out, exchange: exSAInit, serial: 2})
-	if s := w.a.IKESessions(Filter{}); len(s) != 1 || s[0].State != Half {
+	if s := w.ikes(Filter{}); len(s) != 1 || s[0].State != Half {
 		t.Fatalf("sessions %+v, want one HALF", s)
 	}
 	a.send(ike{dir: alg.Out2In, exchange: exSAInit, flags: flagResponse, responder: a.responder})
 	a.ask(exAuth, 1)
-	if s := w.a.IKESessions(Filter{}); len(s) != 1 || s[0].Responder != a.responder {
+	if s := w.ikes(Filter{}); len(s) != 1 || s[0].Responder != a.responder {
 		t.Errorf("latched %x, want the echoed %x", s[0].Responder, a.responder)
 	}
 	w.lock(Provisional, addrA)

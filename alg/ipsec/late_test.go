@@ -29,7 +29,7 @@ func TestTokenBindsFourSPIsWhileSomebodyElseHasTheLock_R64_R66(t *testing.T) {
 		a.spiOut = 0x10000 + i
 		w.forwarded(a.out(1), addrA)
 	}
-	if n := len(w.a.Sessions(Filter{Inside: addrA})); n != maxGateSPIs {
+	if n := len(w.sessions(Filter{Inside: addrA})); n != maxGateSPIs {
 		t.Errorf("%d sessions, want %d", n, maxGateSPIs)
 	}
 	for range 2 { // four that are in use leave no room

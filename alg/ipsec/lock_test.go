@@ -311,7 +311,7 @@ func TestN29_FlushDropsWhatIsHeld(t *testing.T) {
 		t.Errorf("lost %v, released %d; want one flushed and none released", w.lost, len(w.released))
 	}
 	w.lock(Free, addrA)
-	if len(w.a.Sessions(Filter{}))+len(w.a.IKESessions(Filter{})) != 0 {
+	if len(w.sessions(Filter{}))+len(w.ikes(Filter{})) != 0 {
 		t.Error("sessions survive the flush")
 	}
 	w.dropped(a.in(9), drop.ESPStaleSPI)

@@ -63,7 +63,7 @@ func TestN4_OutboundESPBeforeTheExchangeIsOver_R54(t *testing.T) {
 		}
 		w.forwarded(a.out(1), addrA)
 		w.forwarded(a.in(1), addrA)
-		if s := w.a.Sessions(Filter{}); len(s) != 1 || s[0].State != ESPEstablished {
+		if s := w.sessions(Filter{}); len(s) != 1 || s[0].State != ESPEstablished {
 			t.Errorf("version %d: %+v", version, s)
 		}
 	}
@@ -164,13 +164,13 @@ func TestN20_TwoTunnelsOfOneClient_R57(t *testing.T) {
 	w.forwarded(b.out(1), addrA)
 	w.forwarded(b.in(1), addrA)
 	var pairs [][2]uint32
-	for _, s := range w.a.Sessions(Filter{}) {
+	for _, s := range w.sessions(Filter{}) {
 		pairs = append(pairs, [2]uint32{s.SPIIn, s.SPIOut})
 	}
 	if want := [][2]uint32{{a.spiIn, a.spiOut}, {b.spiIn, b.spiOut}}; !slices.Equal(pairs, want) {
 		t.Errorf("shown: %x, want %x", pairs, want)
 	}
-	if n := len(w.a.IKESessions(Filter{})); n != 2 {
+	if n := len(w.ikes(Filter{})); n != 2 {
 		t.Errorf("%d IKE sessions, want 2", n)
 	}
 }

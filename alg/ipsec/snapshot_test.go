@@ -33,14 +33,14 @@ func (w *world) restored(change ...func(*Config)) *world {
 
 // plain is what must be the same in two ALGs, in an order of its own.
 func (w *world) plain() (ike []IKEInfo, esp []SessionInfo) {
-	esp = w.a.Sessions(Filter{})
+	esp = w.sessions(Filter{})
 	for i := range esp {
 		esp[i].ID = 0
 	}
 	slices.SortFunc(esp, func(x, y SessionInfo) int {
 		return cmp.Or(order(x.Inside, y.Inside), cmp.Compare(x.SPIIn, y.SPIIn), cmp.Compare(x.SPIOut, y.SPIOut))
 	})
-	ike = w.a.IKESessions(Filter{})
+	ike = w.ikes(Filter{})
 	slices.SortStableFunc(ike, func(x, y IKEInfo) int {
 		return cmp.Or(order(x.Inside, y.Inside), cmp.Compare(x.Initiator, y.Initiator), cmp.Compare(x.Mapping, y.Mapping),
 			cmp.Compare(x.Responder, y.Responder), cmp.Compare(x.Version, y.Version), cmp.Compare(x.Created, y.Created), cmp.Compare(x.LastSeen, y.LastSeen))
@@ -166,7 +166,7 @@ func TestDamagedSnapshotChangesNothing_R72(t *testing.T) {
 	for name, f := range damage {
 		a := New(Config{})
 		_, actions, err := a.Restore(f(slices.Clone(good)), map[string]*Profile{"P": w.profile}, w.now)
-		if err == nil || len(actions) != 0 || len(a.Sessions(Filter{}))+len(a.IKESessions(Filter{})) != 0 {
+		if err == nil || len(actions) != 0 || len(slices.Collect(a.Sessions(Filter{})))+len(slices.Collect(a.IKESessions(Filter{}))) != 0 {
 			t.Errorf("%s: error %v, %d actions; want an error and no change", name, err, len(actions))
 		}
 	}
@@ -233,7 +233,7 @@ func FuzzRestore(f *testing.F) {
 		}
 		w.do(actions)
 		m.check()
-		if n := len(w.a.Sessions(Filter{})); n != got.ESP {
+		if n := len(w.sessions(Filter{})); n != got.ESP {
 			t.Fatalf("%d sessions, %d reported", n, got.ESP)
 		}
 		w.client(addrA, 2).send(ike{dir: alg.In2Out, exchange: 37, responder: 1})

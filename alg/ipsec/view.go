@@ -3,7 +3,7 @@ package ipsec
 import (
 	"bytes"
 	"cmp"
-	"slices"
+	"iter"
 
 	"spigate/alg"
 	"spigate/netstack/frame"
@@ -58,21 +58,20 @@ type IKEInfo struct {
 	Token                bool // may bind late (R66)
 }
 
-// Sessions returns the ESP sessions that f selects, by inside address, NAT
-// address, server and id.
-func (a *ALG) Sessions(f Filter) []SessionInfo {
-	var out []SessionInfo
-	a.each(func(sh *shard) {
+// Sessions yields the ESP sessions that f selects: up to inOrder of them by
+// inside address, NAT address, server and id, more in no order.
+func (a *ALG) Sessions(f Filter) iter.Seq[SessionInfo] {
+	rows := paged(a, func(sh *shard, keys []*espSession) []*espSession {
 		for _, s := range sh.byID {
 			if f.pair(pairKey{s.nat, s.server}) && f.inside(s.client.inside) {
-				out = append(out, s.info())
+				keys = append(keys, s)
 			}
 		}
-	})
-	slices.SortFunc(out, func(x, y SessionInfo) int {
+		return keys
+	}, func(s *espSession) (SessionInfo, bool) { return s.info(), !s.gone })
+	return sorted(rows, func(x, y SessionInfo) int {
 		return cmp.Or(order(x.Inside, y.Inside), order(x.NAT, y.NAT), order(x.Server, y.Server), cmp.Compare(x.ID, y.ID))
 	})
-	return out
 }
 
 func (s *espSession) info() SessionInfo {
@@ -82,20 +81,25 @@ func (s *espSession) info() SessionInfo {
 		RxPackets: in.packets, RxBytes: in.bytes, TxPackets: out.packets, TxBytes: out.bytes}
 }
 
-// Gates returns the pairs that f selects and on which something goes on, by
-// NAT address and server. A filter by inside address selects lock holders.
-func (a *ALG) Gates(f Filter) []GateInfo {
-	var out []GateInfo
-	a.each(func(sh *shard) {
+// Gates yields the pairs that f selects and on which something goes on: up to
+// inOrder by NAT address and server, more in no order. A filter by inside
+// address selects lock holders.
+func (a *ALG) Gates(f Filter) iter.Seq[GateInfo] {
+	rows := paged(a, func(sh *shard, keys []*pair) []*pair {
 		for _, row := range sh.busy.rows {
-			p := row.what
-			if g := p.info(); f.pair(p.key) && f.inside(g.Inside) {
-				out = append(out, g)
+			if f.pair(row.what.key) {
+				keys = append(keys, row.what)
 			}
 		}
+		return keys
+	}, func(p *pair) (GateInfo, bool) {
+		if p.row == 0 {
+			return GateInfo{}, false
+		}
+		g := p.info()
+		return g, f.inside(g.Inside)
 	})
-	slices.SortFunc(out, func(x, y GateInfo) int { return cmp.Or(order(x.NAT, y.NAT), order(x.Server, y.Server)) })
-	return out
+	return sorted(rows, func(x, y GateInfo) int { return cmp.Or(order(x.NAT, y.NAT), order(x.Server, y.Server)) })
 }
 
 func (p *pair) info() GateInfo {
@@ -123,35 +127,27 @@ func (p *pair) info() GateInfo {
 	return g
 }
 
-// IKESessions returns the IKE sessions that f selects, by inside address, NAT
-// address, server and initiator SPI.
-func (a *ALG) IKESessions(f Filter) []IKEInfo {
-	var out []IKEInfo
-	a.each(func(sh *shard) {
-		for k, p := range sh.pairs {
-			if f.pair(k) {
-				out = p.ike(out, f)
+// IKESessions yields the IKE sessions that f selects: up to inOrder by inside
+// address, NAT address, server and initiator SPI, more in no order.
+func (a *ALG) IKESessions(f Filter) iter.Seq[IKEInfo] {
+	rows := paged(a, func(sh *shard, keys []*ikeSession) []*ikeSession {
+		for _, row := range sh.ikes.rows {
+			if c := row.what.client; f.pair(c.pair.key) && f.inside(c.inside) {
+				keys = append(keys, row.what)
 			}
 		}
-	})
-	slices.SortFunc(out, func(x, y IKEInfo) int {
+		return keys
+	}, func(s *ikeSession) (IKEInfo, bool) { return s.info(), s.row != 0 })
+	return sorted(rows, func(x, y IKEInfo) int {
 		return cmp.Or(order(x.Inside, y.Inside), order(x.NAT, y.NAT), order(x.Server, y.Server), cmp.Compare(x.Initiator, y.Initiator))
 	})
-	return out
 }
 
-func (p *pair) ike(out []IKEInfo, f Filter) []IKEInfo {
-	for inside, c := range p.clients {
-		if !f.inside(inside) {
-			continue
-		}
-		for _, s := range c.sessions {
-			out = append(out, IKEInfo{Inside: inside, NAT: p.key.NAT, Server: p.key.Server, Initiator: s.initiator,
-				Responder: s.responder, Version: s.version, State: s.state, Mapping: s.mapping, Profile: s.profile.Name,
-				Created: s.created, LastSeen: s.lastSeen, Token: s.token})
-		}
-	}
-	return out
+func (s *ikeSession) info() IKEInfo {
+	k := s.client.pair.key
+	return IKEInfo{Inside: s.client.inside, NAT: k.NAT, Server: k.Server, Initiator: s.initiator, Responder: s.responder,
+		Version: s.version, State: s.state, Mapping: s.mapping, Profile: s.profile.Name,
+		Created: s.created, LastSeen: s.lastSeen, Token: s.token}
 }
 
 // each visits every shard, locked.

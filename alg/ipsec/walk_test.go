@@ -14,18 +14,18 @@ func TestW1_OneIKEv1Client(t *testing.T) {
 	w := newWorld(t)
 	a := w.client(addrA, 1)
 	a.send(ike{dir: alg.In2Out, exchange: exMainMode})
-	if got := w.a.IKESessions(Filter{})[0].State; got != Half {
+	if got := w.ikes(Filter{})[0].State; got != Half {
 		t.Errorf("after message 1 the session is %v, want HALF", got)
 	}
 	if w.idle[a.mapping] != 30*time.Second {
 		t.Errorf("the mapping of a half-open session idles out after %v, want 30s (R40)", w.idle[a.mapping])
 	}
 	a.send(ike{dir: alg.Out2In, exchange: exMainMode, responder: a.responder})
-	if got := w.a.IKESessions(Filter{})[0].State; got != Half {
+	if got := w.ikes(Filter{})[0].State; got != Half {
 		t.Errorf("a reply alone makes it %v, want HALF (R43)", got)
 	}
 	a.send(ike{dir: alg.In2Out, exchange: exMainMode, responder: a.responder, serial: 1})
-	if got := w.a.IKESessions(Filter{})[0]; got.State != Up || got.Responder != a.responder {
+	if got := w.ikes(Filter{})[0]; got.State != Up || got.Responder != a.responder {
 		t.Errorf("after the echo the session is %v with responder %x", got.State, got.Responder)
 	}
 	if w.idle[a.mapping] != 60*time.Minute {
@@ -52,7 +52,7 @@ func TestW1_OneIKEv1Client(t *testing.T) {
 	if r.NAT != addrN || r.Cache {
 		t.Errorf("outbound: NAT %v, cache %v; want %v and no cache while HALF", r.NAT, r.Cache, addrN)
 	}
-	if s := w.a.Sessions(Filter{}); len(s) != 1 || s[0].State != ESPHalf || s[0].SPIIn != 0 {
+	if s := w.sessions(Filter{}); len(s) != 1 || s[0].State != ESPHalf || s[0].SPIIn != 0 {
 		t.Errorf("after one way: %+v", s)
 	}
 	r = a.in(1)
@@ -61,7 +61,7 @@ func TestW1_OneIKEv1Client(t *testing.T) {
 		t.Errorf("two-way: cache %v idle %v, want cached for espSessionTimeout", r.Cache, r.Idle)
 	}
 	w.lock(Free, addrA)
-	s := w.a.Sessions(Filter{})
+	s := w.sessions(Filter{})
 	if len(s) != 1 || s[0].State != ESPEstablished || s[0].SPIIn != a.spiIn || s[0].SPIOut != a.spiOut || s[0].Inside != addrA {
 		t.Errorf("show: %+v", s)
 	}
@@ -173,12 +173,12 @@ func TestW4_ServerRekeys(t *testing.T) {
 	w.at(60 + 3600)
 	w.forwarded(a.in(2), addrA)
 	w.at(61 + 3600)
-	if n := len(w.a.Sessions(Filter{})); n != 2 {
+	if n := len(w.sessions(Filter{})); n != 2 {
 		t.Errorf("%d sessions at the timeout, want both pairs (R68)", n)
 	}
 	w.jump(61 + 3600.1)
 	w.dropped(old.in(3), drop.ESPStaleSPI)
-	if n := len(w.a.Sessions(Filter{})); n != 1 {
+	if n := len(w.sessions(Filter{})); n != 1 {
 		t.Errorf("%d sessions after 60 min idle, want the new pair only", n)
 	}
 }
@@ -204,7 +204,7 @@ func TestW5_IKERekeyBurnsNoGateTimeout(t *testing.T) {
 			t.Errorf("%v first: a timeout was burnt: %+v", first, c)
 		}
 		up := 0
-		for _, s := range w.a.IKESessions(Filter{Inside: addrA}) {
+		for _, s := range w.ikes(Filter{Inside: addrA}) {
 			if s.State == Up {
 				up++
 			}
@@ -222,7 +222,7 @@ func TestW6_NATTraversalTakesNoLock(t *testing.T) {
 	auth := ike{dir: alg.In2Out, initiator: a.initiator, responder: a.responder, exchange: exAuth, id: 1, body: 200}
 	w.forwarded(w.step(a.packet(auth, portNATT)), addrA)
 	w.lock(Free, addrA)
-	if s := w.a.IKESessions(Filter{}); s[0].State != Floated {
+	if s := w.ikes(Filter{}); s[0].State != Floated {
 		t.Errorf("the session is %v, want FLOATED", s[0].State)
 	}
 	keepalive := a.packet(auth, portNATT)
@@ -232,11 +232,11 @@ func TestW6_NATTraversalTakesNoLock(t *testing.T) {
 		t.Error("a keepalive counts as malformed IKE")
 	}
 	w.at(60)
-	if n := len(w.a.IKESessions(Filter{})); n != 1 {
+	if n := len(w.ikes(Filter{})); n != 1 {
 		t.Error("the floated session does not linger 60 s (R50)")
 	}
 	w.at(62)
-	if n := len(w.a.IKESessions(Filter{})); n != 0 || !w.removed[a.mapping] {
+	if n := len(w.ikes(Filter{})); n != 0 || !w.removed[a.mapping] {
 		t.Error("after 60 s the session and its mapping of port 500 are still there")
 	}
 }

@@ -2,6 +2,7 @@ package ipsec
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"spigate/alg"
@@ -54,6 +55,10 @@ func newWorld(t failer, change ...func(*Profile)) *world {
 	return &world{t: t, a: New(Config{}), profile: &p,
 		idle: map[uint64]time.Duration{}, removed: map[uint64]bool{}, flows: map[uint64]bool{}}
 }
+
+func (w *world) sessions(f Filter) []SessionInfo { return slices.Collect(w.a.Sessions(f)) }
+func (w *world) gates(f Filter) []GateInfo       { return slices.Collect(w.a.Gates(f)) }
+func (w *world) ikes(f Filter) []IKEInfo         { return slices.Collect(w.a.IKESessions(f)) }
 
 // at moves the clock to s seconds and ticks at every deadline on the way.
 func (w *world) at(s float64) {
@@ -143,7 +148,7 @@ func (w *world) esp(dir alg.Direction, inside, n, server frame.Addr, spi, seq ui
 
 // gate returns what is going on between N and Y.
 func (w *world) gate() GateInfo {
-	for _, g := range w.a.Gates(Filter{NAT: addrN, Server: addrY}) {
+	for _, g := range w.gates(Filter{NAT: addrN, Server: addrY}) {
 		return g
 	}
 	return GateInfo{}

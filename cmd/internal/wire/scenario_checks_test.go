@@ -122,7 +122,7 @@ func counterRows(c ipsec.Counters) []counterRow {
 func (w *world) checkGate(in *words) {
 	f := ipsec.Filter{NAT: w.addr(in, in.next("a NAT address")), Server: w.addr(in, in.next("a server"))}
 	state := in.next("a state")
-	rows := w.router(in).ALG().Gates(f)
+	rows := slices.Collect(w.router(in).ALG().Gates(f))
 	if state == "none" || len(rows) == 0 {
 		if state != "none" || len(rows) != 0 {
 			in.fail("gates: %+v", rows)
@@ -171,7 +171,7 @@ func (w *world) checkSession(in *words) {
 	want := []string{inside.String(), w.addr(in, orElse(in, "nat", "nat")).String(), w.addr(in, orElse(in, "server", "gateway")).String(),
 		orElse(in, "in", "-"), orElse(in, "out", "-"), state}
 	all := ""
-	for _, s := range w.router(in).ALG().Sessions(ipsec.Filter{}) {
+	for s := range w.router(in).ALG().Sessions(ipsec.Filter{}) {
 		row := []string{s.Inside.String(), s.NAT.String(), s.Server.String(), spiWord(s.SPIIn), spiWord(s.SPIOut),
 			strings.ToLower(s.State.String())}
 		if slices.Equal(row, want) {
@@ -200,7 +200,7 @@ func orElse(in *words, key, def string) string {
 func (w *world) checkSessions(in *words) {
 	n := 0
 	for _, r := range w.routers(in) {
-		n += len(r.ALG().Sessions(ipsec.Filter{}))
+		n += len(slices.Collect(r.ALG().Sessions(ipsec.Filter{})))
 	}
 	w.number(in, n)
 }
@@ -218,7 +218,7 @@ func (w *world) checkIKE(in *words) {
 	initiator, responder := in.two("spi", ":", 16)
 	server := w.addr(in, orElse(in, "server", "gateway"))
 	all := ""
-	for _, s := range w.router(in).ALG().IKESessions(ipsec.Filter{Inside: inside, Server: server}) {
+	for s := range w.router(in).ALG().IKESessions(ipsec.Filter{Inside: inside, Server: server}) {
 		if s.Initiator == initiator && s.Responder == responder && strings.ToLower(s.State.String()) == state {
 			return
 		}
@@ -231,7 +231,7 @@ func (w *world) checkIKE(in *words) {
 func (w *world) checkIKEs(in *words) {
 	n := 0
 	for _, r := range w.routers(in) {
-		n += len(r.ALG().IKESessions(ipsec.Filter{}))
+		n += len(slices.Collect(r.ALG().IKESessions(ipsec.Filter{})))
 	}
 	w.number(in, n)
 }

@@ -198,7 +198,7 @@ func lsnSession(s *lsn.SessionInfo) control.LSNSession {
 func (v *views) IPsecSessions(f control.Filter) (iter.Seq[control.IPsecSession], error) {
 	return walked(v, f, func(r *netstack.Router, yield func(control.IPsecSession) bool) bool {
 		now := r.Now()
-		for _, s := range r.ALG().Sessions(filter(f)) {
+		for s := range r.ALG().Sessions(filter(f)) {
 			row := control.IPsecSession{
 				SourceIP: s.Inside.Netip(), NATIP: s.NAT.Netip(), DestIP: s.Server.Netip(),
 				SPIIn: control.SPI(s.SPIIn), SPIOut: control.SPI(s.SPIOut),
@@ -218,7 +218,7 @@ func (v *views) IPsecSessions(f control.Filter) (iter.Seq[control.IPsecSession],
 func (v *views) IPsecGates(f control.Filter) (iter.Seq[control.IPsecGate], error) {
 	return walked(v, f, func(r *netstack.Router, yield func(control.IPsecGate) bool) bool {
 		now := r.Now()
-		for _, g := range r.ALG().Gates(filter(f)) {
+		for g := range r.ALG().Gates(filter(f)) {
 			row := gate(&g, now)
 			row.TD = r.Domain()
 			row.Client, _ = clientOf(r, g.Inside.Netip())
