@@ -32,8 +32,8 @@ func (r *Router) piecesIn(p *packet) outcome {
 	k := frag.KeyOf(&p.Packet, p.in, frag.Out2In)
 	res := r.frags.Piece(k, &p.Packet, p.now)
 	if res.Verdict == frag.First {
-		if r.gathers(p, alg.Out2In) {
-			res = r.frags.Gather(res.Datagram, &p.Packet, p.now)
+		if inside, ok := r.gathers(p, alg.Out2In); ok {
+			res = r.frags.Gather(res.Datagram, inside, &p.Packet, p.now)
 		} else if o := r.firstIn(res.Datagram, p); o.verdict != Continue {
 			return o
 		}
@@ -68,8 +68,8 @@ func (r *Router) piecesOut(p *packet) outcome {
 	}
 	res := r.frags.Piece(frag.KeyOf(&p.Packet, p.in, frag.In2Out), &p.Packet, p.now)
 	if res.Verdict == frag.First {
-		if r.gathers(p, alg.In2Out) {
-			res = r.frags.Gather(res.Datagram, &p.Packet, p.now)
+		if _, ok := r.gathers(p, alg.In2Out); ok {
+			res = r.frags.Gather(res.Datagram, p.Src, &p.Packet, p.now)
 		} else if o := r.firstOut(res.Datagram, p); o.verdict != Continue {
 			return o
 		}
@@ -144,26 +144,26 @@ func (r *Router) pieceFate(res frag.Result, p *packet) outcome {
 }
 
 // gathers reports whether p is the first piece of a datagram that the ALG has
-// to see: IKE of a subscriber with a profile. On port 4500 it stands behind
-// the marker; ESP in UDP passes in pieces (R50).
-func (r *Router) gathers(p *packet, dir alg.Direction) bool {
+// to see, and of which subscriber: IKE of one with a profile. On port 4500 it
+// stands behind the marker; ESP in UDP passes in pieces (R50).
+func (r *Router) gathers(p *packet, dir alg.Direction) (inside frame.Addr, ok bool) {
 	if p.Proto != frame.ProtoUDP {
-		return false
+		return inside, false
 	}
 	server := p.DstPort
 	if dir == alg.Out2In {
 		server = p.SrcPort
 	}
 	if b := p.UDPPayload(); !ikePort(server) || server == 4500 && len(b) >= 4 && binary.BigEndian.Uint32(b) != 0 {
-		return false
+		return inside, false
 	}
 	if dir == alg.In2Out {
 		group, _ := r.lsn.Client(p.Src)
-		return r.profile(group) != nil
+		return p.Src, r.profile(group) != nil
 	}
 	outside, remote, _ := outsideView(p)
 	plan, reason := r.decideIn(p, outside, remote, lsn.Hints{})
-	return reason == drop.None && r.profile(plan.Group) != nil
+	return plan.Inside.Addr, reason == drop.None && r.profile(plan.Group) != nil
 }
 
 // cutOf returns the length of the longest piece that an IKE packet was

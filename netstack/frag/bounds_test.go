@@ -177,8 +177,65 @@ func TestInboundOnesAreChargedToTheSubscriberOnceItIsKnown(t *testing.T) {
 		}
 	}
 	tb.check(t)
-	if st := tb.Stats(); st.Decided != 65 { // 64 of one, and the other's single one in spite of them
+	if st := tb.Stats(); st.Decided != 17 { // one's share of this shard, and the other's single one in spite of them
 		t.Errorf("%+v", st)
+	}
+}
+
+func TestForgedServersAtOneMappingCostItsOwnerOnly_R29(t *testing.T) {
+	for name, gather := range map[string]bool{"carried": false, "gathered": true} {
+		t.Run(name, func(t *testing.T) {
+			var drops drop.Counters
+			tb := New(Config{Drops: &drops})
+			first := func(src frame.Addr, inside frame.Addr, id uint16) (Key, [][]byte) {
+				s := datagramSpec{src: src, dst: nat, sport: 53, dport: natPort, proto: frame.ProtoUDP, id: id, payload: filler(3000, 1)}
+				pieces := inPieces(s.build(), 1480)
+				var p frame.Packet
+				p.Parse(pieces[0])
+				k := KeyOf(&p, 1, Out2In)
+				res := tb.Piece(k, &p, int64(id))
+				switch {
+				case gather:
+					tb.Gather(res.Datagram, inside, &p, int64(id))
+				default:
+					if _, why := tb.Decide(res.Datagram, Translation{Addr: inside, Port: 1}, int64(id)); why != drop.None {
+						t.Fatal(why)
+					}
+				}
+				return k, pieces
+			}
+			// Two of each of many others, more than any forger has.
+			var keys []Key
+			var rest [][]byte
+			for i := range byte(20) {
+				for id := range uint16(2) {
+					k, pieces := first(remote, frame.Addr{10, 0, 1, i}, uint16(i)*2+id)
+					keys, rest = append(keys, k), append(rest, pieces[1])
+				}
+			}
+			for i := range 20_000 {
+				first(frame.Addr{198, 18, byte(i >> 8), byte(i)}, alice, 1000)
+			}
+			tb.check(t)
+			bound := 64
+			if gather {
+				bound = 16
+			}
+			if st := tb.Stats(); st.Decided+st.Gathering != len(keys)+bound {
+				t.Errorf("%+v, want %d of the others and %d", st, len(keys), bound)
+			}
+			for i, b := range rest {
+				var p frame.Packet
+				p.Parse(b)
+				want := Follow
+				if gather {
+					want = Kept
+				}
+				if res := tb.Piece(keys[i], &p, 1000); res.Verdict != want {
+					t.Fatalf("a piece of datagram %d of the others: %+v", i, res)
+				}
+			}
+		})
 	}
 }
 

@@ -14,7 +14,8 @@ import (
 // piece that Piece is asked about.
 //
 // Sent in again at dg.In, the joined packet passes as one that never was cut.
-func (t *Table) Gather(dg Datagram, p *frame.Packet, now int64) Result {
+// inside is the subscriber whom it is from or for.
+func (t *Table) Gather(dg Datagram, inside frame.Addr, p *frame.Packet, now int64) Result {
 	sh := t.shardOf(dg.Key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -27,7 +28,7 @@ func (t *Table) Gather(dg Datagram, p *frame.Packet, now int64) Result {
 			return droppedFor(why)
 		}
 	}
-	d, pieces := sh.turn(d, dg, gathering, accountOf(dg.Key, frame.Addr{}), now)
+	d, pieces := sh.turn(d, dg, gathering, accountOf(dg.Key, inside), now)
 	res := sh.gather(d, p, now)
 	for _, b := range pieces { // the first piece wins over what came before it
 		why := drop.FragmentDuplicate // all is here already
@@ -107,13 +108,13 @@ func (t *Table) Cut(k Key, now int64) int {
 }
 
 // Remember makes Cut(k) return cut: for an inbound datagram, whose key is
-// another one where it leaves.
+// another one where it leaves: with the subscriber as its destination.
 func (t *Table) Remember(k Key, cut int, now int64) {
 	sh := t.shardOf(k)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if d := sh.find(k, now); d == nil || d.state == joined {
-		d, _ = sh.turn(d, Datagram{Key: k}, joined, accountOf(k, frame.Addr{}), now)
+		d, _ = sh.turn(d, Datagram{Key: k}, joined, accountOf(k, k.Dst), now)
 		d.cut = cut
 	}
 }

@@ -151,7 +151,11 @@ func (r *router) one(b []byte) drop.Reason {
 	k := KeyOf(&p, 1, sideOf(&p))
 	res := r.Piece(k, &p, r.now)
 	if res.Verdict == First && r.gather != nil && r.gather(&p) {
-		res = r.Gather(res.Datagram, &p, r.now)
+		inside := p.Src
+		if k.Side == Out2In {
+			inside = to(k).Addr
+		}
+		res = r.Gather(res.Datagram, inside, &p, r.now)
 	}
 	var again [][]byte
 	switch res.Verdict {

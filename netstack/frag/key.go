@@ -44,17 +44,22 @@ const headLen = 8
 type account struct{ inside, remote, nat frame.Addr }
 
 // accountOf says whose a datagram is. Outbound it is the subscriber's. Inbound
-// it is that of a server and a NAT address, and of the subscriber too as soon
-// as inside is known: pieces that nobody asked for cannot push out the others.
+// it is that of a server and a NAT address, and the subscriber's alone as soon
+// as inside is known: pieces that nobody asked for cannot push out the others,
+// and forged servers at an open mapping are at the expense of its owner (R29).
 func accountOf(k Key, inside frame.Addr) account {
-	if k.Side == In2Out {
+	switch {
+	case k.Side == In2Out:
 		return account{inside: k.Src}
+	case !inside.IsZero():
+		return account{inside: inside}
 	}
-	return account{inside, k.Src, k.Dst}
+	return account{remote: k.Src, nat: k.Dst}
 }
 
 // shardOf places all datagrams of one account together, and those of the two
-// sides apart.
+// sides apart. Only what inbound is a subscriber's lies in several shards, each
+// of which has a share of its bound.
 func (t *Table) shardOf(k Key) *shard {
 	a := accountOf(k, frame.Addr{})
 	n := maphash.Comparable(t.seed, a) % shardsPerSide

@@ -59,8 +59,12 @@ func New(c Config) *Table {
 		sh := &t.shards[i]
 		sh.drops, sh.index = t.drops, map[Key]*datagram{}
 		sh.waiting = pool{perOwner: perOwner, datagrams: maxWaiting, bytes: maxWaitBytes, owners: map[account]*owner{}}
-		sh.decided = pool{perOwner: perOwner, datagrams: maxDecided, owners: map[account]*owner{}}
-		sh.gathering = pool{perOwner: gathersOfOwner, datagrams: maxGathers, bytes: maxGatherBytes, owners: map[account]*owner{}}
+		share := 1
+		if i >= shardsPerSide*int(Out2In) {
+			share = shardsPerSide // see shardOf
+		}
+		sh.decided = pool{perOwner: perOwner / share, datagrams: maxDecided, owners: map[account]*owner{}}
+		sh.gathering = pool{perOwner: gathersOfOwner / share, datagrams: maxGathers, bytes: maxGatherBytes, owners: map[account]*owner{}}
 	}
 	return t
 }
