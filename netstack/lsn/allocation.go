@@ -3,6 +3,7 @@ package lsn
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -107,4 +108,40 @@ func (g *Group) checkPool(p *Pool, users []*Group) error {
 		}
 	}
 	return nil
+}
+
+// cut divides the group's addresses into blocks, where it uses any.
+func (t *Table) cut(g *Group) error {
+	if len(t.addrs) > maxAddresses {
+		return fmt.Errorf("more than %d NAT addresses in all", maxAddresses)
+	}
+	if g.BlockSize == 0 || g.check() != nil {
+		return nil
+	}
+	for row, a := range g.addrs {
+		n := t.addrs[a]
+		if n.blocks == nil { // another group may have been here, with the same size
+			n.blocks = newBlocks(g.BlockSize, g.Type == Dynamic)
+		}
+		if g.Type == Deterministic {
+			n.owner, n.row = g, row
+		}
+	}
+	return nil
+}
+
+// deal does the arithmetic of a deterministic group, which fails if the client
+// has more subscribers than there are blocks (R18).
+func (t *Table) deal(all []Client, g *Group) (err error) {
+	i := slices.IndexFunc(all, func(c Client) bool { return c.Name == g.Client })
+	if g.Type != Deterministic || i < 0 || len(g.addrs) == 0 || g.check() != nil {
+		return nil // no deterministic group, or a fault that is told elsewhere
+	}
+	for _, p := range all[i].Networks {
+		if !p.IsValid() || !p.Addr().Is4() {
+			return nil
+		}
+	}
+	g.dealing, err = newDealing(g.Alloc, g.BlockSize, len(g.addrs), all[i].Networks)
+	return err
 }

@@ -80,6 +80,7 @@ type Group struct {
 	index    uint16
 	addrs    []uint32 // of its pools, indices into Table.addrs
 	addrList []frame.Addr
+	dealing  *dealing // of a deterministic group
 	choices  [numProtocols][]choice
 }
 
@@ -161,6 +162,7 @@ func (t *Table) addGroups(c Config, pools map[string][]uint32) error {
 		}
 		faulty(g.check())
 		faulty(t.bindPools(c.Pools, pools, g))
+		faulty(t.deal(c.Clients, g))
 		faulty(t.buildRules(g))
 		faulty(g.checkPolicy())
 		if g.PairingHold < 0 {
@@ -205,7 +207,7 @@ func (t *Table) bindPools(all []Pool, pools map[string][]uint32, g *Group) error
 	for _, a := range g.addrs {
 		g.addrList = append(g.addrList, t.addrList[a])
 	}
-	return nil
+	return t.cut(g)
 }
 
 // users returns the other groups so far that use a pool.

@@ -128,6 +128,7 @@ func (f *fixture) reply(b Binding, flags uint8, now int64, want drop.Reason) Bin
 type census struct {
 	sessions, mappings int
 	ports              map[portKey]int // mappings on each port
+	held               int             // ports in hold-down
 }
 
 // check holds all tables against each other: it must be true at any instant
@@ -166,6 +167,13 @@ func (f *fixture) checkOutside(o *outside, c *census) (claims int) {
 		}
 		if claims += n; u.width != wideAny {
 			narrow += n
+		}
+	}
+	for slot := uint32(1); slot < o.ports.end(); slot++ {
+		u := o.ports.at(slot)
+		if at, _ := o.port(u.key()); at == slot && u.width == wideHeld {
+			c.held++
+			used++
 		}
 	}
 	if o.portKeys.n != used || o.claims.n != narrow {
@@ -245,7 +253,7 @@ func (f *fixture) checkMappings(sh *inside, c *census) {
 		if r.counted() {
 			permits += len(servers)
 		}
-		if r.app.Pooling == Paired {
+		if r.pairs() {
 			paired[m.inside.Addr]++
 		}
 		if r.width == wideFull {
@@ -292,7 +300,9 @@ func (f *fixture) checkCounters(c *census) {
 	for i := range protocols {
 		c.sessions -= st.Sessions[i]
 		c.mappings -= st.Mappings[i]
-		used += st.Pools[0].Used[i]
+		for _, p := range st.Pools {
+			used += p.Used[i]
+		}
 		for _, n := range f.addrs {
 			for _, r := range n.inRegion[i] {
 				regions += int(r)
@@ -308,7 +318,15 @@ func (f *fixture) checkCounters(c *census) {
 			drawn++
 		}
 	}
-	if used != drawn || regions != used {
-		f.t.Fatalf("%d ports counted, %d by region, %d in use", used, regions, drawn)
+	if used != drawn || regions != len(c.ports)+c.held {
+		f.t.Fatalf("%d ports counted, %d by region, %d in use, %d held", used, regions, drawn, c.held)
 	}
+	waiting := 0
+	for _, n := range f.addrs {
+		waiting += len(n.hold.heap)
+	}
+	if waiting != c.held {
+		f.t.Fatalf("%d ports are held, %d wait for their time", c.held, waiting)
+	}
+	f.checkBlocks()
 }

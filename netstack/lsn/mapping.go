@@ -118,11 +118,12 @@ func (t *Table) removeMapping(sh *inside, mslot uint32, at int64, after *afterma
 	if r.width != wideFull {
 		sh.keys.remove(hashOf(sh.seed, m.tuple(m.remote).mapKey(r)), mslot)
 	}
-	t.giveBack(t.addrs[m.address], m.outside.Port, m.claim(r), makeID(sh.number, m.generation, mslot))
-	if r.app.Pooling == Paired {
+	unused := t.giveBack(m, r, makeID(sh.number, m.generation, mslot), at)
+	if r.pairs() {
 		sh.unpair(m.inside.Addr, r.group, at)
 	}
 	t.note(after, t.mappingEvent(MappingDeleted, sh, mslot))
+	t.leaveBlock(sh, m, m.claim(r), unused, after)
 	m.generation = nextGeneration(m.generation)
 	sh.mappings.give(mslot)
 	i, _ := protoIndex(r.app.Proto)

@@ -18,9 +18,11 @@ type OutPlan struct {
 	Session, Mapping uint64
 	// Outside is the translation, if Mapping is not 0.
 	Outside frame.Endpoint
-	// Addresses and the ports FirstPort to LastPort are the set that the
-	// translation would be drawn from, if Mapping is 0. Read only.
+	// Addresses and Ports are the set that the translation would be drawn from,
+	// if Mapping is 0. Read only. Of drawn blocks (R17) it is known only then
+	// which one it will be.
 	Addresses []frame.Addr
+	Ports     PortRange
 }
 
 // DecideOut says what would become of a packet from a subscriber to the
@@ -54,21 +56,8 @@ func (t *Table) DecideOut(tup Tuple, h Hints, now int64) (OutPlan, drop.Reason) 
 		pl.use(t, sh, mslot)
 		return pl, drop.None
 	}
-	want := newClaim(tup.Proto, r.width, tup.Remote)
-	if a, paired := sh.pairOf(tup.Inside.Addr, r, now); paired {
-		pl.Addresses = t.addrList[a : a+1 : a+1]
-		if t.addrs[a].exhausted(want) {
-			return pl, drop.NoFreePort
-		}
-		return pl, drop.None
-	}
-	pl.Addresses = r.group.addrList
-	for _, a := range r.group.addrs {
-		if !t.addrs[a].exhausted(want) {
-			return pl, drop.None
-		}
-	}
-	return pl, drop.NoFreePort
+	w := newWant(tup, h, r, now)
+	return pl, t.outlook(sh, &pl, &w)
 }
 
 // use fills in an existing mapping.
@@ -173,7 +162,9 @@ func (t *Table) mappingFor(sh *inside, pl *OutPlan, r *rules, now int64, after *
 	m := sh.mappings.at(mslot)
 	generation := max(m.generation, 1)
 	// The identifier goes into the outside index together with the port.
-	address, port, ok := t.drawOutside(sh, pl, r, makeID(sh.number, generation, mslot), now)
+	w := newWant(tup, pl.Hints, r, now)
+	w.id = makeID(sh.number, generation, mslot)
+	address, port, ok := t.drawOutside(sh, &w, after)
 	if !ok {
 		sh.mappings.give(mslot)
 		return 0, drop.NoFreePort
@@ -185,32 +176,11 @@ func (t *Table) mappingFor(sh *inside, pl *OutPlan, r *rules, now int64, after *
 	if r.width != wideFull {
 		sh.keys.add(hashOf(sh.seed, tup.mapKey(r)), mslot)
 	}
-	if r.app.Pooling == Paired {
+	if r.pairs() {
 		sh.pair(tup.Inside.Addr, r.group, address)
 	}
 	i, _ := protoIndex(tup.Proto)
 	t.live[i].mappings.Add(1)
 	t.note(after, t.mappingEvent(MappingCreated, sh, mslot))
 	return mslot, drop.None
-}
-
-// drawOutside draws address and port. A paired subscriber has its address and
-// no other, even if it is full (R14). Otherwise the search begins at a random
-// address and goes on until one has room.
-func (t *Table) drawOutside(sh *inside, pl *OutPlan, r *rules, id uint64, now int64) (address uint32, port uint16, ok bool) {
-	tup, wish := pl.Tuple, pl.Hints.Port
-	want := newClaim(tup.Proto, r.width, tup.Remote)
-	if a, paired := sh.pairOf(tup.Inside.Addr, r, now); paired {
-		port, ok = t.draw(t.addrs[a], want, wish, id)
-		return a, port, ok
-	}
-	addrs := r.group.addrs
-	start := int(t.rand(uint32(len(addrs))))
-	for i := range addrs {
-		a := addrs[(start+i)%len(addrs)]
-		if port, ok = t.draw(t.addrs[a], want, wish, id); ok {
-			return a, port, true
-		}
-	}
-	return 0, 0, false
 }

@@ -31,6 +31,10 @@ type portUse struct {
 	count uint32
 }
 
+// wideHeld is the width of a port in hold-down (R25): no claim has it, and so
+// the port fits none.
+const wideHeld width = 3
+
 func (u *portUse) chain() *uint32 { return &u.count }
 
 func (u *portUse) key() portKey { return portKey{u.addr, u.port, uint16(u.proto)} }
@@ -84,16 +88,13 @@ func (o *outside) fits(a frame.Addr, port uint16, c claim) bool {
 	return p.next() == 0
 }
 
-// take enters a claim that fits, for the mapping id.
-func (o *outside) take(n *natAddress, port uint16, c claim, id uint64) {
+// take enters a claim that fits, for the mapping id. It reports whether nobody
+// used the port before.
+func (o *outside) take(n *natAddress, port uint16, c claim, id uint64) (fresh bool) {
 	k := portKey{n.addr, port, uint16(c.proto)}
 	slot, u := o.port(k)
-	if u == nil {
-		i, _ := protoIndex(c.proto)
-		if port >= FirstPort { // a wished one below is not of those that can run out
-			n.used[i].Add(1)
-			n.inRegion[i][port>>regionBits]++
-		}
+	if fresh = u == nil; fresh {
+		n.tally(c.proto, port, 1)
 		slot = o.ports.take()
 		u = o.ports.at(slot)
 		*u = portUse{addr: n.addr, port: port, proto: c.proto, width: c.width}
@@ -101,34 +102,37 @@ func (o *outside) take(n *natAddress, port uint16, c claim, id uint64) {
 	}
 	if c.width == wideAny {
 		u.count = makeRef(id)
-		return
+		return fresh
 	}
 	u.count++
 	o.claims.add(o.hash(slot, c), makeRef(id))
+	return fresh
 }
 
-// giveBack undoes take.
-func (t *Table) giveBack(n *natAddress, port uint16, c claim, id uint64) {
-	o := &t.outsides[outsideShard(n.addr, port)]
-	i, _ := protoIndex(c.proto)
-	k := portKey{n.addr, port, uint16(c.proto)}
-	o.mu.Lock()
-	slot, u := o.port(k)
+// giveBack undoes take. With hold, a port that nobody uses any more is kept
+// from use until free. It reports whether nobody uses the port now.
+func (o *outside) giveBack(n *natAddress, port uint16, c claim, id uint64, hold bool) (unused bool) {
+	slot, u := o.port(portKey{n.addr, port, uint16(c.proto)})
 	if c.width != wideAny {
 		o.claims.remove(o.hash(slot, c), makeRef(id))
 	}
-	if u.users() > 1 {
+	switch {
+	case u.users() > 1:
 		u.count--
-	} else {
-		o.portKeys.remove(hashOf(o.seed, k), slot)
-		o.ports.give(slot)
-		if port >= FirstPort {
-			n.used[i].Add(-1)
-			n.inRegion[i][port>>regionBits]--
-		}
+		return false
+	case hold:
+		u.width, u.count = wideHeld, 0
+	default:
+		o.free(n, slot, u)
 	}
-	o.mu.Unlock()
-	n.full.clear(c)
+	return true
+}
+
+// free makes a port free for everybody.
+func (o *outside) free(n *natAddress, slot uint32, u *portUse) {
+	n.tally(u.proto, u.port, -1)
+	o.portKeys.remove(hashOf(o.seed, u.key()), slot)
+	o.ports.give(slot)
 }
 
 // behind returns the n-th mapping that may stand behind an outside port towards
@@ -138,7 +142,7 @@ func (o *outside) behind(k portKey, remote frame.Endpoint, n int) (ref uint32, u
 	defer o.mu.Unlock()
 	slot, u := o.port(k)
 	switch {
-	case u == nil:
+	case u == nil || u.width == wideHeld:
 		return 0, false
 	case u.width == wideAny && n == 0:
 		return u.count, true

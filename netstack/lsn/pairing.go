@@ -26,10 +26,15 @@ func (p *pair) kept(g *Group, now int64) bool {
 	return p.mappings > 0 || now-p.gone <= g.hold.Load()
 }
 
+// pairs reports whether mappings with these rules bind their subscriber to one
+// address. In a deterministic group arithmetic does that, whatever the profile
+// says (table 1.1).
+func (r *rules) pairs() bool { return r.app.Pooling == Paired && r.group.Type == Dynamic }
+
 // pairOf returns the NAT address that the subscriber must use for a mapping
 // with these rules. ok is false if it may have any.
 func (sh *inside) pairOf(a frame.Addr, r *rules, now int64) (address uint32, ok bool) {
-	if r.app.Pooling != Paired {
+	if !r.pairs() {
 		return 0, false
 	}
 	_, p := sh.findPair(a)
@@ -125,10 +130,14 @@ func (sh *inside) shortenHolds(g *Group, from uint32) (next uint32) {
 	return end
 }
 
-// PairedAddress returns the NAT address that a subscriber is paired with, for
-// ESP (R37). ok is false if it has none. It may lag behind the end of the
+// PairedAddress returns the NAT address that a subscriber is paired with, or
+// that a deterministic group computes for it, for ESP (R37). ok is false if it has none. It may lag behind the end of the
 // pairing until the next Sweep.
 func (t *Table) PairedAddress(a frame.Addr) (nat frame.Addr, ok bool) {
+	if g := t.clients.find(a); g != nil && g.Type == Deterministic {
+		address, _, ok := g.dealt(a)
+		return t.addrList[address], ok
+	}
 	sh := &t.insides[insideShard(a)]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()

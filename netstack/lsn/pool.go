@@ -40,28 +40,54 @@ type Pool struct {
 type natAddress struct {
 	addr     frame.Addr
 	pool     uint16
-	used     [numProtocols]atomic.Int32       // ports that at least one mapping claims
-	inRegion [numProtocols][numRegions]uint16 // the same by region, under its outside shard's lock
+	used     [numProtocols][numLanes]atomic.Int32 // ports that are claimed or held
+	inRegion [numProtocols][numRegions]uint16     // the same by region, under its outside shard's lock
 	full     exhausted
+	hold     holdDown
+	blocks   *blocks // nil: ports are drawn one by one
+
+	owner *Group // of a deterministic address, whose group.addrs[row] it is
+	row   int
 }
 
-// exhausted remembers for which remotes a complete search found no free port,
+// tally counts a port that came into use or out of it. Its outside shard is
+// locked.
+func (n *natAddress) tally(proto uint8, port uint16, by int) {
+	i, _ := protoIndex(proto)
+	n.used[i][laneOf(port)].Add(int32(by))
+	n.inRegion[i][port>>regionBits] += uint16(by) // wraps as it should for -1
+}
+
+// unused reports whether any port of a set is neither claimed nor held.
+func (n *natAddress) unused(proto uint8, kind setKind) (any bool) {
+	i, _ := protoIndex(proto)
+	kind.lanes(func(lane int) { any = any || n.used[i][lane].Load() < laneSize[lane] })
+	return any
+}
+
+// mark is a search that found nothing: for a claim, in the ports of a set.
+type mark struct {
+	claim
+	kind setKind
+}
+
+// exhausted remembers which complete searches found no free port,
 // so that a flood against a full address costs a look at this list and not a
 // search. A mark goes when a claim towards its remote is given back; and it
-// does not matter while any port is unused, because that one fits everything.
+// does not matter while any port of its set is unused, because that one fits
+// everything.
 type exhausted struct {
 	count atomic.Int32  // marks that are set, so that the lock is rarely needed
 	freed atomic.Uint32 // claims given back, ever; wraps
 	mu    sync.Mutex
 	next  uint8
-	marks [8]claim // proto 0: empty
+	marks [8]mark // proto 0: empty
 }
 
-// exhausted reports whether no port of the address fits, without a search.
-// false means that a search will tell.
-func (n *natAddress) exhausted(want claim) bool {
-	i, _ := protoIndex(want.proto)
-	if n.used[i].Load() < numPorts {
+// exhausted reports whether no port of the set fits, without a search. false
+// means that a search will tell.
+func (n *natAddress) exhausted(want claim, kind setKind) bool {
+	if n.unused(want.proto, kind) {
 		return false
 	}
 	if want.width == wideAny {
@@ -72,12 +98,12 @@ func (n *natAddress) exhausted(want claim) bool {
 	}
 	n.full.mu.Lock()
 	defer n.full.mu.Unlock()
-	return slices.Contains(n.full.marks[:], want)
+	return slices.Contains(n.full.marks[:], mark{want, kind})
 }
 
 // set remembers a search that failed, unless anything was given back since it
 // began, when freed was as told: the search may have missed that.
-func (e *exhausted) set(want claim, freed uint32) {
+func (e *exhausted) set(want mark, freed uint32) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.count.Add(1) // before freed is read: clear does it the other way round
@@ -101,9 +127,11 @@ func (e *exhausted) clear(c claim) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if i := slices.Index(e.marks[:], c); i >= 0 {
-		e.marks[i] = claim{}
-		e.count.Add(-1)
+	for i := range e.marks {
+		if e.marks[i].claim == c {
+			e.marks[i] = mark{}
+			e.count.Add(-1)
+		}
 	}
 }
 
@@ -128,7 +156,9 @@ func (t *Table) addPool(index int, p Pool) (out []uint32, err error) {
 			}
 			t.byAddr[a] = uint32(len(t.addrs))
 			out = append(out, uint32(len(t.addrs)))
-			t.addrs = append(t.addrs, &natAddress{addr: a, pool: uint16(index)})
+			n := &natAddress{addr: a, pool: uint16(index)}
+			n.hold.init(p)
+			t.addrs = append(t.addrs, n)
 			t.addrList = append(t.addrList, a)
 		}
 	}

@@ -33,69 +33,129 @@ func newClaim(proto uint8, w width, remote frame.Endpoint) claim {
 	return claim{proto, w, remote}
 }
 
-// draw finds a port of n for the claim and enters it: wish, unless that is 0 or
-// taken (R39). Otherwise a few independent random
-// picks (RFC 6056 algorithm 2) make the choice even while the address is
-// sparsely used; then a search in a row from a random start (algorithm 1)
-// finds the last free port there is (R16).
+// want is what a new mapping asks of the NAT addresses.
+type want struct {
+	claim  claim
+	rules  *rules
+	inside frame.Addr // the subscriber
+	wish   uint16     // the port it would like best, 0: none (R39)
+	sets   [2]portSet // where its port may lie, the best set first
+	n      int        // how many sets there are
+	id     uint64     // of the mapping that gets the port
+	now    int64
+
+	fresh bool // answer: nobody used the port that was drawn
+}
+
+func newWant(tup Tuple, h Hints, r *rules, now int64) want {
+	w := want{
+		claim: newClaim(tup.Proto, r.width, tup.Remote), rules: r,
+		inside: tup.Inside.Addr, wish: h.Port, now: now,
+	}
+	w.sets, w.n = r.portSets(tup.Inside.Port)
+	return w
+}
+
+// draw finds a port of an address that is not divided into blocks, and enters
+// the claim: the wish, unless that is 0 or taken (R39), or one of the sets.
 //
-// The search costs at most two look-ups for each port; a failed one is not
+// A search costs at most two look-ups for each port; a failed one is not
 // repeated for the same remote until a claim towards it is given back.
-func (t *Table) draw(n *natAddress, c claim, wish uint16, id uint64) (uint16, bool) {
-	if wish != 0 {
-		if port, ok := t.drawFrom(n, wish, wish, c, id); ok {
+func (t *Table) draw(n *natAddress, w *want) (uint16, bool) {
+	t.release(n, w.now)
+	if w.wish != 0 {
+		if port, ok := t.drawOne(n, w.wish, w); ok {
 			return port, true
 		}
 	}
-	if n.exhausted(c) {
+	for _, set := range w.sets[:w.n] {
+		if port, ok := t.drawSet(n, set, w); ok {
+			return port, true
+		}
+	}
+	return 0, false
+}
+
+// drawSet finds a port of a set on the whole address.
+func (t *Table) drawSet(n *natAddress, set portSet, w *want) (uint16, bool) {
+	if n.exhausted(w.claim, set.kind) {
 		return 0, false
 	}
 	freed := n.full.freed.Load()
+	port, ok := t.pick(n, set, w)
+	if !ok {
+		n.full.set(mark{w.claim, set.kind}, freed)
+	}
+	return port, ok
+}
+
+// pick draws from a set: a few independent random ports first (RFC 6056
+// algorithm 2), which make the choice even while the set is sparsely used; then
+// a search in a row from a random start (algorithm 1) finds the last free port
+// there is (R16).
+func (t *Table) pick(n *natAddress, set portSet, w *want) (uint16, bool) {
+	size := set.size()
 	for range picks {
-		port := uint16(FirstPort + t.rand(numPorts))
-		if got, ok := t.drawFrom(n, port, port, c, id); ok {
-			return got, true
+		if port, ok := t.drawOne(n, set.at(t.rand(size)), w); ok {
+			return port, true
 		}
 	}
-	start := FirstPort + int(t.rand(numPorts))
-	if port, ok := t.search(n, start, LastPort, c, id); ok {
+	start := set.at(t.rand(size))
+	if port, ok := t.search(n, int(start), int(set.last), int(set.step), w); ok {
 		return port, true
 	}
-	if port, ok := t.search(n, FirstPort, start-1, c, id); ok {
-		return port, true
-	}
-	n.full.set(c, freed)
-	return 0, false
+	return t.search(n, int(set.first), int(start)-1, int(set.step), w)
 }
 
 // search tries the ports first to last in a row, region by region, so that a
 // lock is held for 1024 look-ups at most.
-func (t *Table) search(n *natAddress, first, last int, c claim, id uint64) (uint16, bool) {
+func (t *Table) search(n *natAddress, first, last, step int, w *want) (uint16, bool) {
 	for p := first; p <= last; {
 		end := min(p|(regionSize-1), last)
-		if got, ok := t.drawFrom(n, uint16(p), uint16(end), c, id); ok {
-			return got, true
+		if port, ok := t.drawFrom(n, p, end, step, w); ok {
+			return port, true
 		}
-		p = end + 1
+		p += (end - p + step) / step * step // the first port of the set behind end
 	}
 	return 0, false
 }
 
+func (t *Table) drawOne(n *natAddress, port uint16, w *want) (uint16, bool) {
+	return t.drawFrom(n, int(port), int(port), 1, w)
+}
+
 // drawFrom takes the first port that fits of first to last, which lie in one
 // region.
-func (t *Table) drawFrom(n *natAddress, first, last uint16, c claim, id uint64) (uint16, bool) {
-	o := &t.outsides[outsideShard(n.addr, first)]
+func (t *Table) drawFrom(n *natAddress, first, last, step int, w *want) (uint16, bool) {
+	o := &t.outsides[outsideShard(n.addr, uint16(first))]
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	i, _ := protoIndex(c.proto)
-	if c.width == wideAny && n.inRegion[i][first>>regionBits] == regionSize {
+	i, _ := protoIndex(w.claim.proto)
+	if w.claim.width == wideAny && n.inRegion[i][first>>regionBits] == regionSize {
 		return 0, false
 	}
-	for p := int(first); p <= int(last); p++ {
-		if o.fits(n.addr, uint16(p), c) {
-			o.take(n, uint16(p), c, id)
+	for p := first; p <= last; p += step {
+		if o.fits(n.addr, uint16(p), w.claim) {
+			w.fresh = o.take(n, uint16(p), w.claim, w.id)
 			return uint16(p), true
 		}
 	}
 	return 0, false
+}
+
+// fitsNow reports whether a claim fits a port at this instant.
+func (t *Table) fitsNow(n *natAddress, port uint16, c claim) bool {
+	o := &t.outsides[outsideShard(n.addr, port)]
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.fits(n.addr, port, c)
+}
+
+// couldDraw reports whether draw may find a port, without a search. It may be
+// wrong only in saying yes.
+func (t *Table) couldDraw(n *natAddress, w *want) bool {
+	if n.hold.due(w.now) || w.wish != 0 && t.fitsNow(n, w.wish, w.claim) {
+		return true
+	}
+	return !n.exhausted(w.claim, w.sets[w.n-1].kind) // the last set holds the others
 }

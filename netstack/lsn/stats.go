@@ -16,7 +16,12 @@ type PoolStats struct {
 	Name      string
 	Addresses int
 	Ports     int               // possible ports of one protocol, all addresses
-	Used      [numProtocols]int // ports with at least one mapping
+	Used      [numProtocols]int // of them, ports with at least one mapping
+	Held      [numProtocols]int // of them, ports in hold-down (R25)
+	// Blocks is how many blocks of ports the pool is divided into, 0 if it is
+	// not, and BlocksUsed how many of them have a subscriber: for deterministic
+	// pools one for each possible subscriber.
+	Blocks, BlocksUsed int
 }
 
 // Stats returns a snapshot. Its numbers are read one after the other, and add
@@ -41,9 +46,27 @@ func (t *Table) Stats() Stats {
 		p := &s.Pools[n.pool]
 		p.Addresses++
 		p.Ports += numPorts
-		for i := range p.Used {
-			p.Used[i] += int(n.used[i].Load())
-		}
+		p.add(n)
 	}
 	return s
+}
+
+func (p *PoolStats) add(n *natAddress) {
+	for i := range protocols {
+		held := int(n.hold.count[i].Load())
+		p.Held[i] += held
+		setKind(0).lanes(func(lane int) { p.Used[i] += int(n.used[i][lane].Load()) })
+		p.Used[i] -= held
+	}
+	if n.blocks == nil {
+		return
+	}
+	p.Blocks += len(n.blocks.list)
+	if n.owner != nil {
+		p.BlocksUsed += n.owner.dealing.blocksOf(n.row)
+		return
+	}
+	n.blocks.mu.Lock()
+	defer n.blocks.mu.Unlock()
+	p.BlocksUsed += len(n.blocks.list) - len(n.blocks.free)
 }

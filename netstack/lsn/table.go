@@ -49,6 +49,8 @@ type inside struct {
 	permitKeys index
 	pairKeys   index
 
+	holdings map[frame.Addr]holding // subscribers with port blocks
+
 	expiry wheel[session, *session]
 	holds  wheel[pair, *pair] // of pairs without a mapping
 }
@@ -56,6 +58,7 @@ type inside struct {
 func (t *Table) makeShards() {
 	for i := range t.insides {
 		t.insides[i].number = i
+		t.insides[i].holdings = map[frame.Addr]holding{}
 		t.insides[i].seed = maphash.MakeSeed()
 		t.outsides[i].seed = maphash.MakeSeed()
 	}
