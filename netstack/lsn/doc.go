@@ -13,9 +13,8 @@
 // because another goroutine may have come first.
 //
 // It is not a packet rewriter: it hands out bindings, and whoever owns the
-// packet applies them. It starts no goroutine and reads no clock. Port blocks,
-// quotas, static and deterministic mappings, hold-down and hairpinning are not
-// here yet.
+// packet applies them. It starts no goroutine and reads no clock. Quotas, static
+// mappings and hairpinning are not here yet.
 //
 // Invariants:
 //   - Two live mappings never answer for the same remote on one outside port
@@ -24,8 +23,9 @@
 //   - A port is in use exactly while a mapping claims it.
 //   - All state of a subscriber lies in one shard under one lock; the index of
 //     outside endpoints is sharded by NAT address and port range. Locks are
-//     taken in this order: subscriber shard, then outside shard, then the
-//     marks of an address; never two of a kind. Config.OnGone is called
+//     taken in this order: subscriber shard, then blocks or hold-down of an
+//     address, then outside shard, then the marks of an address; never two of
+//     a kind. Config.OnGone is called
 //     without any of them.
 //   - The number of sessions never exceeds Config.MaxSessions.
 package lsn

@@ -11,6 +11,9 @@ const sweepStep = 128
 // sessions that it removes go to Config.OnGone.
 func (t *Table) Sweep(now int64) {
 	t.swept.Store(now)
+	for _, n := range t.addrs {
+		t.release(n, now)
+	}
 	var after aftermath
 	for i := range t.insides {
 		sh := &t.insides[i]
