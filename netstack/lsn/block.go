@@ -94,14 +94,6 @@ func (b *blocks) giveBack(number int) {
 	b.free = append(b.free, uint8(number))
 }
 
-// owner returns who has a block that is drawn, not computed.
-func (b *blocks) owner(number int) (inside frame.Addr, group uint16, taken bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	k := &b.list[number]
-	return k.inside, k.group, k.taken
-}
-
 // anyFree reports whether a block can be drawn.
 func (b *blocks) anyFree() bool {
 	b.mu.Lock()
