@@ -1,8 +1,11 @@
 package lsn
 
 import (
+	"net/netip"
 	"runtime"
+	"runtime/debug"
 	"testing"
+	"time"
 
 	"spigate/netstack/drop"
 	"spigate/netstack/frame"
@@ -95,19 +98,123 @@ func BenchmarkSweepAMillion(b *testing.B) {
 	}
 }
 
+// carrier is the network of issue 4: sessions of 100,000 subscribers, ten of
+// each, on a pool of 64 addresses.
+func carrier(b *testing.B, app AppProfile) *Table {
+	t, err := New(Config{
+		Clients:     []Client{{"C", []netip.Prefix{netip.MustParsePrefix("100.64.0.0/10")}}},
+		Pools:       []Pool{{Name: "P", Ranges: []Range{{frame.Addr{203, 0, 113, 0}, frame.Addr{203, 0, 113, 63}}}}},
+		Groups:      []Group{{Name: "G", Client: "C", Pools: []string{"P"}, Apps: []AppProfile{app}}},
+		MaxSessions: 2 * carrierSessions,
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return t
+}
+
+const carrierSessions, carrierSubscribers = 1_000_000, 100_000
+
+// carrierTuple is the n-th session: every subscriber's first comes first, then
+// every one's second, each from a port of its own.
+func carrierTuple(n int) Tuple {
+	who, which := n%carrierSubscribers, n/carrierSubscribers
+	inside := frame.Addr{100, byte(64 + who>>16), byte(who >> 8), byte(who)}
+	remote := frame.Addr{198, 51, byte(n * 31 >> 8), byte(n * 31)}
+	return udp(at(inside, uint16(40000+which)), at(remote, 443))
+}
+
+// BenchmarkMemoryPerSession prints the heap of a whole table, divided by its
+// sessions. With one port for all sessions of a subscriber, EIM makes one
+// mapping for ten.
 func BenchmarkMemoryPerSession(b *testing.B) {
-	const sessions = 500_000
+	eim := AppProfile{Proto: frame.ProtoUDP, Pooling: Paired, Mapping: EIM, Filtering: EIF}
+	for _, c := range []struct {
+		name string
+		app  AppProfile
+		port uint16
+	}{
+		{"APDM", AppProfile{Proto: frame.ProtoUDP}, 0},
+		{"ADM", AppProfile{Proto: frame.ProtoUDP, Mapping: ADM, Filtering: ADF}, 0},
+		{"EIM", eim, 0},
+		{"EIM10SessionsPerMapping", eim, 5060},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			for range b.N {
+				var before, after runtime.MemStats
+				runtime.GC()
+				runtime.ReadMemStats(&before)
+				t := carrier(b, c.app)
+				for i := range carrierSessions {
+					tup := carrierTuple(i)
+					if c.port != 0 {
+						tup.Inside.Port = c.port
+					}
+					commit(b, t, tup, 0)
+				}
+				runtime.GC()
+				runtime.ReadMemStats(&after)
+				b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/carrierSessions, "B/session")
+				b.ReportMetric(float64(t.live[1].mappings.Load()), "mappings")
+				runtime.KeepAlive(t)
+			}
+		})
+	}
+}
+
+func commit(b *testing.B, t *Table, tup Tuple, now int64) {
+	pl, _ := t.DecideOut(tup, Hints{Bytes: 100}, now)
+	if _, why := t.CommitOut(&pl, now); why != drop.None {
+		b.Fatal(why)
+	}
+}
+
+// BenchmarkSetUpAmongAMillion makes sessions while a million others are live,
+// as a carrier's router does; each takes the place of one that has expired.
+func BenchmarkSetUpAmongAMillion(b *testing.B) {
+	for name, app := range map[string]AppProfile{
+		"APDM": {Proto: frame.ProtoUDP},
+		"EIM":  {Proto: frame.ProtoUDP, Pooling: Paired, Mapping: EIM, Filtering: EIF},
+	} {
+		b.Run(name, func(b *testing.B) {
+			t := carrier(b, app)
+			now := int64(0)
+			next := func(n int) {
+				tup := carrierTuple(n % carrierSessions)
+				tup.Remote.Port = uint16(n / carrierSessions)
+				commit(b, t, tup, now)
+				now += 120 * second / carrierSessions
+				if n%(carrierSessions/120) == 0 {
+					t.Sweep(now)
+				}
+			}
+			for n := range carrierSessions {
+				next(n)
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			for n := range b.N {
+				next(carrierSessions + n)
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "sessions/s")
+			b.ReportMetric(float64(t.sessions.Load()), "live")
+		})
+	}
+}
+
+// BenchmarkWorstHold fills a table and prints the longest call of all: it was
+// the one that waited for an index or a slab to grow.
+func BenchmarkWorstHold(b *testing.B) {
 	for range b.N {
-		var before, after runtime.MemStats
-		t := benchTable(b, sessions)
-		runtime.GC()
-		runtime.ReadMemStats(&before)
-		for i := range sessions {
-			establish(b, t, i)
+		t := carrier(b, AppProfile{Proto: frame.ProtoUDP})
+		gc := debug.SetGCPercent(-1)
+		var worst time.Duration
+		for i := range carrierSessions {
+			start := time.Now()
+			commit(b, t, carrierTuple(i), 0)
+			worst = max(worst, time.Since(start))
 		}
-		runtime.GC()
-		runtime.ReadMemStats(&after)
-		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/sessions, "B/session")
-		runtime.KeepAlive(t)
+		debug.SetGCPercent(gc)
+		b.ReportMetric(float64(worst.Microseconds()), "worst-µs")
 	}
 }
