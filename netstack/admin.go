@@ -54,14 +54,6 @@ type FlushedLSN struct{ Sessions, Mappings int }
 // FlushLSN removes the mappings that f selects, with their sessions, their
 // flows and the IKE sessions on them (R47). ESP sessions stay.
 func (r *Router) FlushLSN(f lsn.Filter) (n FlushedLSN) {
-	r.fire(func(int64) {
-		r.lsn.Walk(func(s lsn.SessionInfo) bool {
-			if f.Match(&s) {
-				n.Sessions++
-			}
-			return true
-		})
-		n.Mappings = r.lsn.Flush(f)
-	})
+	r.fire(func(int64) { n.Sessions, n.Mappings = r.lsn.Flush(f) })
 	return n
 }

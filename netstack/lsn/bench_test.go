@@ -3,9 +3,8 @@ package lsn
 import (
 	"net/netip"
 	"runtime"
-	"runtime/debug"
+	"slices"
 	"testing"
-	"time"
 
 	"spigate/netstack/drop"
 	"spigate/netstack/frame"
@@ -202,19 +201,17 @@ func BenchmarkSetUpAmongAMillion(b *testing.B) {
 	}
 }
 
-// BenchmarkWorstHold fills a table and prints the longest call of all: it was
-// the one that waited for an index or a slab to grow.
-func BenchmarkWorstHold(b *testing.B) {
-	for range b.N {
-		t := carrier(b, AppProfile{Proto: frame.ProtoUDP})
-		gc := debug.SetGCPercent(-1)
-		var worst time.Duration
-		for i := range carrierSessions {
-			start := time.Now()
-			commit(b, t, carrierTuple(i), 0)
-			worst = max(worst, time.Since(start))
-		}
-		debug.SetGCPercent(gc)
-		b.ReportMetric(float64(worst.Microseconds()), "worst-µs")
+// BenchmarkIndexSplit is the longest pause of an index with 16,000 entries, as
+// a shard has it among a million: a page that splits, with the directory.
+func BenchmarkIndexSplit(b *testing.B) {
+	var x index
+	for ref := uint32(1); ref < 16_000 || !x.page(0).crowded() || len(x.page(0).entries) < pageMax; ref++ {
+		x.add(mix(ref), ref)
+	}
+	dir, depth := x.dir, x.depth
+	for b.Loop() {
+		x.dir, x.depth = slices.Clone(dir), depth
+		x.double()
+		x.split(x.page(0), 0)
 	}
 }

@@ -180,8 +180,8 @@ func TestAFlushTakesWhatItsFilterSelects(t *testing.T) {
 			b := f.mustOut(udp(at(subscriber, 1), at(serverY, 2)), 0, 0)
 			f.mustOut(udp(at(subscriber, 2), at(serverY, 2)), 0, 0)
 			f.mustOut(udp(at(other, 2), at(serverY, 2)), 0, 0)
-			if n := f.Flush(tt.f(b)); n != 3-tt.left || len(f.gone) != n || f.Stats().Sessions[1] != tt.left {
-				t.Errorf("flushed %d, reported %d, left %d", n, len(f.gone), f.Stats().Sessions[1])
+			if s, n := f.Flush(tt.f(b)); n != 3-tt.left || s != n || len(f.gone) != n || f.Stats().Sessions[1] != tt.left {
+				t.Errorf("flushed %d of %d mappings, reported %d, left %d", s, n, len(f.gone), f.Stats().Sessions[1])
 			}
 			f.check()
 		})

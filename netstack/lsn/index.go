@@ -45,6 +45,13 @@ func hashOf[K comparable](seed maphash.Seed, key K) uint32 {
 	return uint32(maphash.Comparable(seed, key))
 }
 
+// mix is the finaliser of MurmurHash3: it spreads 32 bits, one to one.
+func mix(h uint32) uint32 {
+	h = (h ^ h>>16) * 0x85ebca6b
+	h = (h ^ h>>13) * 0xc2b2ae35
+	return h ^ h>>16
+}
+
 // crowded: above a load of 13/16 the runs of neighbours grow long.
 func (p *page) crowded() bool { return (p.used+1)*16 > len(p.entries)*13 }
 

@@ -55,7 +55,7 @@ func TestIndexIsLikeASetOfPairs(t *testing.T) {
 		// Narrow masks make hashes meet: in their upper bits, their lower ones or
 		// altogether.
 		mask := rapid.SampledFrom([]uint32{1<<32 - 1, 0xff000000, 0xffff, 0xf000000f, 0}).Draw(t, "mask")
-		spreadOut := func(ref uint32) uint32 { return ref * 0x9e3779b1 & mask }
+		spreadOut := func(ref uint32) uint32 { return mix(ref) & mask }
 		next := uint32(1)
 		for _, n := range rapid.SliceOfN(rapid.IntRange(-600, 900), 1, 6).Draw(t, "steps") {
 			for ; n > 0; n-- {
@@ -93,7 +93,7 @@ func TestIndexGrowsBySmallPages(t *testing.T) {
 	var x index
 	places, pages := 0, 0
 	for i := range uint32(300_000) {
-		x.add(i*0x9e3779b1^i>>7, i+1)
+		x.add(mix(i), i+1)
 	}
 	for i, p := range x.dir {
 		if len(p.entries) > pageMax {

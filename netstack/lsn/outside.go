@@ -68,11 +68,7 @@ func (o *outside) port(k portKey) (slot uint32, u *portUse) {
 // a remote is found; those of different remotes may, which makes a port look
 // taken once in four thousand million times.
 func (o *outside) hash(slot uint32, c claim) uint32 {
-	h := slot ^ hashOf(o.seed, c.remote)
-	// The finaliser of MurmurHash3: one to one.
-	h = (h ^ h>>16) * 0x85ebca6b
-	h = (h ^ h>>13) * 0xc2b2ae35
-	return h ^ h>>16
+	return mix(slot ^ hashOf(o.seed, c.remote))
 }
 
 // fits reports whether the claim overlaps no other one on that port (R19).

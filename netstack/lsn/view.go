@@ -19,40 +19,56 @@ type SessionInfo struct {
 	BytesOut, BytesIn     uint64 // of IP packets
 }
 
+// walkStep is how many slots are looked at while a shard's lock is held.
+const walkStep = 256
+
 // Walk calls fn for every session until it returns false, in no order. Sessions
-// that have expired but were not swept yet are among them. No lock is held
-// while fn runs, so that it may take its time; a shard is copied at once.
+// that have expired but were not swept yet are among them; one that begins or
+// ends meanwhile may or may not be. No lock is held while fn runs, so that it
+// may take its time, and no more than walkStep sessions are copied at once.
 func (t *Table) Walk(fn func(SessionInfo) bool) {
-	var copied []SessionInfo
+	batch := make([]SessionInfo, 0, walkStep)
 	for i := range t.insides {
-		copied = t.copyShard(&t.insides[i], copied[:0])
-		for _, s := range copied {
-			if !fn(s) {
-				return
+		for next := uint32(1); next != 0; {
+			batch, next = t.copySome(&t.insides[i], next, batch[:0])
+			for _, s := range batch {
+				if !fn(s) {
+					return
+				}
 			}
 		}
 	}
 }
 
-func (t *Table) copyShard(sh *inside, out []SessionInfo) []SessionInfo {
+// copySome appends the sessions in some slots, and returns where to go on, 0 at
+// the end.
+func (t *Table) copySome(sh *inside, from uint32, out []SessionInfo) ([]SessionInfo, uint32) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	for slot := uint32(1); slot < sh.sessions.end(); slot++ {
-		s := sh.sessions.at(slot)
-		if s.state == stateNone {
-			continue
+	end := min(from+walkStep, sh.sessions.end())
+	for slot := from; slot < end; slot++ {
+		if sh.sessions.at(slot).state != stateNone {
+			out = append(out, t.info(sh, slot))
 		}
-		out = append(out, SessionInfo{
-			Binding:    t.binding(sh, slot),
-			Domain:     t.domain,
-			Profile:    t.rules[sh.mappings.at(s.mapping).rules].app.Name,
-			FromInside: s.seen&fromOutside == 0,
-			Last:       s.last,
-			PacketsOut: s.packets[dirOut], PacketsIn: s.packets[dirIn],
-			BytesOut: s.bytes[dirOut], BytesIn: s.bytes[dirIn],
-		})
 	}
-	return out
+	if end == sh.sessions.end() {
+		return out, 0
+	}
+	return out, end
+}
+
+// info describes a session. The shard's lock is held.
+func (t *Table) info(sh *inside, slot uint32) SessionInfo {
+	s := sh.sessions.at(slot)
+	return SessionInfo{
+		Binding:    t.binding(sh, slot),
+		Domain:     t.domain,
+		Profile:    t.rules[sh.mappings.at(s.mapping).rules].app.Name,
+		FromInside: s.seen&fromOutside == 0,
+		Last:       s.last,
+		PacketsOut: s.packets[dirOut], PacketsIn: s.packets[dirIn],
+		BytesOut: s.bytes[dirOut], BytesIn: s.bytes[dirIn],
+	}
 }
 
 // IdleFor returns how long the session has been idle at now.
@@ -75,18 +91,42 @@ func (f *Filter) Match(s *SessionInfo) bool {
 }
 
 // Flush ends the mappings of all sessions that the filter selects, with their
-// sessions, and returns how many mappings that were. A paired subscriber's
-// hold (R15) goes on.
-func (t *Table) Flush(f Filter) int {
-	doomed := map[uint64]bool{}
-	t.Walk(func(s SessionInfo) bool {
-		if f.Match(&s) {
-			doomed[s.Mapping] = true
+// sessions, and returns how many of both those were. A paired subscriber's hold
+// (R15) goes on. It works in short steps like Walk, and remembers nothing
+// between them.
+func (t *Table) Flush(f Filter) (sessions, mappings int) {
+	for i := range t.insides {
+		for next := uint32(1); next != 0; {
+			var s, m int
+			s, m, next = t.flushSome(&t.insides[i], next, &f)
+			sessions, mappings = sessions+s, mappings+m
 		}
-		return true
-	})
-	for id := range doomed {
-		t.RemoveMapping(id)
 	}
-	return len(doomed)
+	return sessions, mappings
+}
+
+// flushStep is how many mappings end while a shard's lock is held.
+const flushStep = 32
+
+func (t *Table) flushSome(sh *inside, from uint32, f *Filter) (sessions, mappings int, next uint32) {
+	var after aftermath
+	sh.mu.Lock()
+	end := min(from+walkStep, sh.sessions.end())
+	for next = from; next < end && mappings < flushStep; next++ {
+		s := sh.sessions.at(next)
+		if s.state == stateNone {
+			continue
+		}
+		if info := t.info(sh, next); f.Match(&info) {
+			t.removeMapping(sh, s.mapping, t.swept.Load(), &after)
+			mappings++
+		}
+	}
+	if next == sh.sessions.end() {
+		next = 0
+	}
+	sh.mu.Unlock()
+	sessions = len(after.gone)
+	t.tell(&after)
+	return sessions, mappings, next
 }
