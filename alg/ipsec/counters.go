@@ -114,6 +114,35 @@ func (c *Counters) Add(o *Counters) {
 	}
 }
 
+// ClearCounters sets counters to zero, of the profile of that name or for ""
+// all, and returns what all were just before; false if the profile was never
+// used. NetScaler's four that count (Total, Dropped, RxPkts, TxPkts) are
+// cleared, and with full all others too. What says how things are now (Active,
+// Blocked and the numbers of sessions) stays.
+func (a *ALG) ClearCounters(profile string, full bool) (was Counters, ok bool) {
+	a.tallies.mu.RLock()
+	n, ok := a.tallies.number[profile]
+	a.tallies.mu.RUnlock()
+	a.each(func(sh *shard) {
+		for i := range sh.tallies {
+			if profile == "" || ok && i == int(n) {
+				was.Add(&sh.tallies[i])
+				sh.tallies[i].clear(full)
+			}
+		}
+	})
+	return was, ok || profile == ""
+}
+
+func (c *Counters) clear(full bool) {
+	if !full {
+		c.Total, c.Dropped, c.RxPkts, c.TxPkts = 0, 0, 0, 0
+		return
+	}
+	*c = Counters{Active: c.Active, Blocked: c.Blocked,
+		IKESessions: c.IKESessions, IKEHalfOpen: c.IKEHalfOpen, ESPSessions: c.ESPSessions}
+}
+
 // tally returns the shard's counters of a profile's number.
 func (sh *shard) tally(n uint16) *Counters {
 	for int(n) >= len(sh.tallies) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"flag"
+	"fmt"
 	"io"
 	"iter"
 	"net/netip"
@@ -189,6 +190,14 @@ func (h *house) IPsecStat(profile string) (control.IPsecStat, error) {
 		StaleSPI: 8, SeqReject: 9, P2Held: 10, P2Dropped: 11, IKEHalfLimit: 12, MalformedIKE: 13, FragDropped: &pieces,
 		ESPSessions: 15, IKESessions: 16, IKEHalfOpen: 17,
 	}, nil
+}
+
+func (h *house) ClearIPsecStat(profile string, level control.ClearLevel) (control.IPsecStat, error) {
+	was, err := h.IPsecStat(profile)
+	if err == nil {
+		h.flushed = append(h.flushed, fmt.Sprintf("stat %q level %d", profile, level))
+	}
+	return was, err
 }
 
 func (h *house) IPsecProfiles() []control.IPsecProfile {

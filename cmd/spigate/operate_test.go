@@ -27,6 +27,28 @@ func TestStatWithDetailExplainsEveryCounter(t *testing.T) {
 	}
 }
 
+func TestStatClearsWhatItHasPrinted(t *testing.T) {
+	h := &house{}
+	socket, _ := daemon(t, h)
+	for _, c := range []struct{ words, golden string }{
+		{"--clear-stats basic", "ipsecalg-stat.txt"},
+		{"--clear-stats=full --detail", "ipsecalg-stat-detail.txt"},
+		{"UNUSED --clear-stats full --detail", "ipsecalg-stat-profile.txt"},
+		{"--json --clear-stats basic", "ipsecalg-stat.json"},
+	} {
+		args := append([]string{"stat", "ipsecalg"}, strings.Fields(c.words)...)
+		code, text, stderr := spigate(t, append(args, "--socket", socket)...)
+		if code != exitOK || stderr != "" {
+			t.Errorf("%s: exit %d, stderr %q", c.words, code, stderr)
+		}
+		golden(t, c.golden, text)
+	}
+	want := []string{`stat "" level 0`, `stat "" level 1`, `stat "UNUSED" level 1`, `stat "" level 0`}
+	if diff := cmp.Diff(want, h.flushed); diff != "" {
+		t.Errorf("(-want +asked):\n%s", diff)
+	}
+}
+
 func TestAFlushAsksWithItsFiltersAndPrintsHowManyWent(t *testing.T) {
 	for _, c := range []struct{ words, asked, text, json string }{
 		{"flush ipsecalg session", "ipsecalg ", "flushed: 2 ESP sessions, 1 IKE session, 0 held messages\n",

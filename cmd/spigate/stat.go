@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"iter"
 
@@ -19,14 +20,26 @@ func (a *app) newStat() *cobra.Command {
 
 func (s *shower) ipsecStat() *cobra.Command {
 	var detail bool
+	var clear clearFlag
 	cmd := command(s, view[control.IPsecStat]{
 		noun: "ipsecalg", short: "Counters of the IPsec ALG", named: true,
 		long: "Counters of the IPsec ALG since the daemon began, or of the one profile of this\n" +
 			"name. Active and Blocked are what is there now. With --detail every counter,\n" +
 			"and what it counts; --json always has all of them. What cannot be laid to one\n" +
-			"profile is \"-\" there.",
+			"profile is \"-\" there. With --clear-stats the counters are set to zero after\n" +
+			"they were read: basic clears Total, Dropped, RxPkts and TxPkts, full every\n" +
+			"counter. What is there now is no counter and stays.",
 		ask: func(c *control.Client, ctx context.Context, f control.Filter) iter.Seq2[control.IPsecStat, error] {
-			return func(yield func(control.IPsecStat, error) bool) { yield(c.IPsecStat(ctx, f.Name)) }
+			return func(yield func(control.IPsecStat, error) bool) {
+				switch {
+				case clear.text == "":
+					yield(c.IPsecStat(ctx, f.Name))
+				case s.watch != 0:
+					yield(control.IPsecStat{}, usagef("--clear-stats clears once: not with --watch"))
+				default:
+					yield(c.ClearIPsecStat(ctx, f.Name, clear.level))
+				}
+			}
 		},
 		print: func(w io.Writer, bold bool, rows iter.Seq2[control.IPsecStat, error]) error {
 			if detail {
@@ -38,8 +51,32 @@ func (s *shower) ipsecStat() *cobra.Command {
 		},
 	})
 	cmd.Flags().BoolVar(&detail, "detail", false, "every counter, and what it counts")
+	cmd.Flags().Var(&clear, "clear-stats", "set counters to zero after printing them: `LEVEL` is basic or full")
 	return cmd
 }
+
+// clearFlag is the value of --clear-stats.
+type clearFlag struct {
+	level control.ClearLevel
+	text  string
+}
+
+func (f *clearFlag) Set(text string) error {
+	switch text {
+	case "basic":
+		f.level = control.ClearBasic
+	case "full":
+		f.level = control.ClearFull
+	default:
+		return errors.New("basic or full")
+	}
+	f.text = text
+	return nil
+}
+
+func (f *clearFlag) String() string { return f.text }
+
+func (f *clearFlag) Type() string { return "string" }
 
 // printIPsecDetail prints one counter on a line.
 func printIPsecDetail(w io.Writer, bold bool, rows iter.Seq2[control.IPsecStat, error]) error {

@@ -45,6 +45,9 @@ const (
 	pathLSNGroups     = "/v1/lsn/group"
 	pathLSNApps       = "/v1/lsn/appsprofile"
 
+	pathIPsecClearBasic = "/v1/ipsecalg/stat/clear-basic"
+	pathIPsecClearFull  = "/v1/ipsecalg/stat/clear-full"
+
 	pathIPsecFlush = "/v1/ipsecalg/session/flush"
 	pathLSNFlush   = "/v1/lsn/session/flush"
 )

@@ -96,6 +96,14 @@ func (b *fake) FlushLSN(f Filter) (LSNFlushed, error) {
 	return LSNFlushed{Sessions: 5, Mappings: 4}, nil
 }
 
+func (b *fake) ClearIPsecStat(profile string, level ClearLevel) (IPsecStat, error) {
+	was, err := b.IPsecStat(profile)
+	if err == nil {
+		b.flushed = append(b.flushed, fmt.Sprintf("stat %s level %d", profile, level))
+	}
+	return was, err
+}
+
 func (s *settings) IPsecStat(profile string) (IPsecStat, error) {
 	out := s.stat
 	if profile != "" {

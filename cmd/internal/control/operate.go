@@ -14,6 +14,36 @@ import (
 type Operator interface {
 	FlushIPsec(f Filter) (IPsecFlushed, error)
 	FlushLSN(f Filter) (LSNFlushed, error)
+	// ClearIPsecStat sets counters of the IPsec ALG to zero, of one profile or
+	// for "" of all, and returns what they were. NotFound as IPsecStat.
+	ClearIPsecStat(profile string, level ClearLevel) (IPsecStat, error)
+}
+
+// ClearLevel says which counters are cleared. What says how things are now is
+// no counter, and stays.
+type ClearLevel uint8
+
+// The levels, as on a NetScaler.
+const (
+	ClearBasic ClearLevel = iota // those that "stat ipsecalg" shows without --detail
+	ClearFull                    // all
+)
+
+// clearing answers a path that clears one level.
+func (s *Server) clearing(path string, level ClearLevel) http.Handler {
+	return operation(s, path, []string{ByName}, func(f Filter) (IPsecStat, error) {
+		return s.backend.ClearIPsecStat(f.Name, level)
+	})
+}
+
+// ClearIPsecStat sets counters to zero and returns what they were; see
+// Operator.
+func (c *Client) ClearIPsecStat(ctx context.Context, profile string, level ClearLevel) (IPsecStat, error) {
+	path := pathIPsecClearBasic
+	if level == ClearFull {
+		path = pathIPsecClearFull
+	}
+	return one(rowsOf[IPsecStat](ctx, c, http.MethodPost, path, Filter{Name: profile}))
 }
 
 // IPsecFlushed is the row that answers "flush ipsecalg session": how many went.

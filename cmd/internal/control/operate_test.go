@@ -115,6 +115,13 @@ func TestAnObjectOfTheConfigurationIsShownByItsName(t *testing.T) {
 	if err := errors.Join(err, err2); err != nil {
 		t.Error(err)
 	}
+	was, err3 := c.ClearIPsecStat(ctx, "P", ClearFull)
+	same("stat of P before clearing", b.stat, was)
+	_, err4 := c.ClearIPsecStat(ctx, "", ClearBasic)
+	same("what was cleared", []string{"stat P level 1", "stat  level 0"}, b.flushed)
+	if err := errors.Join(err3, err4); err != nil {
+		t.Error(err)
+	}
 	_, unknown := c.IPsecStat(ctx, "X")
 	for want, err := range map[string]error{
 		`no ipsecalg profile "X"`:  failure(t, c.IPsecProfiles(ctx, Filter{Name: "X"})),

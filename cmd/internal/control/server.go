@@ -159,6 +159,8 @@ func (s *Server) handler() http.Handler {
 	mux.Handle(pathLSNPools, setting(s, "lsn pool", b.LSNPools, FiltersOfObjects()...))
 	mux.Handle(pathLSNGroups, setting(s, "lsn group", b.LSNGroups, FiltersOfObjects()...))
 	mux.Handle(pathLSNApps, setting(s, "lsn appsprofile", b.LSNAppsProfiles))
+	mux.Handle(pathIPsecClearBasic, s.clearing(pathIPsecClearBasic, ClearBasic))
+	mux.Handle(pathIPsecClearFull, s.clearing(pathIPsecClearFull, ClearFull))
 	mux.Handle(pathIPsecFlush, operation(s, pathIPsecFlush, FiltersOfIPsecFlush(), b.FlushIPsec))
 	mux.Handle(pathLSNFlush, operation(s, pathLSNFlush, FiltersOfLSNFlush(), b.FlushLSN))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {

@@ -12,35 +12,67 @@ import (
 	"spigate/netstack/lsn"
 )
 
-// IPsecStat implements control.Backend. What the ALG never sees is counted
-// where it is dropped, for all profiles together.
-func (v *views) IPsecStat(profile string) (control.IPsecStat, error) {
-	if profile == "" {
-		drops := v.chassis.Drops()
-		ah, pieces, icmp := drops.Get(drop.AH), fragments(drops), uint64(0)
-		var all ipsec.Counters
-		for _, r := range v.chassis.Routers() {
-			c := r.ALG().Counters()
-			all.Add(&c)
-			icmp += r.ICMPTranslated()
-		}
-		out := ipsecStat(all)
-		out.AHDropped, out.FragDropped, out.ICMPTranslated = &ah, &pieces, &icmp
-		return out, nil
+// elsewhere are the counters that belong to the ALG and are kept where it never
+// sees the packet, for all profiles together.
+type elsewhere struct{ ah, fragments, icmp uint64 }
+
+func (v *views) elsewhere() (n elsewhere) {
+	drops := v.chassis.Drops()
+	n.ah, n.fragments = drops.Get(drop.AH), fragments(drops)
+	for _, r := range v.chassis.Routers() {
+		n.icmp += r.ICMPTranslated()
 	}
+	return n
+}
+
+// IPsecStat implements control.Backend.
+func (v *views) IPsecStat(profile string) (control.IPsecStat, error) {
+	return v.ipsecStat(profile, func(a *ipsec.ALG) (ipsec.Counters, bool) {
+		if profile == "" {
+			return a.Counters(), true
+		}
+		return a.CountersOf(profile)
+	})
+}
+
+// ClearIPsecStat implements control.Operator. "show drops" has the counters that
+// are kept elsewhere too, so those are not touched: what they were is taken off.
+func (v *views) ClearIPsecStat(profile string, level control.ClearLevel) (control.IPsecStat, error) {
+	full := level == control.ClearFull
+	was, err := v.ipsecStat(profile, func(a *ipsec.ALG) (ipsec.Counters, bool) {
+		return a.ClearCounters(profile, full)
+	})
+	if err == nil && full && profile == "" {
+		v.mu.Lock()
+		v.cleared = v.elsewhere()
+		v.mu.Unlock()
+	}
+	return was, err
+}
+
+// ipsecStat adds up what read says of each ALG.
+func (v *views) ipsecStat(profile string, read func(*ipsec.ALG) (ipsec.Counters, bool)) (control.IPsecStat, error) {
 	var all ipsec.Counters
 	used := false
 	for _, r := range v.chassis.Routers() {
-		c, here := r.ALG().CountersOf(profile)
+		c, here := read(r.ALG())
 		all.Add(&c)
 		used = used || here
+	}
+	out := ipsecStat(all)
+	if profile == "" {
+		n := v.elsewhere()
+		v.mu.Lock()
+		n.ah, n.fragments, n.icmp = n.ah-v.cleared.ah, n.fragments-v.cleared.fragments, n.icmp-v.cleared.icmp
+		v.mu.Unlock()
+		out.AHDropped, out.FragDropped, out.ICMPTranslated = &n.ah, &n.fragments, &n.icmp
+		return out, nil
 	}
 	isProfile := func(p *configs.ALGProfile) bool { return p.Name == profile }
 	// One that is gone from the configuration may still have sessions.
 	if !used && !slices.ContainsFunc(v.config.Load().ALG, isProfile) {
 		return control.IPsecStat{}, control.NotFound("ipsecalg profile", profile)
 	}
-	out := ipsecStat(all)
 	out.Profile = &profile
 	return out, nil
 }

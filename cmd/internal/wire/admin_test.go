@@ -237,6 +237,49 @@ func TestStatCountsWhatTheTablesCount(t *testing.T) {
 	}
 }
 
+func TestClearedCountersBeginAtZeroAndDropsKeepTheirs(t *testing.T) {
+	o := newOperated(t)
+	o.peer(0x10, subscriberA, gatewayX).up()
+	stat := func(profile string) control.IPsecStat {
+		t.Helper()
+		got, err := o.client.IPsecStat(t.Context(), profile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	clear := func(want control.IPsecStat, profile string, level control.ClearLevel) {
+		t.Helper()
+		got, err := o.client.ClearIPsecStat(t.Context(), profile, level)
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("cleared: %v (-want +got):\n%s", err, diff)
+		}
+	}
+	o.router.Drops().Count(drop.AH, nil, 0)
+	was := stat("")
+	if was.Total != 1 || was.RxPackets == 0 || was.TxPackets == 0 || *was.AHDropped != 1 {
+		t.Fatalf("nothing to clear: %+v", was)
+	}
+	clear(stat("IPSECALGPROFILE-1"), "IPSECALGPROFILE-1", control.ClearBasic)
+	left := was
+	left.Total, left.Dropped, left.RxPackets, left.TxPackets = 0, 0, 0, 0
+	if diff := cmp.Diff(left, stat("")); diff != "" {
+		t.Errorf("after basic (-want +got):\n%s", diff)
+	}
+	clear(left, "", control.ClearFull)
+	*left.AHDropped = 0
+	if diff := cmp.Diff(left, stat("")); diff != "" {
+		t.Errorf("after full (-want +got):\n%s", diff)
+	}
+	o.router.Drops().Count(drop.AH, nil, 0)
+	if n := stat("").AHDropped; *n != 1 || o.router.Drops().Get(drop.AH) != 2 {
+		t.Errorf("%d AH packets since, %d in all", *n, o.router.Drops().Get(drop.AH))
+	}
+	if _, err := o.client.ClearIPsecStat(t.Context(), "X", control.ClearFull); !control.IsNotFound(err) {
+		t.Errorf("of no profile: %v", err)
+	}
+}
+
 func TestStatOfAProfileThatNobodyUsedIsZero(t *testing.T) {
 	got, err := newOperated(t).client.IPsecStat(t.Context(), "IPSECALGPROFILE-1")
 	name := "IPSECALGPROFILE-1"

@@ -27,8 +27,9 @@ type views struct {
 	began   int64           // monotonic ns
 	ready   <-chan struct{} // closed when the daemon is
 
-	mu    sync.Mutex
-	rates control.Rates
+	mu      sync.Mutex
+	rates   control.Rates
+	cleared elsewhere // what those were when they were cleared last
 }
 
 var _ control.Backend = (*views)(nil)
