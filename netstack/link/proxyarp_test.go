@@ -118,6 +118,18 @@ func TestAnEmptySetAnswersNothing(t *testing.T) {
 	}
 }
 
+// Two VLANs of one port may belong to two stacks that have the same addresses.
+func TestASetIsForTheInterfacesThatItIsGiven(t *testing.T) {
+	b := newBench(Config{})
+	i, s := b.add(t, 1, 0)
+	_, s20 := b.add(t, 2, 20)
+	b.fabric.SetProxy(prefixes("203.0.113.3/32"), []*Interface{i})
+	b.input(arpFrame(broadcast, 0, header.ARPRequest, hostMAC, host, natA), arpFrame(broadcast, 20, header.ARPRequest, hostMAC, host, natA))
+	if got := b.far.Drain(); len(got) != 1 || len(s.got) != 0 || len(s20.got) != 1 {
+		t.Errorf("answered %d; to the stacks %d and %d, want the tagged one alone", len(got), len(s.got), len(s20.got))
+	}
+}
+
 func TestAnAnnouncementTellsEverybodyOnTheVLAN(t *testing.T) {
 	b := newBench(Config{})
 	i, _ := b.add(t, 1, 20)
