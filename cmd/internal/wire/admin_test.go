@@ -36,8 +36,12 @@ type operated struct {
 func newOperated(t *testing.T) *operated {
 	t.Helper()
 	// One NAT address, so that two subscribers of one server compete.
-	text := strings.Replace(configs.IPsecPassthrough(), `"203.0.113.3-203.0.113.9"`, `"203.0.113.3"`, 1) +
-		"\n[lsn.appsprofile.UNUSED]\nprotocol = \"TCP\"\n"
+	return operatedBy(t, strings.Replace(configs.IPsecPassthrough(), `"203.0.113.3-203.0.113.9"`, `"203.0.113.3"`, 1)+
+		"\n[lsn.appsprofile.UNUSED]\nprotocol = \"TCP\"\n")
+}
+
+func operatedBy(t *testing.T, text string) *operated {
+	t.Helper()
 	c, _, err := configs.Parse("example.toml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
