@@ -53,6 +53,9 @@ const (
 	NATAddressSpoofed
 	ClientSpoofed
 	InsideAddress
+	GroupSessionLimit
+	SessionQuota
+	PortQuota
 
 	// In ICMP translation.
 	ICMPMalformed

@@ -59,6 +59,12 @@ var table = [NumReasons]Info{
 		"Somebody forges addresses, or a [route] to the subscriber's network is missing.", "RFC 3704"},
 	InsideAddress: {"inside_address", "A packet would have left with a subscriber's address in it, by an interface that does not lead to that subscriber.",
 		"Add a [route] to the subscriber's network.", "R13"},
+	GroupSessionLimit: {"group_session_limit", "The group has as many sessions of this protocol as its transport profile allows.",
+		"Raise group_session_limit, or look for subscribers that flood.", "R20, RFC 6888 REQ-4"},
+	SessionQuota: {"session_quota", "The subscriber has as many sessions of this protocol as the transport profile allows one.",
+		"Raise session_quota, or look for what floods at the subscriber's.", "R20, RFC 6888 REQ-5"},
+	PortQuota: {"port_quota", "The subscriber has as many ports of this protocol as the transport profile allows one.",
+		"Raise port_quota, or look for what floods at the subscriber's.", "R20, RFC 6888 REQ-4"},
 
 	ICMPMalformed: {"icmp_malformed", "An ICMP error whose quoted packet is too short to name a flow.", "Somebody sends broken or forged errors.", "R74"},
 	ICMPNoFlow:    {"icmp_no_flow", "An ICMP error about a flow that we do not have.", "Normal for flows that timed out; otherwise forged.", "R74"},

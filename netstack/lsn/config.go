@@ -82,6 +82,12 @@ type Group struct {
 	addrList []frame.Addr
 	dealing  *dealing // of a deterministic group
 	choices  [numProtocols][]choice
+
+	transports [numProtocols]TransportProfile // the one for each protocol
+	exempt     networks
+	tally      *tally
+	staticAny  [numProtocols]*rules // of static mappings, for every remote; nil: it has none
+	staticOne  [numProtocols]*rules // the same for one remote
 }
 
 // New makes a table. It returns all faults of the configuration at once.
@@ -142,6 +148,8 @@ func (t *Table) addGroups(c Config, pools map[string][]uint32) error {
 		g.index = uint16(i)
 		g.hold = new(atomic.Int64)
 		g.hold.Store(int64(g.PairingHold))
+		g.tally = new(tally)
+		g.exempt = newNetworks(g.Exempt)
 		t.groups = append(t.groups, g)
 		faulty := func(err error) {
 			if err != nil {

@@ -21,6 +21,7 @@ const (
 // and what the ALG must know of. Fields that mean nothing for a kind are zero.
 type Event struct {
 	Kind             EventKind
+	Static           bool // of a static mapping, or of a session on one (R27)
 	Proto            uint8
 	Group            *Group
 	Profile          *AppProfile // its Mapping tells how much of Remote counts
@@ -41,10 +42,11 @@ const (
 	GroupQuota         // TransportProfile.GroupSessionLimit
 	SessionQuota       // TransportProfile.SessionQuota
 	PortQuota          // TransportProfile.PortQuota
+	TableQuota         // Config.MaxSessions; asked first
 )
 
 func (q Quota) String() string {
-	return word(q, "none", "group_session_limit", "session_quota", "port_quota")
+	return word(q, "none", "group_session_limit", "session_quota", "port_quota", "session_table")
 }
 
 // aftermath is what must be told once no lock is held any more.
@@ -76,7 +78,7 @@ func (t *Table) mappingEvent(kind EventKind, sh *inside, mslot uint32) Event {
 	m := sh.mappings.at(mslot)
 	r := t.rules[m.rules]
 	return Event{
-		Kind: kind, Proto: r.app.Proto, Group: r.group, Profile: &r.app,
+		Kind: kind, Static: r.static, Proto: r.app.Proto, Group: r.group, Profile: &r.app,
 		Inside: m.inside, Outside: m.outside, Remote: m.remote,
 		Mapping: makeID(sh.number, m.generation, mslot),
 	}

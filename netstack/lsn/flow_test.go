@@ -26,7 +26,6 @@ func TestEveryDropReasonHasItsPacket(t *testing.T) {
 		{"ESP is the ALG's", Tuple{frame.ProtoESP, x, y}, 0, drop.ProtocolUnsupported},
 		{"no subscriber", udp(at(frame.Addr{10, 0, 0, 1}, 1), y), 0, drop.NoMapping},
 		{"from a NAT address", udp(at(nat1, 1), y), 0, drop.NATAddressSpoofed},
-		{"to a NAT address of ours", udp(x, u.Outside), 0, drop.Hairpin},
 		{"TCP in the middle of a connection", tcp(x, at(serverZ, 1)), ack, drop.NotSYN},
 		{"TCP SYN-ACK out of nothing", tcp(x, at(serverZ, 1)), syn | ack, drop.NotSYN},
 		{"TCP RST out of nothing", tcp(x, at(serverZ, 1)), rst, drop.NotSYN},

@@ -304,6 +304,9 @@ func (f *fixture) checkCounters(c *census) {
 			used += p.Used[i]
 		}
 		for _, n := range f.addrs {
+			if n.pool == noPool {
+				setKind(0).lanes(func(lane int) { used += int(n.used[i][lane].Load()) })
+			}
 			for _, r := range n.inRegion[i] {
 				regions += int(r)
 			}
@@ -312,13 +315,17 @@ func (f *fixture) checkCounters(c *census) {
 	if c.sessions != 0 || c.mappings != 0 {
 		f.t.Fatalf("counters are off by %d sessions, %d mappings", c.sessions, c.mappings)
 	}
-	drawn := 0 // those that can run out; a wished one below FirstPort is not of them
+	drawn, all := f.keptPorts() // those that can run out; a wished one below FirstPort is not of them
 	for k := range c.ports {
+		if i, _ := protoIndex(uint8(k.proto)); f.addrs[f.byAddr[k.addr]].kept(i, k.port) {
+			continue
+		}
+		all++
 		if k.port >= FirstPort {
 			drawn++
 		}
 	}
-	if used != drawn || regions != len(c.ports)+c.held {
+	if used != drawn || regions != all+c.held {
 		f.t.Fatalf("%d ports counted, %d by region, %d in use, %d held", used, regions, drawn, c.held)
 	}
 	waiting := 0
@@ -329,4 +336,5 @@ func (f *fixture) checkCounters(c *census) {
 		f.t.Fatalf("%d ports are held, %d wait for their time", c.held, waiting)
 	}
 	f.checkBlocks()
+	f.checkUsage()
 }

@@ -10,7 +10,7 @@ import (
 // given to anybody for a while (R25, RFC 6888 REQ-8), so that packets of the
 // last user's remotes do not reach the next user.
 //
-// Not held, as the RFC allows: ports of blocks and deterministic ones, whose
+// Not held, as the RFC allows: ports of static mappings, ports of blocks and deterministic ones, whose
 // next user is the last one (its case B), and ports behind a filter, which
 // keeps those packets out (case C). Case A, TCP whose states are tracked, is
 // not used: NetScaler's timers are not the state machine that it asks for.
@@ -35,7 +35,7 @@ type heldPort struct {
 
 // holds reports whether ports of mappings with these rules are held at all.
 func (r *rules) holds() bool {
-	return r.app.Filtering == EIF && r.group.BlockSize == 0
+	return r.app.Filtering == EIF && r.group.BlockSize == 0 && !r.static
 }
 
 func (h *holdDown) init(p Pool) {

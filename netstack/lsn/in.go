@@ -23,7 +23,8 @@ type InPlan struct {
 // and changes nothing. For ICMP queries the port of outside is the identifier
 // and that of remote 0.
 //
-// Reasons: NoMapping, Filtered, NotSYN, SessionTableFull, ProtocolUnsupported.
+// Reasons: NoMapping, Filtered, NotSYN, ProtocolUnsupported, and of R20
+// SessionTableFull, GroupSessionLimit and SessionQuota.
 // A remote that the filter admits but that the subscriber's same inside
 // endpoint already talks to through another mapping is Filtered: a second
 // session of the same inside view could not be told from the first.
@@ -32,17 +33,48 @@ func (t *Table) DecideIn(proto uint8, out, remote frame.Endpoint, h Hints, now i
 	if _, ok := protoIndex(proto); !ok {
 		return pl, drop.ProtocolUnsupported
 	}
-	sh, mslot, why := t.lookup(proto, out, remote)
+	sh, mslot, st, why := t.target(proto, out, remote)
 	if sh == nil {
 		return pl, why
 	}
 	defer sh.mu.Unlock()
-	return pl, t.decideIn(sh, &pl, mslot, now)
+	return pl, t.decideIn(sh, &pl, mslot, st, now)
 }
 
-// decideIn fills the plan in for a packet to a mapping. The shard's lock is
-// held.
-func (t *Table) decideIn(sh *inside, pl *InPlan, mslot uint32, now int64) drop.Reason {
+// target finds what a packet from outside is for, and returns with its shard
+// locked: a mapping, 0 if there is none, and the static mapping that could make
+// one. The mapping of another subscriber, from before the static one, counts
+// for more. sh is nil if there is neither, and why says what that means.
+func (t *Table) target(proto uint8, out, remote frame.Endpoint) (sh *inside, mslot uint32, st *static, why drop.Reason) {
+	sh, mslot, why = t.lookup(proto, out, remote)
+	if st = t.staticIn(proto, out, remote); st == nil {
+		return sh, mslot, nil, why
+	}
+	own := &t.insides[insideShard(st.Inside.Addr)]
+	switch sh {
+	case nil:
+		own.mu.Lock()
+		return own, 0, st, drop.None
+	case own:
+		return own, mslot, st, why
+	}
+	return sh, mslot, nil, why
+}
+
+// decideIn fills the plan in for a packet to a mapping, or to a static one that
+// has no session for it. The shard's lock is held.
+func (t *Table) decideIn(sh *inside, pl *InPlan, mslot uint32, st *static, now int64) drop.Reason {
+	why := drop.NoMapping
+	if mslot != 0 {
+		why = t.decideMapped(sh, pl, mslot, now)
+	}
+	if why == drop.NoMapping && st != nil {
+		return t.decideStatic(sh, pl, st, now)
+	}
+	return why
+}
+
+func (t *Table) decideMapped(sh *inside, pl *InPlan, mslot uint32, now int64) drop.Reason {
 	m := sh.mappings.at(mslot)
 	r := t.rules[m.rules]
 	slot := sh.findSession(m.tuple(pl.Remote))
@@ -62,10 +94,11 @@ func (t *Table) decideIn(sh *inside, pl *InPlan, mslot uint32, now int64) drop.R
 	if r.synCheck && !onlySYN(pl.Hints.TCPFlags) {
 		return drop.NotSYN
 	}
-	if t.sessions.Load() >= t.limit {
-		return drop.SessionTableFull
+	if slot != 0 {
+		return drop.None // it is dead, and makes room when it goes
 	}
-	return drop.None
+	i, _ := protoIndex(pl.Proto)
+	return t.limited(sh, r.group, i, m.inside.Addr)
 }
 
 // use fills in an existing session.
@@ -84,12 +117,12 @@ func (t *Table) CommitIn(pl *InPlan, now int64) (Binding, drop.Reason) {
 	if _, ok := protoIndex(pl.Proto); !ok {
 		return Binding{}, drop.ProtocolUnsupported
 	}
-	sh, mslot, why := t.lookup(pl.Proto, pl.Outside, pl.Remote)
+	sh, mslot, st, why := t.target(pl.Proto, pl.Outside, pl.Remote)
 	if sh == nil {
 		return Binding{}, why
 	}
 	var after aftermath
-	slot, why := t.commitIn(sh, pl, mslot, now, &after)
+	slot, why := t.commitIn(sh, pl, mslot, st, now, &after)
 	var out Binding
 	if why == drop.None {
 		out = t.binding(sh, slot)
@@ -99,10 +132,13 @@ func (t *Table) CommitIn(pl *InPlan, now int64) (Binding, drop.Reason) {
 	return out, why
 }
 
-func (t *Table) commitIn(sh *inside, pl *InPlan, mslot uint32, now int64, after *aftermath) (uint32, drop.Reason) {
+func (t *Table) commitIn(sh *inside, pl *InPlan, mslot uint32, st *static, now int64, after *aftermath) (uint32, drop.Reason) {
 	pl.Session, pl.Mapping = 0, 0
-	if why := t.decideIn(sh, pl, mslot, now); why != drop.None {
+	if why := t.decideIn(sh, pl, mslot, st, now); why != drop.None {
 		return 0, why
+	}
+	if pl.Mapping == 0 {
+		return t.commitStatic(sh, pl, st, now, after)
 	}
 	if slot, s := sh.session(pl.Session); s != nil {
 		t.touch(sh, slot, dirIn, pl.Hints, now)
@@ -113,8 +149,10 @@ func (t *Table) commitIn(sh *inside, pl *InPlan, mslot uint32, now int64, after 
 		// this one is not the last of its own.
 		t.expire(sh, slot, now, after)
 	}
-	if !t.reserve() {
-		return 0, drop.SessionTableFull
+	i, _ := protoIndex(pl.Proto)
+	m := sh.mappings.at(mslot)
+	if why := t.reserve(sh, t.rules[m.rules].group, i, m.inside.Addr); why != drop.None {
+		return 0, why
 	}
 	slot := sh.sessions.take()
 	t.addSession(sh, slot, mslot, pl.Remote, dirIn, pl.Hints, now, after)

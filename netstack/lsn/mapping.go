@@ -104,7 +104,7 @@ func (t *Table) dropSession(sh *inside, slot uint32, after *aftermath) {
 	sh.sessions.give(slot)
 	i, _ := protoIndex(r.app.Proto)
 	t.live[i].sessions.Add(-1)
-	t.sessions.Add(-1)
+	t.unreserve(sh, r.group, i, m.inside.Addr)
 }
 
 // removeMapping ends a mapping with the sessions it still has. The shard's
@@ -119,11 +119,14 @@ func (t *Table) removeMapping(sh *inside, mslot uint32, at int64, after *afterma
 		sh.keys.remove(hashOf(sh.seed, m.tuple(m.remote).mapKey(r)), mslot)
 	}
 	unused := t.giveBack(m, r, makeID(sh.number, m.generation, mslot), at)
+	t.countPort(sh, r, m.inside.Addr, -1)
 	if r.pairs() {
 		sh.unpair(m.inside.Addr, r.group, at)
 	}
 	t.note(after, t.mappingEvent(MappingDeleted, sh, mslot))
-	t.leaveBlock(sh, m, m.claim(r), unused, after)
+	if !r.static {
+		t.leaveBlock(sh, m, m.claim(r), unused, after)
+	}
 	m.generation = nextGeneration(m.generation)
 	sh.mappings.give(mslot)
 	i, _ := protoIndex(r.app.Proto)

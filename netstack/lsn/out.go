@@ -29,31 +29,45 @@ type OutPlan struct {
 // outside, and changes nothing. Callers ask Client first: a packet of somebody
 // who is no subscriber is drop.NoMapping here, but may be routed.
 //
-// Reasons: ProtocolUnsupported, NATAddressSpoofed, Hairpin (R26), NotSYN,
-// SessionTableFull, NoFreePort (R14; the search for a port is CommitOut's, so
-// that a nearly full address may still fail there).
+// Reasons: ProtocolUnsupported, NATAddressSpoofed, NotSYN, and in the order of
+// R20 SessionTableFull, GroupSessionLimit, SessionQuota, PortQuota, NoFreePort
+// (R14). What CommitOut finds to be over it removes first, and the search for a
+// port is its own, so that the limits are exact only there.
 func (t *Table) DecideOut(tup Tuple, h Hints, now int64) (OutPlan, drop.Reason) {
 	pl := OutPlan{Tuple: tup, Hints: h}
 	sh := &t.insides[insideShard(tup.Inside.Addr)]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if slot := sh.findSession(tup); slot != 0 {
+	slot := sh.findSession(tup)
+	if slot != 0 {
 		if s := sh.sessions.at(slot); t.liveSession(sh, s, now) {
 			pl.use(t, sh, s.mapping)
 			pl.Session = makeID(sh.number, s.generation, slot)
 			return pl, drop.None
 		}
 	}
-	r, why := t.admitOut(tup, h)
+	st := t.staticOut(tup)
+	r, why := t.admitOut(tup, h, st)
 	if why != drop.None {
 		return pl, why
 	}
 	pl.Group, pl.Profile = r.group, &r.app
-	if t.sessions.Load() >= t.limit {
-		return pl, drop.SessionTableFull
+	i, _ := protoIndex(tup.Proto)
+	if slot == 0 { // a dead session makes room when it goes
+		if why := t.limited(sh, r.group, i, tup.Inside.Addr); why != drop.None {
+			return pl, why
+		}
 	}
 	if mslot := sh.findMapping(tup, r, now); mslot != 0 {
 		pl.use(t, sh, mslot)
+		return pl, drop.None
+	}
+	if slot == 0 && sh.findKey(tup, r) == 0 && sh.portless(r, i, tup.Inside.Addr) {
+		return pl, drop.PortQuota
+	}
+	if st != nil {
+		a := t.byAddr[st.Outside.Addr]
+		pl.Addresses = t.addrList[a : a+1 : a+1]
 		return pl, drop.None
 	}
 	w := newWant(tup, h, r, now)
@@ -70,22 +84,23 @@ func (pl *OutPlan) use(t *Table, sh *inside, mslot uint32) {
 }
 
 // admitOut finds the rules for a new session from inside, or says why there
-// must be none.
-func (t *Table) admitOut(tup Tuple, h Hints) (*rules, drop.Reason) {
+// must be none. st is the static mapping that it has to use, or nil.
+func (t *Table) admitOut(tup Tuple, h Hints, st *static) (*rules, drop.Reason) {
 	if _, ok := protoIndex(tup.Proto); !ok {
 		return nil, drop.ProtocolUnsupported
 	}
 	if t.Owns(tup.Inside.Addr) {
 		return nil, drop.NATAddressSpoofed
 	}
-	if t.Owns(tup.Remote.Addr) {
-		return nil, drop.Hairpin
-	}
 	g := t.clients.find(tup.Inside.Addr)
 	if g == nil {
 		return nil, drop.NoMapping
 	}
 	r := g.rules(tup.Proto, tup.Remote.Port)
+	if st != nil {
+		i, _ := protoIndex(tup.Proto)
+		r = st.rules(i)
+	}
 	if r.synCheck && !onlySYN(h.TCPFlags) {
 		return nil, drop.NotSYN
 	}
@@ -130,20 +145,27 @@ func (t *Table) commitOut(sh *inside, pl *OutPlan, now int64, after *aftermath) 
 		}
 		t.expire(sh, slot, now, after)
 	}
-	r, why := t.admitOut(pl.Tuple, pl.Hints)
+	r, why := t.admitOut(pl.Tuple, pl.Hints, t.staticOut(pl.Tuple))
 	if why != drop.None {
 		return 0, why
 	}
-	if !t.reserve() {
-		return 0, drop.SessionTableFull
+	return t.newSession(sh, pl, r, dirOut, now, after)
+}
+
+// newSession makes a session that a packet in direction dir began, with a
+// mapping if there is none for it.
+func (t *Table) newSession(sh *inside, pl *OutPlan, r *rules, dir int, now int64, after *aftermath) (uint32, drop.Reason) {
+	i, _ := protoIndex(pl.Tuple.Proto)
+	if why := t.reserve(sh, r.group, i, pl.Tuple.Inside.Addr); why != drop.None {
+		return 0, why
 	}
 	mslot, why := t.mappingFor(sh, pl, r, now, after)
 	if why != drop.None {
-		t.sessions.Add(-1)
+		t.unreserve(sh, r.group, i, pl.Tuple.Inside.Addr)
 		return 0, why
 	}
 	slot := sh.sessions.take()
-	t.addSession(sh, slot, mslot, pl.Tuple.Remote, dirOut, pl.Hints, now, after)
+	t.addSession(sh, slot, mslot, pl.Tuple.Remote, dir, pl.Hints, now, after)
 	return slot, drop.None
 }
 
@@ -158,13 +180,17 @@ func (t *Table) mappingFor(sh *inside, pl *OutPlan, r *rules, now int64, after *
 			t.removeMapping(sh, mslot, t.ended(sh, mslot), after)
 		}
 	}
+	i, _ := protoIndex(tup.Proto)
+	if sh.portless(r, i, tup.Inside.Addr) {
+		return 0, drop.PortQuota
+	}
 	mslot := sh.mappings.take()
 	m := sh.mappings.at(mslot)
 	generation := max(m.generation, 1)
 	// The identifier goes into the outside index together with the port.
 	w := newWant(tup, pl.Hints, r, now)
 	w.id = makeID(sh.number, generation, mslot)
-	address, port, ok := t.drawOutside(sh, &w, after)
+	address, port, ok := t.drawFor(sh, tup, &w, after)
 	if !ok {
 		sh.mappings.give(mslot)
 		return 0, drop.NoFreePort
@@ -179,7 +205,7 @@ func (t *Table) mappingFor(sh *inside, pl *OutPlan, r *rules, now int64, after *
 	if r.pairs() {
 		sh.pair(tup.Inside.Addr, r.group, address)
 	}
-	i, _ := protoIndex(tup.Proto)
+	t.countPort(sh, r, tup.Inside.Addr, 1)
 	t.live[i].mappings.Add(1)
 	t.note(after, t.mappingEvent(MappingCreated, sh, mslot))
 	return mslot, drop.None

@@ -48,12 +48,17 @@ type natAddress struct {
 
 	owner *Group // of a deterministic address, whose group.addrs[row] it is
 	row   int
+
+	keeps *keeping // ports for static mappings; nil: none
 }
 
-// tally counts a port that came into use or out of it. Its outside shard is
-// locked.
+// tally counts a port that came into use or out of it, but for one of a static
+// mapping, which counts always. Its outside shard is locked.
 func (n *natAddress) tally(proto uint8, port uint16, by int) {
 	i, _ := protoIndex(proto)
+	if n.kept(i, port) {
+		return
+	}
 	n.used[i][laneOf(port)].Add(int32(by))
 	n.inRegion[i][port>>regionBits] += uint16(by) // wraps as it should for -1
 }

@@ -135,7 +135,7 @@ func (t *Table) drawFrom(n *natAddress, first, last, step int, w *want) (uint16,
 		return 0, false
 	}
 	for p := first; p <= last; p += step {
-		if o.fits(n.addr, uint16(p), w.claim) {
+		if o.fits(n.addr, uint16(p), w.claim) && !n.kept(i, uint16(p)) {
 			w.fresh = o.take(n, uint16(p), w.claim, w.id)
 			return uint16(p), true
 		}
@@ -148,7 +148,8 @@ func (t *Table) fitsNow(n *natAddress, port uint16, c claim) bool {
 	o := &t.outsides[outsideShard(n.addr, port)]
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.fits(n.addr, port, c)
+	i, _ := protoIndex(c.proto)
+	return o.fits(n.addr, port, c) && !n.kept(i, port)
 }
 
 // couldDraw reports whether draw may find a port, without a search. It may be

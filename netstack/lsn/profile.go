@@ -132,7 +132,12 @@ type rules struct {
 	width     width
 	inRefresh bool
 	synCheck  bool
+	stun      bool // sessions with a STUN server have an idle time of their own
+	static    bool // of static mappings (R27)
 }
+
+// stunPort is where STUN servers listen (RFC 8489).
+const stunPort = 3478
 
 // width is how much of an outside port a mapping claims. The values follow
 // Mapping and Filtering.
@@ -198,6 +203,7 @@ func (t *Table) buildRules(g *Group) error {
 	var faults []error
 	transports, err := transportsOf(g)
 	faults = append(faults, err)
+	g.transports = transports
 	var hasAll [numProtocols]bool
 	for _, a := range g.Apps {
 		i, ok := protoIndex(a.Proto)
@@ -286,11 +292,16 @@ func setDefault(d *time.Duration, v time.Duration) {
 }
 
 func (t *Table) newRules(g *Group, a AppProfile, p TransportProfile) *rules {
+	stun := a.Proto == frame.ProtoUDP
+	if a.SessionTimeout > 0 {
+		p.SessionTimeout, stun = a.SessionTimeout, false
+	}
 	r := &rules{
 		index: uint16(len(t.rules)), group: g, app: a, transport: p,
 		width:     max(width(a.Mapping), width(a.Filtering)),
 		inRefresh: a.InboundRefresh == Enabled || a.InboundRefresh == Unset && a.Filtering == APDF,
 		synCheck:  a.Proto == frame.ProtoTCP && p.SynCheck != Disabled,
+		stun:      stun,
 	}
 	t.rules = append(t.rules, r)
 	return r

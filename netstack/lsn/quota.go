@@ -3,6 +3,7 @@ package lsn
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"spigate/netstack/frame"
 )
@@ -29,6 +30,8 @@ const (
 	MaxTrapLimit     = 10000
 	NoTraps          = -1
 )
+
+const minute = int64(time.Minute)
 
 // maxQuota is the greatest port and session quota, as on a NetScaler.
 const maxQuota = 65535
@@ -64,8 +67,8 @@ func (p *TransportProfile) checkQuotas() error {
 		return fmt.Errorf("transport profile %q: port quota %d is not in 0 to %d", p.Name, p.PortQuota, maxQuota)
 	case p.SessionQuota < 0 || p.SessionQuota > maxQuota:
 		return fmt.Errorf("transport profile %q: session quota %d is not in 0 to %d", p.Name, p.SessionQuota, maxQuota)
-	case p.GroupSessionLimit < 0:
-		return fmt.Errorf("transport profile %q: the group session limit is negative", p.Name)
+	case p.GroupSessionLimit < 0 || p.GroupSessionLimit > 1<<30:
+		return fmt.Errorf("transport profile %q: the group session limit %d is not in 0 to 2^30", p.Name, p.GroupSessionLimit)
 	case p.Proto == frame.ProtoICMP && p.StunTimeout != 0:
 		return fmt.Errorf("transport profile %q: ICMP has no STUN timeout", p.Name)
 	}

@@ -41,7 +41,9 @@ const (
 	stateNone state = iota // a free slot
 	stateOpening
 	stateOpen
-	stateClosing
+	stateClosing  // FIN seen
+	stateResetOut // RST from the subscriber seen
+	stateResetIn  // RST from outside seen
 )
 
 // seen is which sides were heard, and who began.
@@ -51,6 +53,7 @@ const (
 	seenOut seen = 1 << iota // the subscriber has sent
 	seenIn
 	fromOutside // began with a packet from outside
+	kept        // on a static mapping: it needs nobody inside to live (R27)
 )
 
 // dir indexes the counters.
@@ -74,13 +77,16 @@ func (s *session) start(remote frame.Endpoint, r *rules, dir int, h Hints, now i
 	if dir == dirIn {
 		s.seen = seenIn | fromOutside
 	}
+	if r.static {
+		s.seen |= kept
+	}
 	s.count(dir, 1, uint64(max(h.Bytes, 0)))
 	if r.app.Proto != frame.ProtoTCP {
 		return
 	}
 	switch {
 	case closing(h.TCPFlags):
-		s.state = stateClosing
+		s.state = ending(dir, h.TCPFlags)
 	case h.TCPFlags&frame.TCPSyn != 0:
 		s.state = stateOpening
 	}
@@ -90,7 +96,7 @@ func (s *session) start(remote frame.Endpoint, r *rules, dir int, h Hints, now i
 // whether it was the subscriber's first.
 func (s *session) touch(r *rules, dir int, h Hints, now int64) (first bool) {
 	s.count(dir, 1, uint64(max(h.Bytes, 0)))
-	first = dir == dirOut && s.seen&seenOut == 0
+	first = dir == dirOut && !s.own()
 	s.seen |= seenOut << dir
 	if dir == dirOut || r.inRefresh {
 		s.last = max(s.last, now)
@@ -104,21 +110,49 @@ func (s *session) touch(r *rules, dir int, h Hints, now int64) (first bool) {
 func (s *session) tcp(dir int, flags uint8, now int64) {
 	switch {
 	case closing(flags):
-		if s.state != stateClosing {
+		if !s.ended() {
 			// The short idle time begins here whoever closes. Otherwise a FIN
 			// from outside, with inbound refresh off, could end the session
 			// before the subscriber can answer it.
 			s.last = max(s.last, now)
 		}
-		s.state = stateClosing
+		s.state = ending(dir, flags)
 	case s.state == stateOpening:
 		// A reply is a packet of the side that did not begin.
 		if s.seen&(seenIn|seenOut) == seenIn|seenOut {
 			s.state = stateOpen
 		}
-	case s.state == stateClosing && dir == dirOut && onlySYN(flags):
-		// The subscriber uses its port again for a new connection.
-		s.state, s.seen = stateOpening, seenOut
+	case s.ended() && onlySYN(flags) && (dir == dirOut || s.seen&fromOutside != 0):
+		// The side that began uses its port again for a new connection.
+		s.state = stateOpening
+		if dir == dirOut {
+			s.seen = seenOut | s.seen&kept
+		}
+	default:
+		s.resume(dir)
+	}
+}
+
+// ended reports whether FIN or RST was seen.
+func (s *session) ended() bool { return s.state >= stateClosing }
+
+// ending is the state that a FIN or RST leads to.
+func ending(dir int, flags uint8) state {
+	switch {
+	case flags&frame.TCPRst == 0:
+		return stateClosing
+	case dir == dirOut:
+		return stateResetOut
+	}
+	return stateResetIn
+}
+
+// resume takes a RST back when its supposed sender goes on as if nothing had
+// been: then somebody else has forged it (RFC 7857 section 2.2 keeps a session
+// for that). What the other side had on its way proves nothing.
+func (s *session) resume(dir int) {
+	if s.state == stateResetOut && dir == dirOut || s.state == stateResetIn && dir == dirIn {
+		s.state = stateOpen
 	}
 }
 
@@ -135,8 +169,11 @@ func (s *session) idle(m *mapping, r *rules) int64 {
 	switch s.state {
 	case stateOpening:
 		return int64(r.transport.SynIdleTimeout)
-	case stateClosing:
+	case stateClosing, stateResetOut, stateResetIn:
 		return int64(r.transport.FinRstTimeout)
+	}
+	if r.stun && s.remote.Port == stunPort {
+		return int64(r.transport.StunTimeout)
 	}
 	return int64(r.transport.SessionTimeout)
 }
@@ -155,8 +192,9 @@ func (s *session) established(proto uint8) bool {
 }
 
 // own tells a session that the subscriber has sent on, from one that strangers
-// began: only the first kind keeps a mapping alive (RFC 4787 REQ-6).
-func (s *session) own() bool { return s.seen&seenOut != 0 }
+// began: only the first kind keeps a mapping alive (RFC 4787 REQ-6). On a
+// static mapping there is no difference.
+func (s *session) own() bool { return s.seen&(seenOut|kept) != 0 }
 
 // FlowActive notes the traffic that the flow table carried by itself since its
 // last report: packets and bytes of one direction, the last of them at now.
@@ -181,6 +219,9 @@ func (t *Table) FlowActive(id uint64, out bool, now int64, packets, bytes uint64
 	s.count(dir, packets, bytes)
 	first := out && !s.own()
 	s.seen |= mark
+	if now > s.last {
+		s.resume(dir)
+	}
 	if out || t.rules[m.rules].inRefresh {
 		s.last = max(s.last, now)
 	}

@@ -8,7 +8,17 @@ type Stats struct {
 	Mappings    [numProtocols]int
 	Created     [numProtocols]uint64 // sessions, ever
 	Paired      int                  // subscribers with a NAT address of their own, held ones too
+	Dropped     [numProtocols]uint64 // packets for which there was no session
 	Pools       []PoolStats
+	Groups      []GroupStats
+}
+
+// GroupStats is what the subscribers of one group have.
+type GroupStats struct {
+	Name        string
+	Subscribers int // with a session
+	Sessions    [numProtocols]int
+	Dropped     [numProtocols]uint64
 }
 
 // PoolStats is the use of one pool.
@@ -32,6 +42,14 @@ func (t *Table) Stats() Stats {
 		s.Sessions[i] = int(t.live[i].sessions.Load())
 		s.Mappings[i] = int(t.live[i].mappings.Load())
 		s.Created[i] = t.created[i].Load()
+		s.Dropped[i] = t.dropped[i].Load()
+	}
+	for _, g := range t.groups {
+		in := GroupStats{Name: g.Name, Subscribers: int(g.tally.subscribers.Load())}
+		for i := range protocols {
+			in.Sessions[i], in.Dropped[i] = int(g.tally.sessions[i].Load()), g.tally.dropped[i].Load()
+		}
+		s.Groups = append(s.Groups, in)
 	}
 	for i := range t.insides {
 		sh := &t.insides[i]
@@ -43,6 +61,9 @@ func (t *Table) Stats() Stats {
 		s.Pools = append(s.Pools, PoolStats{Name: name})
 	}
 	for _, n := range t.addrs {
+		if n.pool == noPool {
+			continue
+		}
 		p := &s.Pools[n.pool]
 		p.Addresses++
 		p.Ports += numPorts

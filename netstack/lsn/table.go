@@ -20,6 +20,7 @@ type Table struct {
 	addrList  []frame.Addr
 	byAddr    map[frame.Addr]uint32 // index into addrs
 	domain    uint16
+	statics   statics
 	limit     int64
 	rand      func(n uint32) uint32
 	onGone    func(session uint64)
@@ -32,6 +33,7 @@ type Table struct {
 	sessions atomic.Int64 // reserved or live, never above limit
 	live     [numProtocols]struct{ sessions, mappings atomic.Int64 }
 	created  [numProtocols]atomic.Uint64
+	dropped  [numProtocols]atomic.Uint64
 }
 
 // inside is one shard of the subscribers' state.
@@ -50,6 +52,7 @@ type inside struct {
 	pairKeys   index
 
 	holdings map[frame.Addr]holding // subscribers with port blocks
+	users    map[frame.Addr]usage
 
 	expiry wheel[session, *session]
 	holds  wheel[pair, *pair] // of pairs without a mapping
@@ -59,6 +62,7 @@ func (t *Table) makeShards() {
 	for i := range t.insides {
 		t.insides[i].number = i
 		t.insides[i].holdings = map[frame.Addr]holding{}
+		t.insides[i].users = map[frame.Addr]usage{}
 		t.insides[i].seed = maphash.MakeSeed()
 		t.outsides[i].seed = maphash.MakeSeed()
 	}
@@ -90,6 +94,7 @@ type Binding struct {
 	// Established tells that the flow may be cached: always for UDP and ICMP;
 	// for TCP once both sides were heard, and until FIN or RST.
 	Established bool
+	Static      bool // on a static mapping (R27)
 }
 
 // binding describes a session. The shard's lock is held.
@@ -105,6 +110,7 @@ func (t *Table) binding(sh *inside, slot uint32) Binding {
 		Group:       r.group,
 		Idle:        time.Duration(s.idle(m, r)),
 		Established: s.established(r.app.Proto),
+		Static:      r.static,
 	}
 }
 
@@ -139,15 +145,6 @@ func (t *Table) shardOf(id uint64) *inside {
 		return nil
 	}
 	return &t.insides[n]
-}
-
-// reserve makes room for one session within the limit.
-func (t *Table) reserve() bool {
-	if t.sessions.Add(1) > t.limit {
-		t.sessions.Add(-1)
-		return false
-	}
-	return true
 }
 
 // FindOut returns the session of a packet from inside, without refreshing or
