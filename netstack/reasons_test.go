@@ -21,6 +21,12 @@ func withProfile(change func(*ipsec.Profile)) option {
 	}
 }
 
+// withUDP gives the group of a world a transport profile for UDP.
+func withUDP(p lsn.TransportProfile) option {
+	p.Proto = frame.ProtoUDP
+	return func(c *Config) { c.LSN.Groups[0].Transports = []lsn.TransportProfile{p} }
+}
+
 // quiet are the tunnels of n subscribers that have asked for IKE_AUTH at one
 // server.
 func (w *world) quiet(n int) {
@@ -48,6 +54,15 @@ func TestWhatGoesWrongInTimeHasItsReason(t *testing.T) {
 		{drop.SessionTableFull, func(c *Config) { c.LSN.MaxSessions = 1 },
 			func(w *world) { w.fromLAN(udpTo(at(client1, 1), at(server, 53), "x")) },
 			func(w *world) { w.fromLAN(udpTo(at(client2, 1), at(server, 53), "x")) }},
+		{drop.GroupSessionLimit, withUDP(lsn.TransportProfile{GroupSessionLimit: 1}),
+			func(w *world) { w.fromLAN(udpTo(at(client1, 1), at(server, 53), "x")) },
+			func(w *world) { w.fromLAN(udpTo(at(client2, 1), at(server, 53), "x")) }},
+		{drop.SessionQuota, withUDP(lsn.TransportProfile{SessionQuota: 1}),
+			func(w *world) { w.fromLAN(udpTo(at(client1, 1), at(server, 53), "x")) },
+			func(w *world) { w.fromLAN(udpTo(at(client1, 1), at(server, 54), "x")) }},
+		{drop.PortQuota, withUDP(lsn.TransportProfile{PortQuota: 1}),
+			func(w *world) { w.fromLAN(udpTo(at(client1, 1), at(server, 53), "x")) },
+			func(w *world) { w.fromLAN(udpTo(at(client1, 2), at(server, 53), "x")) }},
 		{drop.ESPSeq, nil,
 			func(w *world) { w.quiet(1) },
 			func(w *world) { w.fromWAN(esp(server, natAddr, 0x7000, 1025, "an old tunnel (R65)")) }},
