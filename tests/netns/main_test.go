@@ -63,7 +63,10 @@ func router(t *testing.T, s *Site) *Daemon {
 // an earlier one may have left some, or other ports.
 func routerIn(t *testing.T, s *Site, c DaemonConfig) *Daemon {
 	t.Helper()
-	c.Binary, c.Template, c.OneAddress = spigate(t), example, true
+	c.Binary, c.OneAddress = spigate(t), true
+	if c.Template == "" {
+		c.Template = example
+	}
 	d, err := s.StartSpigate(deadline(t), c)
 	if err != nil {
 		t.Fatal(err)

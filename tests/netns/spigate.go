@@ -219,6 +219,7 @@ type SessionRow struct {
 	TxPackets uint64     `json:"tx_packets"`
 	Profile   string     `json:"profile"`
 	Group     string     `json:"group"`
+	TD        uint16     `json:"td"`
 }
 
 // GateRow is an item of `show ipsecalg gate --json`.
