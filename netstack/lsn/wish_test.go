@@ -31,3 +31,34 @@ func TestAWishedPortGoesToOneSubscriberForEachServer_R39(t *testing.T) {
 	}
 	f.check()
 }
+
+func TestAFullAddressStillHasTheWishedPort_R39(t *testing.T) {
+	for name, mapping := range map[string]Mapping{"EIM": EIM, "APDM": APDM} {
+		t.Run(name, func(t *testing.T) {
+			f := build(t, config(nat1, AppProfile{Name: "A", Proto: frame.ProtoUDP, Mapping: mapping}))
+			ike := at(serverY, 500)
+			fill(t, f, ike, 0)
+			x := udp(at(frame.Addr{192, 0, 2, 250}, 500), ike)
+			if _, why := f.DecideOut(x, Hints{}, 1); mapping == EIM && why != drop.NoFreePort {
+				t.Errorf("without a wish: decided %v, want no free port", why)
+			}
+			pl, why := f.DecideOut(x, Hints{Port: 500}, 1)
+			if why != drop.None {
+				t.Fatalf("decided %v, but 500 is free", why)
+			}
+			b, why := f.CommitOut(&pl, 1)
+			if why != drop.None || b.Outside.Port != 500 {
+				t.Fatalf("got port %d, %v", b.Outside.Port, why)
+			}
+			late := udp(at(frame.Addr{192, 0, 2, 251}, 500), ike)
+			if _, why := f.out(late, Hints{Port: 500}, 1); why != drop.NoFreePort {
+				t.Errorf("the second client: %v, want no free port", why)
+			}
+			f.RemoveMapping(b.Mapping)
+			if b, why := f.out(late, Hints{Port: 500}, 2); why != drop.None || b.Outside.Port != 500 {
+				t.Errorf("when 500 is free again: port %d, %v", b.Outside.Port, why)
+			}
+			f.check()
+		})
+	}
+}
