@@ -28,12 +28,9 @@ type Config struct {
 
 // Quota counts ESP sessions against a subscriber's and its group's session
 // quotas, which are the NAT's (R37). Its methods are called with a shard
-// locked: they must not wait and not call the ALG. Two ports may both be told
-// that there is room before either takes it, so that a quota can be exceeded
-// by one session for each port.
+// locked: they must not wait and not call the ALG.
 type Quota interface {
-	Room(inside frame.Addr) drop.Reason // may it have one more; changes nothing
-	Take(inside frame.Addr)             // it has one more
+	Take(inside frame.Addr) drop.Reason // it has one more, unless a reason is returned
 	Give(inside frame.Addr)             // it has one less
 }
 

@@ -14,7 +14,7 @@ func (st *step) bindAtGate(pl *espPlan, p *ESPPacket) {
 	i := st.makeRoom(&g.bound[p.Dir], p.Dir)
 	s := g.partner(p.Dir)
 	if s == nil {
-		s = st.newSession(pr, pl.client, g.session.profile)
+		s = st.newSession(pr, pl, g.session.profile)
 		s.rival = g.established()
 	}
 	g.bound[p.Dir][i] = s
@@ -105,7 +105,7 @@ func (st *step) bindLate(pl *espPlan, p *ESPPacket) {
 	pr := st.sh.pair(pl.nat, p.Server)
 	if !pr.lockFree(st.now) {
 		i := st.makeRoom(&pl.token.unpaired, p.Dir)
-		s := st.newSession(pr, pl.client, pl.token.profile)
+		s := st.newSession(pr, pl, pl.token.profile)
 		pl.token.unpaired[i] = s
 		st.bind(s, p)
 		st.sh.tally(pl.token.tally).LateBind++

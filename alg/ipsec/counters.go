@@ -174,12 +174,8 @@ func (st *step) countHalf(s *ikeSession, n int) {
 func (st *step) countESP(s *espSession, n int) {
 	st.a.count.espSessions.Add(int64(n))
 	st.sh.tally(s.tally).ESPSessions += uint64(n)
-	switch q := st.a.cfg.Quota; {
-	case q == nil:
-	case n > 0:
-		q.Take(s.client.inside)
-	default:
-		q.Give(s.client.inside)
+	if q := st.a.cfg.Quota; q != nil && n < 0 {
+		q.Give(s.client.inside) // it was taken before there was a session to count
 	}
 }
 

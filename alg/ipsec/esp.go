@@ -21,6 +21,7 @@ func (a *ALG) DecideESP(p *ESPPacket, now int64) Result {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	pl := a.planESP(sh, s, p, now)
+	a.unplace(&pl)
 	return pl.result()
 }
 
@@ -86,6 +87,7 @@ func (a *ALG) stepUnknown(sh *shard, s *espSession, p *ESPPacket, now int64) Res
 	}
 	pl := a.planESP(sh, s, p, now)
 	st.commitESP(&pl, p)
+	a.unplace(&pl)
 	st.settle(sh.pair(p.NAT, p.Server))
 	r := pl.result()
 	r.Actions = st.actions

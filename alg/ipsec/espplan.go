@@ -25,13 +25,15 @@ type espPlan struct {
 	session *espSession // known
 	client  *client     // of gate or token
 	token   *ikeSession // whose token is used
+	place   bool        // a place in the quota was taken for the session that it makes
 }
 
 // firstSPI is the lowest SPI that may be on the wire (RFC 4303 section 2.1).
 const firstSPI = 256
 
-// planESP decides about a packet. It changes nothing. The shard is locked; s
-// is what the index has for an outbound SPI, or nil.
+// planESP decides about a packet. It changes nothing but that it takes a place
+// in the quota, which unplace gives back. The shard is locked; s is what the
+// index has for an outbound SPI, or nil.
 func (a *ALG) planESP(sh *shard, s *espSession, p *ESPPacket, now int64) espPlan {
 	var pl espPlan
 	if p.Dir == alg.In2Out {
@@ -44,11 +46,20 @@ func (a *ALG) planESP(sh *shard, s *espSession, p *ESPPacket, now int64) espPlan
 		return espPlan{reason: drop.ALGTableFull, nat: p.NAT, why: "the table of ESP sessions is full"}
 	}
 	if makes && a.cfg.Quota != nil {
-		if r := a.cfg.Quota.Room(pl.client.inside); r != drop.None {
+		if r := a.cfg.Quota.Take(pl.client.inside); r != drop.None {
 			return espPlan{reason: r, nat: p.NAT, why: "the subscriber has no session left (R37)"}
 		}
+		pl.place = true
 	}
 	return pl
+}
+
+// unplace gives the plan's place in the quota back, if no session has it.
+func (a *ALG) unplace(pl *espPlan) {
+	if pl.place {
+		a.cfg.Quota.Give(pl.client.inside)
+		pl.place = false
+	}
 }
 
 // planIn decides about an inbound packet (section 5, right column). It changes

@@ -82,8 +82,11 @@ func (s *espSession) saw(dir alg.Direction, now int64, packets, bytes uint64) {
 	}
 }
 
-// newSession makes a HALF session for a packet that just bound it.
-func (st *step) newSession(p *pair, c *client, profile *Profile) *espSession {
+// newSession makes a HALF session for a packet that just bound it. It has the
+// plan's place in the quota from now on.
+func (st *step) newSession(p *pair, pl *espPlan, profile *Profile) *espSession {
+	c := pl.client
+	pl.place = false
 	s := &espSession{id: st.sh.newID(), client: c, profile: profile, tally: st.a.tallies.of(profile), nat: p.key.NAT, server: p.key.Server,
 		gateOpened: p.gate.opened, created: st.now, seen: [2]int64{never, never}}
 	c.esp++

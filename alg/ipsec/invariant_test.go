@@ -22,11 +22,13 @@ type machine struct {
 	w      *world
 	peers  []*peer
 	owners map[spiKey]owner
+	quota  *sessions
 }
 
 func newMachine(t failer) *machine {
 	m := &machine{w: newWorld(t, func(p *Profile) { p.LateBindingIn = true }), owners: map[spiKey]owner{}}
-	m.w.a = New(Config{MaxIKESessions: 40, MaxESPSessions: 12, MaxHeldBytes: 4096})
+	m.quota = &sessions{limit: 6, has: map[frame.Addr]int{}}
+	m.w.a = New(Config{MaxIKESessions: 40, MaxESPSessions: 12, MaxHeldBytes: 4096, Quota: m.quota})
 	for _, in := range []frame.Addr{addrA, addrB, addrC} {
 		for v := range byte(2) {
 			p := m.w.client(in, v+1)
@@ -124,6 +126,13 @@ func (m *machine) check() {
 	m.same("half-open", int(c.IKEHalfOpen), half)
 	m.same("half-open for the bound", int(b.ikeHalf.Load()), half)
 	m.same("ESP sessions for the bound", int(b.espSessions.Load()), int(c.ESPSessions))
+	if m.quota != nil {
+		places := 0
+		for _, n := range m.quota.has {
+			places += n
+		}
+		m.same("places in the quota", places, int(c.ESPSessions))
+	}
 	all, uses := 0, 0
 	for i := range m.w.a.subs {
 		for _, q := range m.w.a.subs[i].quota {

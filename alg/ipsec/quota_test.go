@@ -13,13 +13,13 @@ type sessions struct {
 	has   map[frame.Addr]int
 }
 
-func (q *sessions) Room(inside frame.Addr) drop.Reason {
+func (q *sessions) Take(inside frame.Addr) drop.Reason {
 	if q.has[inside] >= q.limit {
 		return drop.SessionTableFull
 	}
+	q.has[inside]++
 	return drop.None
 }
-func (q *sessions) Take(inside frame.Addr) { q.has[inside]++ }
 func (q *sessions) Give(inside frame.Addr) { q.has[inside]-- }
 
 func TestESPSessionsCountAgainstTheQuota_R37(t *testing.T) {

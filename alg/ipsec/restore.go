@@ -258,8 +258,10 @@ func (r *restorer) enterESP(s *espSession, inside frame.Addr, in, out uint32) bo
 	a := r.a
 	taken := in != 0 && st.sh.inbound[spiKey{s.nat, s.server, in}] != nil ||
 		out != 0 && a.subsOf(inside).find(outKey{inside, s.server, out}) != nil
-	full := a.cfg.Quota != nil && a.cfg.Quota.Room(inside) != drop.None
-	if taken || full || a.count.espSessions.Load() >= int64(a.cfg.MaxESPSessions) {
+	if taken || a.count.espSessions.Load() >= int64(a.cfg.MaxESPSessions) {
+		return false
+	}
+	if q := a.cfg.Quota; q != nil && q.Take(inside) != drop.None {
 		return false
 	}
 	_, c := st.sh.ensure(k.NAT, k.Server, inside)

@@ -12,6 +12,7 @@ import (
 
 	"spigate/alg"
 	"spigate/netstack/drop"
+	"spigate/netstack/frame"
 )
 
 // restored returns a world that goes on from a snapshot of w.
@@ -184,7 +185,8 @@ func TestSnapshotKeepsWhateverHappened_R72(t *testing.T) {
 			w.now += sweepEvery
 			w.do(w.a.Tick(w.now))
 		}
-		n := w.restored(func(c *Config) { *c = w.a.cfg })
+		m.quota = &sessions{limit: m.quota.limit, has: map[frame.Addr]int{}}
+		n := w.restored(func(c *Config) { *c, c.Quota = w.a.cfg, m.quota })
 		ike, esp := w.plain()
 		ike2, esp2 := n.plain()
 		if d := gocmp.Diff(ike, ike2) + gocmp.Diff(esp, esp2); d != "" {
