@@ -38,7 +38,7 @@ type RouterConfig struct {
 	Routes   []Route
 	LSN      lsn.Config               // Rand and limits included; OnGone and Domain are the Router's, OnEvent is told too
 	Profiles map[string]ipsec.Profile // IPsec ALG profiles, by name
-	ALG      ipsec.Config
+	ALG      ipsec.Config // Quota is the Router's
 }
 
 // Config is a Chassis with one Router in it.
@@ -101,6 +101,7 @@ func newRouter(ch *Chassis, c RouterConfig) (*Router, error) {
 func (r *Router) buildTables(c RouterConfig) (err error) {
 	r.wholeIDs = slices.ContainsFunc(c.LSN.Groups, func(g lsn.Group) bool { return g.RewriteID })
 	r.frags = frag.New(frag.Config{Drops: r.drops, Rand: c.LSN.Rand, WholeIDs: r.wholeIDs})
+	c.ALG.Quota = espQuota{r}
 	r.alg = ipsec.New(c.ALG)
 	c.LSN.Domain = r.domain
 	c.LSN.OnGone = func(session uint64) {
