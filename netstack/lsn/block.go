@@ -94,6 +94,14 @@ func (b *blocks) giveBack(number int) {
 	b.free = append(b.free, uint8(number))
 }
 
+// owner returns who has a block that is drawn, not computed; ok is false if
+// nobody has.
+func (b *blocks) owner(number int) (a frame.Addr, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.list[number].inside, b.list[number].taken
+}
+
 // anyFree reports whether a block can be drawn.
 func (b *blocks) anyFree() bool {
 	b.mu.Lock()

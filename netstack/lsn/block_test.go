@@ -1,6 +1,7 @@
 package lsn
 
 import (
+	"fmt"
 	"testing"
 
 	"spigate/netstack/drop"
@@ -310,4 +311,47 @@ func TestAFullBlockIsNotSearchedTwice(t *testing.T) {
 		t.Errorf("%d draws for 100 packets to a block that is known to be full", draws)
 	}
 	f.check()
+}
+
+// blockJournal follows the blocks by events alone, as a log does: each must be
+// allocated, used by its subscriber alone, and freed once.
+type blockJournal struct {
+	taken map[frame.Endpoint]frame.Addr // by first port
+	used  map[uint64]frame.Endpoint     // mappings
+	sizes uint16
+	fault string
+}
+
+func (j *blockJournal) note(e Event) {
+	if j.taken == nil {
+		j.taken, j.used = map[frame.Endpoint]frame.Addr{}, map[uint64]frame.Endpoint{}
+	}
+	block := at(e.Outside.Addr, e.First)
+	_, taken := j.taken[block]
+	switch e.Kind {
+	case BlockAllocated:
+		j.mustBe(!taken, "allocated twice", e)
+		j.taken[block], j.sizes = e.Inside.Addr, e.Last-e.First+1
+	case BlockFreed:
+		j.mustBe(taken && j.taken[block] == e.Inside.Addr, "freed by a stranger", e)
+		for _, out := range j.used {
+			j.mustBe(out.Addr != block.Addr || out.Port < e.First || out.Port > e.Last, "freed in use", e)
+		}
+		delete(j.taken, block)
+	case MappingCreated:
+		j.used[e.Mapping] = e.Outside
+		if j.sizes == 0 {
+			return
+		}
+		first := FirstPort + (e.Outside.Port-FirstPort)/j.sizes*j.sizes
+		j.mustBe(j.taken[at(e.Outside.Addr, first)] == e.Inside.Addr, "mapping outside its subscriber's blocks", e)
+	case MappingDeleted:
+		delete(j.used, e.Mapping)
+	}
+}
+
+func (j *blockJournal) mustBe(ok bool, fault string, e Event) {
+	if !ok && j.fault == "" {
+		j.fault = fmt.Sprintf("%s: %+v", fault, e)
+	}
 }

@@ -92,12 +92,18 @@ func (d *dealing) backward(p place) (a frame.Addr, ok bool) {
 	if number >= d.total {
 		return a, false
 	}
+	return d.subscriber(number), true
+}
+
+// subscriber returns the address of a subscriber by its number, which must be
+// below total.
+func (d *dealing) subscriber(number uint64) frame.Addr {
 	i, exact := slices.BinarySearchFunc(d.byNumber, number, func(s section, v uint64) int { return cmp.Compare(s.number, v) })
 	if !exact {
 		i--
 	}
 	s := d.byNumber[i]
-	return addrOf(s.first + uint32(number-s.number)), true
+	return addrOf(s.first + uint32(number-s.number))
 }
 
 // blocksOf returns how many blocks of an address have a subscriber.

@@ -208,7 +208,18 @@ func modelConfig(seed uint64) Config {
 
 func TestRandomTrafficMatchesTheModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		f := build(rt, modelConfig(rapid.Uint64().Draw(rt, "seed")))
+		c := modelConfig(rapid.Uint64().Draw(rt, "seed"))
+		switch rapid.SampledFrom([]string{"single ports", "held", "blocks", "deterministic"}).Draw(rt, "allocation") {
+		case "held":
+			c = held(c, 60*time.Second, 4)
+		case "blocks":
+			c = blocked(c, 256)
+		case "deterministic":
+			c = deterministic(c, ByAddresses, 256)
+		}
+		journal := &blockJournal{}
+		c.OnEvent = journal.note
+		f := build(rt, c)
 		m := &model{f: f}
 		hosts := []frame.Addr{subscriber, other, {192, 0, 2, 3}}
 		remotes := []frame.Addr{serverY, serverZ}
@@ -251,6 +262,9 @@ func TestRandomTrafficMatchesTheModel(t *testing.T) {
 		m.compare(rt)
 		m.now += int64(time.Hour)
 		m.compare(rt)
+		if len(journal.taken) > 0 || journal.fault != "" {
+			rt.Fatalf("blocks still taken: %v; %s", journal.taken, journal.fault)
+		}
 		if st := f.Stats(); st.Paired != 0 || f.sessions.Load() != 0 {
 			rt.Fatalf("an idle table still has %+v", st)
 		}

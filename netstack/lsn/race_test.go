@@ -14,12 +14,23 @@ import (
 // TestManyGoroutinesAtOnce lets port loops, the sweep, the ALG and the control
 // socket loose on the same few endpoints; what is left must add up.
 func TestManyGoroutinesAtOnce(t *testing.T) {
+	for name, allocate := range map[string]func(Config) Config{
+		"single ports":  func(c Config) Config { return held(c, 5*time.Second, 16) },
+		"blocks":        func(c Config) Config { return blocked(c, 256) },
+		"deterministic": func(c Config) Config { return deterministic(c, ByAddresses, 256) },
+	} {
+		t.Run(name, func(t *testing.T) { runTogether(t, allocate) })
+	}
+}
+
+func runTogether(t *testing.T, allocate func(Config) Config) {
 	const workers, limit = 6, 150
 	var gone, clock atomic.Int64
 	c := config(frame.Addr{203, 0, 113, 4},
 		AppProfile{Name: "eim", Proto: frame.ProtoUDP, Pooling: Paired, Mapping: EIM, Filtering: ADF, Ports: []PortRange{{1, 2}}},
 		AppProfile{Name: "cone", Proto: frame.ProtoUDP, Pooling: Paired, Mapping: EIM, Filtering: EIF, Ports: []PortRange{{3, 4}}},
 		AppProfile{Name: "adm", Proto: frame.ProtoUDP, Mapping: ADM, Filtering: EIF, Ports: []PortRange{{5, 6}}})
+	c = allocate(c)
 	c.MaxSessions = limit
 	draw := seeded(3)
 	c.Rand = func(n uint32) uint32 { return draw(min(n, 4)) } // few ports: they overlap and collide
@@ -61,11 +72,11 @@ func beBusy(t *testing.T, table *Table, clock *atomic.Int64, r *rand.Rand) {
 		if got, why := table.CommitIn(&in, now); why == drop.None && got.Outside != b.Outside {
 			t.Errorf("sent to %v, taken for %v", b.Outside, got.Outside)
 		}
-		doSomethingElse(table, b, r, now)
+		doSomethingElse(t, table, b, r, now)
 	}
 }
 
-func doSomethingElse(table *Table, b Binding, r *rand.Rand, now int64) {
+func doSomethingElse(t *testing.T, table *Table, b Binding, r *rand.Rand, now int64) {
 	switch r.IntN(40) {
 	case 0:
 		table.RemoveMapping(b.Mapping)
@@ -78,6 +89,16 @@ func doSomethingElse(table *Table, b Binding, r *rand.Rand, now int64) {
 	case 4:
 		table.FindIn(b.Proto, b.Outside, b.Remote)
 		table.PairedAddress(b.Inside.Addr)
+	case 5:
+		table.WalkBlocks(func(b BlockInfo) bool { return b.Mappings > 0 })
+		table.Stats()
+	case 6:
+		table.WhoOwns(b.Outside, now, func(o Owner) bool {
+			if o.Kind == OwnedByArithmetic && o.Inside.Addr != b.Inside.Addr {
+				t.Errorf("%v has %v, which is computed to be %v's", b.Inside, b.Outside, o.Inside)
+			}
+			return true
+		})
 	}
 }
 
