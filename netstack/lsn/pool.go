@@ -3,6 +3,7 @@ package lsn
 import (
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -38,13 +39,13 @@ type Pool struct {
 
 // natAddress is the state of one NAT address that is not per port.
 type natAddress struct {
-	addr     frame.Addr
-	pool     uint16
-	used     [numProtocols][numLanes]atomic.Int32 // ports that are claimed or held
-	inRegion [numProtocols][numRegions]uint16     // the same by region, under its outside shard's lock
-	full     exhausted
-	hold     holdDown
-	blocks   *blocks // nil: ports are drawn one by one
+	addr   frame.Addr
+	pool   uint16
+	used   [numProtocols][numLanes]atomic.Int32  // ports that are claimed or held
+	ports  [numProtocols]atomic.Pointer[portMap] // the same as bits; nil before the first
+	full   exhausted
+	hold   holdDown
+	blocks *blocks // nil: ports are drawn one by one
 
 	owner *Group // of a deterministic address, whose group.addrs[row] it is
 	row   int
@@ -60,7 +61,42 @@ func (n *natAddress) tally(proto uint8, port uint16, by int) {
 		return
 	}
 	n.used[i][laneOf(port)].Add(int32(by))
-	n.inRegion[i][port>>regionBits] += uint16(by) // wraps as it should for -1
+	m := n.ports[i].Load()
+	for m == nil { // ports of other regions may come at the same time
+		n.ports[i].CompareAndSwap(nil, new(portMap))
+		m = n.ports[i].Load()
+	}
+	m[port>>wordBits] ^= 1 << (port & (wordSize - 1))
+}
+
+// portMap has a bit for each port of an address that is claimed or held, so
+// that the last unused ones are found 64 at a look: 8 KiB. A word is under the
+// lock of its region's outside shard.
+type portMap [1 << 16 / wordSize]uint64
+
+const (
+	wordBits = 6
+	wordSize = 1 << wordBits
+)
+
+// unused returns the first port from first to last, in steps, that is neither
+// claimed nor held. m may be nil.
+func (m *portMap) unused(first, last, step int) (port int, ok bool) {
+	if m == nil {
+		return first, first <= last
+	}
+	lane := ^uint64(0)
+	if step == 2 {
+		lane = 0x5555555555555555 << (first & 1)
+	}
+	for p := first; p <= last; p = p&^(wordSize-1) + wordSize {
+		free := ^m[p>>wordBits] & lane & (^uint64(0) << (p & (wordSize - 1)))
+		if free != 0 {
+			port = p&^(wordSize-1) + bits.TrailingZeros64(free)
+			return port, port <= last
+		}
+	}
+	return 0, false
 }
 
 // unused reports whether any port of a set is neither claimed nor held.

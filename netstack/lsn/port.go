@@ -10,7 +10,6 @@ const (
 
 	regionBits = 10 // ports that share an outside shard: 1024
 	regionSize = 1 << regionBits
-	numRegions = 1 << 16 / regionSize
 	picks      = 8 // independent random ports tried before the search in a row
 )
 
@@ -92,7 +91,9 @@ func (t *Table) drawSet(n *natAddress, set portSet, w *want) (uint16, bool) {
 // pick draws from a set: a few independent random ports first (RFC 6056
 // algorithm 2), which make the choice even while the set is sparsely used; then
 // a search in a row from a random start (algorithm 1) finds the last free port
-// there is (R16).
+// there is (R16). Ports that nobody uses are found by their bits. Only when
+// there is none, a claim that may share its port is held against one port after
+// the other.
 func (t *Table) pick(n *natAddress, set portSet, w *want) (uint16, bool) {
 	size := set.size()
 	for range picks {
@@ -100,24 +101,50 @@ func (t *Table) pick(n *natAddress, set portSet, w *want) (uint16, bool) {
 			return port, true
 		}
 	}
-	start := set.at(t.rand(size))
-	if port, ok := t.search(n, int(start), int(set.last), int(set.step), w); ok {
-		return port, true
-	}
-	return t.search(n, int(set.first), int(start)-1, int(set.step), w)
-}
-
-// search tries the ports first to last in a row, region by region, so that a
-// lock is held for 1024 look-ups at most.
-func (t *Table) search(n *natAddress, first, last, step int, w *want) (uint16, bool) {
-	for p := first; p <= last; {
-		end := min(p|(regionSize-1), last)
-		if port, ok := t.drawFrom(n, p, end, step, w); ok {
+	start := int(set.at(t.rand(size)))
+	if n.unused(w.claim.proto, set.kind) {
+		if port, ok := search(set, start, func(first, last, step int) (uint16, bool) {
+			return t.drawUnused(n, first, last, step, w)
+		}); ok {
 			return port, true
 		}
-		p += (end - p + step) / step * step // the first port of the set behind end
+	}
+	if w.claim.width == wideAny {
+		return 0, false
+	}
+	return search(set, start, func(first, last, step int) (uint16, bool) {
+		return t.drawFrom(n, first, last, step, w)
+	})
+}
+
+// search tries the ports of a set in a row, from start on and then those before
+// it, region by region, so that a lock is held for 1024 look-ups at most.
+func search(set portSet, start int, try func(first, last, step int) (uint16, bool)) (uint16, bool) {
+	step := int(set.step)
+	for _, part := range [2][2]int{{start, int(set.last)}, {int(set.first), start - step}} {
+		for p := part[0]; p <= part[1]; {
+			end := min(p|(regionSize-1), part[1])
+			if port, ok := try(p, end, step); ok {
+				return port, true
+			}
+			p += (end - p + step) / step * step // the first port of the set behind end
+		}
 	}
 	return 0, false
+}
+
+// drawUnused takes the first port of first to last that nobody uses; they lie
+// in one region.
+func (t *Table) drawUnused(n *natAddress, first, last, step int, w *want) (uint16, bool) {
+	o := &t.outsides[outsideShard(n.addr, uint16(first))]
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	i, _ := protoIndex(w.claim.proto)
+	port, ok := n.ports[i].Load().unused(first, last, step)
+	if ok {
+		w.fresh = o.take(n, uint16(port), w.claim, w.id)
+	}
+	return uint16(port), ok
 }
 
 func (t *Table) drawOne(n *natAddress, port uint16, w *want) (uint16, bool) {
@@ -131,9 +158,6 @@ func (t *Table) drawFrom(n *natAddress, first, last, step int, w *want) (uint16,
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	i, _ := protoIndex(w.claim.proto)
-	if w.claim.width == wideAny && n.inRegion[i][first>>regionBits] == regionSize {
-		return 0, false
-	}
 	for p := first; p <= last; p += step {
 		if o.fits(n.addr, uint16(p), w.claim) && !n.kept(i, uint16(p)) {
 			w.fresh = o.take(n, uint16(p), w.claim, w.id)
