@@ -76,12 +76,14 @@ func (l *later) takeGone() []uint64 {
 }
 
 // lsnEvent tells the ALG of each mapping that ends, whoever ended it: its IKE
-// sessions end with it. next, if not nil, is told of everything.
+// sessions end with it. The NAT log is told of what it is for, and next, if not
+// nil, of everything.
 func (r *Router) lsnEvent(next func(lsn.Event)) func(lsn.Event) {
 	return func(e lsn.Event) {
 		if e.Kind == lsn.MappingDeleted && e.Proto == frame.ProtoUDP && r.alg.Carries(e.Mapping) {
 			r.later.mappingGone(e.Mapping)
 		}
+		r.natlog.lsnEvent(&e, r.domain)
 		if next != nil {
 			next(e)
 		}
@@ -149,6 +151,7 @@ func (r *Router) act(actions []ipsec.Action) {
 		case ipsec.FlowRemove:
 			r.flows.RemoveOwner(r.owner(flow.OwnerESP, a.Session))
 		case ipsec.Log:
+			r.logESP(a.Event)
 			r.events.write(a.Event)
 		}
 	}

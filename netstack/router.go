@@ -38,7 +38,8 @@ type RouterConfig struct {
 	Routes   []Route
 	LSN      lsn.Config               // Rand and limits included; OnGone and Domain are the Router's, OnEvent is told too
 	Profiles map[string]ipsec.Profile // IPsec ALG profiles, by name
-	ALG      ipsec.Config // Quota is the Router's
+	ALG      ipsec.Config             // Quota is the Router's
+	NATLog   NATLog
 }
 
 // Config is a Chassis with one Router in it.
@@ -54,6 +55,7 @@ type Router struct {
 	*Chassis
 	domain     uint16
 	events     eventLog
+	natlog     NATLog
 	frags      *frag.Table
 	wholeIDs   bool // some group has RewriteID
 	lsn        *lsn.Table
@@ -86,7 +88,7 @@ func New(c Config) (*Router, error) {
 // newRouter makes a Router without interfaces.
 func newRouter(ch *Chassis, c RouterConfig) (*Router, error) {
 	r := &Router{
-		Chassis: ch, domain: c.Domain, events: eventLog{log: ch.log, domain: c.Domain},
+		Chassis: ch, domain: c.Domain, events: eventLog{log: ch.log, domain: c.Domain}, natlog: c.NATLog,
 		local: map[frame.Addr]bool{}, broadcasts: map[frame.Addr]frame.Interface{},
 	}
 	bound := newBindings(c.LSN.Groups, c.Profiles)

@@ -110,9 +110,11 @@ type Record struct {
 	Remote          frame.Endpoint // of a session; of a mapping as far as Mode says
 	First, Last     uint16         // ports of a block, both included
 
-	SPIIn, SPIOut  uint32    // of an ESP session: to the client, to the server; 0 = not known
-	Limit          uint32    // of QuotaExceeded: how many there may be
-	Packets, Bytes [2]uint64 // of a deleted session: in2out, out2in; bytes of IP packets
+	SPIIn, SPIOut uint32 // of an ESP session: to the client, to the server; 0 = not known
+	Limit         uint32 // of QuotaExceeded: how many there may be
+	// Of a deleted session: in2out, out2in; bytes of IP packets. If somebody
+	// flushes it, the last second of the fast path may be missing.
+	Packets, Bytes [2]uint64
 
 	Wall int64 // when it happened, Unix nanoseconds; Emit fills in 0. Of a gap: of the last lost record
 
