@@ -17,6 +17,7 @@ type Config struct {
 	Routes  []Route // without the connected networks
 	LSN     LSN
 	ALG     []*ALGProfile // [ipsecalg.profile.NAME]
+	Log     Log
 }
 
 // System is [system].

@@ -14,6 +14,8 @@ type LSN struct {
 	Attributes []*Attributes
 	Statics    []*Static
 	Groups     []*Group
+
+	LogProfiles []*LogProfile
 }
 
 // Client is [lsn.client.NAME]: a set of subscribers.
@@ -98,6 +100,10 @@ type Group struct {
 	BlockSize  int                 // ports of a block (R17, R18); 0 without blocks
 	Preset     Preset              // what keys that are not written mean
 	TrapLimit  int                 // events of one kind told in a minute (R20)
+
+	Logging        bool        // its mappings or blocks go to the NAT log
+	SessionLogging bool        // its sessions too, if Logging
+	LogProfile     *LogProfile // nil: none
 }
 
 // Static is [lsn.static.NAME]: a mapping that is always there (R27).

@@ -51,6 +51,7 @@ type groupRefs struct {
 	apps       []string
 	transports []string
 	alg        string
+	log        string // log profile
 	// unknownApps: a name in apps is no profile's.
 	unknownApps bool
 }
@@ -70,11 +71,13 @@ func (r *reader) config() *Config {
 	r.routes(root, w)
 	r.lsn(root, w)
 	r.ipsecalg(root, w)
-	root.later("board", "ha", "log", "ltm", "net", "switch")
+	r.log(root, w)
+	root.later("board", "ha", "ltm", "net", "switch")
 	root.done()
 	r.checkNet(w)
 	r.checkLSN(w)
 	r.checkStatics(w)
+	r.checkLog(w)
 	return w.Config
 }
 

@@ -34,7 +34,8 @@ func (r *reader) lsn(root *table, w *raw) {
 	parameter.off(false, "subscr_session_removal") // there are no subscriber records
 	parameter.flag("session_sync", true)           // R72: matters with [ha] only
 	parameter.done()
-	t.later("logprofile", "httphdrlogprofile", "sipalgprofile", "rtspalgprofile", "ip6profile", "pcpserver")
+	r.logProfiles(t, w)
+	t.later("httphdrlogprofile", "sipalgprofile", "rtspalgprofile", "ip6profile", "pcpserver")
 	t.done()
 }
 
@@ -180,6 +181,7 @@ func (r *reader) groups(lsn *table, w *raw) {
 			apps:       list(t, "apps_profiles", sameText),
 			transports: list(t, "transport_profiles", sameText),
 			alg:        t.algProfile(),
+			log:        t.groupLogging(g),
 		}
 		g.RewriteID = choose(t, "rewrite_ip_id", RewriteFragments, rewriteIDWords())
 		g.Type = choose(t, "nat_type", NATDynamic, natTypeWords())
@@ -189,8 +191,7 @@ func (r *reader) groups(lsn *table, w *raw) {
 		g.TrapLimit = int(t.whole("snmp_trap_limit", 100, 0, 10000))
 		t.flag("session_sync", true) // R72: matters with [ha] only
 		t.off("", "httphdrlogprofile", "pcpserver")
-		t.off(false, "ftp", "ftpcm", "pptp", "sipalg", "rtspalg", "logging", "session_logging")
-		t.later("log_profile")
+		t.off(false, "ftp", "ftpcm", "pptp", "sipalg", "rtspalg")
 		t.done()
 		w.written[g] = t.has
 		w.LSN.Groups = append(w.LSN.Groups, g)

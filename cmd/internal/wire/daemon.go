@@ -68,17 +68,27 @@ func (d *Daemon) build() error {
 	}
 	shared, routers := chassisConfig(d.config, d.ports.open)
 	shared.Log, shared.Drops = d.log, d.ports.drops
+	natLog, err := newNATLog(d.config, d.log)
+	if err != nil {
+		return err
+	}
+	if natLog != nil {
+		for i := range routers {
+			routers[i].NATLog.Emit = natLog.Emit
+		}
+	}
 	chassis, err := netstack.NewChassis(shared, routers)
 	if err != nil {
 		return fmt.Errorf("router: %w", err)
 	}
 	d.chassis = chassis
 	d.views.start(chassis)
-	d.group = task.NewGroup("spigate",
-		task.Func("router", chassis.Run),
-		task.Func("rates", d.views.observe),
-		d.server,
-	)
+	d.views.natLog = natLog
+	tasks := []task.Task{task.Func("router", chassis.Run), task.Func("rates", d.views.observe), d.server}
+	if natLog != nil {
+		tasks = append(tasks, natLogTask(natLog))
+	}
+	d.group = task.NewGroup("spigate", tasks...)
 	d.views.ready = d.group.Ready()
 	return nil
 }

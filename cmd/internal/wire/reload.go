@@ -38,6 +38,7 @@ func fixedChanges(was, is *configs.Config) (names []string) {
 		{"vlan", was.VLANs, is.VLANs},
 		{"route", was.Routes, is.Routes},
 		{"lsn", withoutALG(was.LSN), withoutALG(is.LSN)},
+		{"log", was.Log, is.Log},
 	} {
 		if !reflect.DeepEqual(table.was, table.is) {
 			names = append(names, table.name)

@@ -28,6 +28,7 @@ func routerConfig(c *configs.Config, domain uint16) netstack.RouterConfig {
 		LSN:      lsnConfig(c, domain),
 		Profiles: algProfiles(c),
 		ALG:      ipsec.Config{MaxIKESessions: c.Limits.IKESessions, MaxESPSessions: c.Limits.ESPSessions},
+		NATLog:   natLog(c, domain),
 	}
 	for _, r := range c.Routes {
 		if r.VLAN.Domain == domain {
