@@ -18,12 +18,14 @@ import (
 	"spigate/netstack/flow"
 	"spigate/netstack/frame"
 	"spigate/netstack/lsn"
+	"spigate/netstack/natlog"
 )
 
 // views shows the Routers to package control (control.Backend).
 type views struct {
 	config  atomic.Pointer[configs.Config]
 	chassis *netstack.Chassis
+	natLog  *natlog.Log     // nil: there is none
 	began   int64           // monotonic ns
 	ready   <-chan struct{} // closed when the daemon is
 
