@@ -93,3 +93,13 @@ func TestAFloodThroughTheKernelIsCounted(t *testing.T) {
 		t.Errorf("round trip %v: %v", d, err)
 	}
 }
+
+func TestASmallCarrierIsMeasuredInAllWays(t *testing.T) {
+	var out strings.Builder
+	if err := (carrier{subscribers: 100, sessions: 1000, fresh: 200}).measure(&out); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(out.String(), "\n"); n != 1+2*len(carrierModes)+1 || strings.Contains(out.String(), "NaN") {
+		t.Errorf("%d lines:\n%s", n, out.String())
+	}
+}

@@ -23,6 +23,7 @@ type options struct {
 	each     time.Duration // how long packets are sent in one measurement
 	rounds   int
 	network  bool // measure in namespaces, too
+	carrier  bool // measure a carrier's million sessions, too
 }
 
 func main() {
@@ -36,6 +37,7 @@ func main() {
 	flag.DurationVar(&o.each, "each", time.Second, "how long one measurement sends")
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds; the median counts")
 	flag.BoolVar(&o.network, "network", true, "measure beside the kernel in network namespaces, too")
+	flag.BoolVar(&o.carrier, "carrier", true, "measure a million sessions, too; that takes a minute and a gigabyte")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -47,6 +49,11 @@ func main() {
 
 func run(ctx context.Context, o options, out io.Writer) error {
 	inProcess(o.rounds, out)
+	if o.carrier {
+		if err := provider.measure(out); err != nil {
+			return err
+		}
+	}
 	if !o.network {
 		return nil
 	}

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"testing"
 
+	"gvisor.dev/gvisor/pkg/tcpip/faketime"
+
 	"spigate/netstack"
 	"spigate/netstack/drop"
 	"spigate/netstack/frame"
@@ -32,7 +34,12 @@ func slowPath(b *testing.B) {
 		srcPort: 4500, dstPort: 4500, length: 100,
 	}
 	taken := 0
-	r, err := benchRouter(&taken)
+	nat := frame.Addr{203, 0, 113, 3}
+	r, err := benchRouter(&taken, lsn.Config{
+		Clients: []lsn.Client{{Name: "C", Networks: network("192.0.2.0/24")}},
+		Pools:   []lsn.Pool{{Name: "N", Ranges: []lsn.Range{{First: nat, Last: nat}}}},
+		Groups:  []lsn.Group{{Name: "G", Client: "C", Pools: []string{"N"}}},
+	}, "192.0.2.1/24", 0)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -52,24 +59,20 @@ func slowPath(b *testing.B) {
 	}
 }
 
-// benchRouter is a router with one NAT address whose outside neighbour has
-// introduced itself.
-func benchRouter(taken *int) (*netstack.Router, error) {
+// benchRouter is a router whose outside neighbour has introduced itself. local
+// is its address towards the subscribers; flows is the size of its flow table,
+// 0 the default.
+func benchRouter(taken *int, nat lsn.Config, local string, flows int) (*netstack.Router, error) {
 	inside, _ := link.NewPair(frame.MAC{2, 0, 0, 0, 0, 1}, frame.MAC{2, 0, 0, 0, 1, 1}, 1500)
 	outside, _ := link.NewPair(frame.MAC{2, 0, 0, 0, 0, 2}, frame.MAC{2, 0, 0, 0, 1, 2}, 1500)
-	nat := frame.Addr{203, 0, 113, 3}
 	r, err := netstack.New(netstack.Config{ChassisConfig: netstack.ChassisConfig{
 		Ports: []netstack.Port{
-			{Name: "lan", Driver: inside, VLANs: []netstack.VLAN{{ID: lan, Name: "inside", Addresses: network("192.0.2.1/24")}}},
+			{Name: "lan", Driver: inside, VLANs: []netstack.VLAN{{ID: lan, Name: "inside", Addresses: network(local)}}},
 			{Name: "wan", Driver: sink{outside, taken}, VLANs: []netstack.VLAN{{ID: wan, Name: "outside", Addresses: network("203.0.113.1/24")}}},
 		},
-	}, RouterConfig: netstack.RouterConfig{
-		LSN: lsn.Config{
-			Clients: []lsn.Client{{Name: "C", Networks: network("192.0.2.0/24")}},
-			Pools:   []lsn.Pool{{Name: "N", Ranges: []lsn.Range{{First: nat, Last: nat}}}},
-			Groups:  []lsn.Group{{Name: "G", Client: "C", Pools: []string{"N"}}},
-		},
-	}})
+		Flows: flows,
+		Clock: faketime.NewManualClock(), // it stands still: nobody is there to confirm a neighbour
+	}, RouterConfig: netstack.RouterConfig{LSN: nat}})
 	if err != nil {
 		return nil, err
 	}
