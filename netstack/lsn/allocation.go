@@ -111,15 +111,15 @@ func (g *Group) checkPool(p *Pool, users []*Group) error {
 }
 
 // cut divides the group's addresses into blocks, where it uses any.
-func (t *Table) cut(g *Group) error {
-	if len(t.addrs) > maxAddresses {
+func (set *settings) cut(g *Group) error {
+	if len(set.addrs) > maxAddresses {
 		return fmt.Errorf("more than %d NAT addresses in all", maxAddresses)
 	}
 	if g.BlockSize == 0 || g.check() != nil {
 		return nil
 	}
 	for row, a := range g.addrs {
-		n := t.addrs[a]
+		n := set.addrs[a]
 		if n.blocks == nil { // another group may have been here, with the same size
 			n.blocks = newBlocks(g.BlockSize, g.Type == Dynamic)
 		}
@@ -132,7 +132,7 @@ func (t *Table) cut(g *Group) error {
 
 // deal does the arithmetic of a deterministic group, which fails if the client
 // has more subscribers than there are blocks (R18).
-func (t *Table) deal(all []Client, g *Group) (err error) {
+func (set *settings) deal(all []Client, g *Group) (err error) {
 	i := slices.IndexFunc(all, func(c Client) bool { return c.Name == g.Client })
 	if g.Type != Deterministic || i < 0 || len(g.addrs) == 0 || g.check() != nil {
 		return nil // no deterministic group, or a fault that is told elsewhere

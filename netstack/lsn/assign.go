@@ -20,13 +20,13 @@ func (t *Table) drawOutside(sh *inside, w *want, after *aftermath) (address uint
 		return t.drawBlocks(sh, w, after)
 	}
 	if a, paired := sh.pairOf(w.inside, w.rules, w.now); paired {
-		port, ok = t.draw(t.addrs[a], w)
+		port, ok = t.draw(t.cfg().addrs[a], w)
 		return a, port, ok
 	}
 	start := int(t.rand(uint32(len(g.addrs))))
 	for i := range g.addrs {
 		a := g.addrs[(start+i)%len(g.addrs)]
-		if port, ok = t.draw(t.addrs[a], w); ok {
+		if port, ok = t.draw(t.cfg().addrs[a], w); ok {
 			return a, port, true
 		}
 	}
@@ -66,7 +66,7 @@ func (t *Table) drawDealt(w *want) (address uint32, port uint16, ok bool) {
 	if !ok {
 		return 0, 0, false
 	}
-	n := t.addrs[address]
+	n := t.cfg().addrs[address]
 	if port, ok = t.drawLow(n, w); ok || w.low() {
 		return address, port, ok
 	}
@@ -134,11 +134,11 @@ func (t *Table) drawBelow(sh *inside, w *want, only uint32, paired bool) (addres
 		only = w.rules.group.addrs[t.rand(uint32(len(w.rules.group.addrs)))]
 		paired = !w.low()
 	}
-	if port, ok = t.drawLow(t.addrs[only], w); ok || paired {
+	if port, ok = t.drawLow(t.cfg().addrs[only], w); ok || paired {
 		return only, port, ok
 	}
 	for _, a := range w.rules.group.addrs {
-		if port, ok = t.drawLow(t.addrs[a], w); ok {
+		if port, ok = t.drawLow(t.cfg().addrs[a], w); ok {
 			return a, port, true
 		}
 	}
@@ -158,7 +158,7 @@ func (t *Table) inHeld(held holding, only uint32, paired bool, draw func(*natAdd
 	for range held.count {
 		a, number := ref.split()
 		if !paired || a == only {
-			if port, ok = draw(t.addrs[a], number); ok {
+			if port, ok = draw(t.cfg().addrs[a], number); ok {
 				return a, port, true
 			}
 		}
@@ -171,7 +171,7 @@ func (t *Table) inHeld(held holding, only uint32, paired bool, draw func(*natAdd
 
 func (t *Table) block(ref blockRef) *block {
 	a, number := ref.split()
-	return &t.addrs[a].blocks.list[number]
+	return &t.cfg().addrs[a].blocks.list[number]
 }
 
 // drawNewBlock gives the subscriber one more block, and draws a port of it.
@@ -191,7 +191,7 @@ func (t *Table) drawNewBlock(sh *inside, w *want, set portSet, only uint32, pair
 }
 
 func (t *Table) drawBlockOf(sh *inside, a uint32, w *want, set portSet, after *aftermath) (uint16, bool) {
-	n, held := t.addrs[a], sh.holdings[w.inside]
+	n, held := t.cfg().addrs[a], sh.holdings[w.inside]
 	number, ok := n.blocks.draw(t.rand, w.inside, w.rules.group.index, held.head)
 	if !ok {
 		return 0, false
@@ -209,7 +209,7 @@ func (t *Table) drawBlockOf(sh *inside, a uint32, w *want, set portSet, after *a
 // leaveBlock notes that a mapping gave its port back. A block whose last port
 // came back, of any protocol, is free for everybody (R17).
 func (t *Table) leaveBlock(sh *inside, m *mapping, c claim, unused bool, after *aftermath) {
-	n := t.addrs[m.address]
+	n := t.cfg().addrs[m.address]
 	if n.blocks == nil {
 		return
 	}
@@ -250,7 +250,7 @@ func (t *Table) unlinkBlock(sh *inside, a frame.Addr, gone blockRef) {
 // blockEvent describes a block that has a subscriber.
 func (t *Table) blockEvent(kind EventKind, n *natAddress, number int) Event {
 	k := &n.blocks.list[number]
-	e := Event{Kind: kind, Group: t.groups[k.group], Inside: frame.Endpoint{Addr: k.inside}, Outside: frame.Endpoint{Addr: n.addr}}
+	e := Event{Kind: kind, Group: t.cfg().groups[k.group], Inside: frame.Endpoint{Addr: k.inside}, Outside: frame.Endpoint{Addr: n.addr}}
 	e.First, e.Last = n.blocks.ports(number)
 	return e
 }
@@ -269,11 +269,11 @@ func (t *Table) outlook(sh *inside, pl *OutPlan, w *want) drop.Reason {
 			return drop.NoFreePort
 		}
 		if only, paired = a, true; !w.low() {
-			pl.Ports.First, pl.Ports.Last = t.addrs[a].blocks.ports(number)
+			pl.Ports.First, pl.Ports.Last = t.cfg().addrs[a].blocks.ports(number)
 		}
 	}
 	if paired {
-		pl.Addresses = t.addrList[only : only+1 : only+1]
+		pl.Addresses = t.cfg().addrList[only : only+1 : only+1]
 	}
 	for _, a := range g.addrs {
 		if (!paired || a == only) && t.mayServe(sh, a, w) {
@@ -286,7 +286,7 @@ func (t *Table) outlook(sh *inside, pl *OutPlan, w *want) drop.Reason {
 // mayServe reports whether an address may have a port for the mapping. It may
 // be wrong only in saying yes.
 func (t *Table) mayServe(sh *inside, a uint32, w *want) bool {
-	n := t.addrs[a]
+	n := t.cfg().addrs[a]
 	last := w.sets[w.n-1].kind // the last set holds the others
 	if n.blocks == nil || w.low() {
 		return t.couldDraw(n, w)

@@ -25,7 +25,7 @@ func (f *fixture) checkBlocks() {
 	for i := range f.insides {
 		f.checkHoldings(&f.insides[i], use)
 	}
-	for a, n := range f.addrs {
+	for a, n := range f.cfg().addrs {
 		for number := range n.freeAndTaken(f.t) {
 			k := &n.blocks.list[number]
 			u := use[refTo(uint32(a), number)]
@@ -73,7 +73,7 @@ func (f *fixture) countBlocks(sh *inside, use map[blockRef]*blockUse) {
 	f.t.Helper()
 	for slot := uint32(1); slot < sh.mappings.end(); slot++ {
 		m := sh.mappings.at(slot)
-		n := f.addrs[m.address]
+		n := f.cfg().addrs[m.address]
 		if m.head == 0 || n.blocks == nil {
 			continue
 		}
@@ -89,7 +89,7 @@ func (f *fixture) countBlocks(sh *inside, use map[blockRef]*blockUse) {
 		if use[ref] == nil {
 			use[ref] = &blockUse{ports: [numProtocols]map[uint16]bool{{}, {}, {}}}
 		}
-		i, _ := protoIndex(f.rules[m.rules].app.Proto)
+		i, _ := protoIndex(f.cfg().rules[m.rules].app.Proto)
 		use[ref].claims++
 		use[ref].ports[i][m.outside.Port] = true
 	}

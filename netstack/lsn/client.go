@@ -65,6 +65,6 @@ func mask(a frame.Addr, bits uint8) (out frame.Addr) {
 // with the longest matching network (R13). ok is false for an address that is
 // no subscriber's: its packets are routed untranslated, if policy permits.
 func (t *Table) Client(a frame.Addr) (g *Group, ok bool) {
-	g = t.clients.find(a)
+	g = t.cfg().clients.find(a)
 	return g, g != nil
 }

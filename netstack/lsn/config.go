@@ -93,8 +93,6 @@ type Group struct {
 // New makes a table. It returns all faults of the configuration at once.
 func New(c Config) (*Table, error) {
 	t := &Table{
-		clients: clients{groups: map[network]*Group{}},
-		byAddr:  map[frame.Addr]uint32{},
 		domain:  c.Domain,
 		limit:   int64(c.MaxSessions),
 		rand:    c.Rand,
@@ -114,32 +112,32 @@ func New(c Config) (*Table, error) {
 	if t.limit < 0 || t.limit >= 1<<slotBits {
 		faults = append(faults, fmt.Errorf("max sessions: %d is not in 0 to %d", c.MaxSessions, 1<<slotBits-1))
 	}
-	pools, err := t.addPools(c.Pools)
-	faults = append(faults, err, t.addGroups(c, pools), t.addStatics(c.Statics))
-	if err := errors.Join(faults...); err != nil {
+	set, err := newSettings(c)
+	if err := errors.Join(append(faults, err)...); err != nil {
 		return nil, err
 	}
+	t.settings.Store(set)
 	t.makeShards()
 	return t, nil
 }
 
-func (t *Table) addPools(pools []Pool) (map[string][]uint32, error) {
+func (set *settings) addPools(pools []Pool) (map[string][]uint32, error) {
 	var faults []error
 	out := map[string][]uint32{}
 	for i, p := range pools {
-		t.poolNames = append(t.poolNames, p.Name)
+		set.poolNames = append(set.poolNames, p.Name)
 		if _, twice := out[p.Name]; twice {
 			faults = append(faults, fmt.Errorf("pool %q: defined twice", p.Name))
 			continue
 		}
-		addrs, err := t.addPool(i, p)
+		addrs, err := set.addPool(i, p)
 		out[p.Name] = addrs
 		faults = append(faults, err)
 	}
 	return out, errors.Join(faults...)
 }
 
-func (t *Table) addGroups(c Config, pools map[string][]uint32) error {
+func (set *settings) addGroups(c Config, pools map[string][]uint32) error {
 	var faults []error
 	names, owner := map[string]bool{}, map[string]string{}
 	for i := range c.Groups {
@@ -150,7 +148,7 @@ func (t *Table) addGroups(c Config, pools map[string][]uint32) error {
 		g.hold.Store(int64(g.PairingHold))
 		g.tally = new(tally)
 		g.exempt = newNetworks(g.Exempt)
-		t.groups = append(t.groups, g)
+		set.groups = append(set.groups, g)
 		faulty := func(err error) {
 			if err != nil {
 				faults = append(faults, fmt.Errorf("group %q: %w", g.Name, err))
@@ -164,14 +162,14 @@ func (t *Table) addGroups(c Config, pools map[string][]uint32) error {
 			faulty(fmt.Errorf("client %q already belongs to group %q", g.Client, other))
 		}
 		owner[g.Client] = g.Name
-		faulty(t.addClient(c.Clients, g))
+		faulty(set.addClient(c.Clients, g))
 		if g.Type == Deterministic && g.BlockSize == 0 {
 			g.BlockSize = DefaultBlockSize
 		}
 		faulty(g.check())
-		faulty(t.bindPools(c.Pools, pools, g))
-		faulty(t.deal(c.Clients, g))
-		faulty(t.buildRules(g))
+		faulty(set.bindPools(c.Pools, pools, g))
+		faulty(set.deal(c.Clients, g))
+		faulty(set.buildRules(g))
 		faulty(g.checkPolicy())
 		if g.PairingHold < 0 {
 			faulty(errors.New("pairing hold is negative"))
@@ -183,15 +181,15 @@ func (t *Table) addGroups(c Config, pools map[string][]uint32) error {
 	return errors.Join(faults...)
 }
 
-func (t *Table) addClient(all []Client, g *Group) error {
+func (set *settings) addClient(all []Client, g *Group) error {
 	i := slices.IndexFunc(all, func(c Client) bool { return c.Name == g.Client })
 	if i < 0 {
 		return fmt.Errorf("client %q does not exist", g.Client)
 	}
-	return t.clients.add(all[i], g)
+	return set.clients.add(all[i], g)
 }
 
-func (t *Table) bindPools(all []Pool, pools map[string][]uint32, g *Group) error {
+func (set *settings) bindPools(all []Pool, pools map[string][]uint32, g *Group) error {
 	if len(g.Pools) > MaxGroupPools {
 		return fmt.Errorf("%d pools, at most %d are possible", len(g.Pools), MaxGroupPools)
 	}
@@ -204,7 +202,7 @@ func (t *Table) bindPools(all []Pool, pools map[string][]uint32, g *Group) error
 			return fmt.Errorf("pool %q is bound twice", name)
 		}
 		p := slices.IndexFunc(all, func(p Pool) bool { return p.Name == name })
-		if err := g.checkPool(&all[p], t.users(name, g)); err != nil {
+		if err := g.checkPool(&all[p], set.users(name, g)); err != nil {
 			return err
 		}
 		g.addrs = append(g.addrs, addrs...)
@@ -213,14 +211,14 @@ func (t *Table) bindPools(all []Pool, pools map[string][]uint32, g *Group) error
 		return errors.New("no NAT address: bind a pool")
 	}
 	for _, a := range g.addrs {
-		g.addrList = append(g.addrList, t.addrList[a])
+		g.addrList = append(g.addrList, set.addrList[a])
 	}
-	return t.cut(g)
+	return set.cut(g)
 }
 
 // users returns the other groups so far that use a pool.
-func (t *Table) users(pool string, g *Group) (out []*Group) {
-	for _, other := range t.groups {
+func (set *settings) users(pool string, g *Group) (out []*Group) {
+	for _, other := range set.groups {
 		if other != g && slices.Contains(other.Pools, pool) {
 			out = append(out, other)
 		}

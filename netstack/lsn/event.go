@@ -76,7 +76,7 @@ func (t *Table) tell(after *aftermath) {
 // mappingEvent describes a mapping. The shard's lock is held.
 func (t *Table) mappingEvent(kind EventKind, sh *inside, mslot uint32) Event {
 	m := sh.mappings.at(mslot)
-	r := t.rules[m.rules]
+	r := t.cfg().rules[m.rules]
 	return Event{
 		Kind: kind, Static: r.static, Proto: r.app.Proto, Group: r.group, Profile: &r.app,
 		Inside: m.inside, Outside: m.outside, Remote: m.remote,

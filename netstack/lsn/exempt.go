@@ -43,7 +43,7 @@ func (p *networks) has(a frame.Addr) bool {
 // network, reaches the subscriber's own address. For protocols without a
 // profile only the network counts.
 func (t *Table) Exempt(tup Tuple) bool {
-	g := t.clients.find(tup.Inside.Addr)
+	g := t.cfg().clients.find(tup.Inside.Addr)
 	if g == nil {
 		return false
 	}
@@ -57,7 +57,7 @@ func (t *Table) Exempt(tup Tuple) bool {
 // MayExempt is Exempt for a packet whose ports are not known, a later fragment:
 // it reports whether some port of the protocol is exempt.
 func (t *Table) MayExempt(inside, remote frame.Addr, proto uint8) bool {
-	g := t.clients.find(inside)
+	g := t.cfg().clients.find(inside)
 	if g == nil {
 		return false
 	}

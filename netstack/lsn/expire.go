@@ -11,7 +11,7 @@ const sweepStep = 128
 // sessions that it removes go to Config.OnGone.
 func (t *Table) Sweep(now int64) {
 	t.swept.Store(now)
-	for _, n := range t.addrs {
+	for _, n := range t.cfg().addrs {
 		t.release(n, now)
 	}
 	var after aftermath
@@ -38,7 +38,7 @@ func (t *Table) sweepSessions(sh *inside, round *round, after *aftermath) (more 
 		}
 		s := sh.sessions.at(slot)
 		m := sh.mappings.at(s.mapping)
-		r := t.rules[m.rules]
+		r := t.cfg().rules[m.rules]
 		if s.expired(m, r, round.now) {
 			t.expire(sh, slot, round.now, after)
 		} else {
@@ -59,7 +59,7 @@ func (t *Table) sweepPairs(sh *inside, round *round) (more bool) {
 			return false
 		}
 		p := sh.pairs.at(slot)
-		if g := t.groups[p.group]; p.kept(g, round.now) {
+		if g := t.cfg().groups[p.group]; p.kept(g, round.now) {
 			sh.holds.set(&sh.pairs, slot, p.gone+g.hold.Load())
 		} else {
 			sh.dropPair(slot)
@@ -73,7 +73,7 @@ func (t *Table) sweepPairs(sh *inside, round *round) (more bool) {
 func (t *Table) expire(sh *inside, slot uint32, now int64, after *aftermath) {
 	s := sh.sessions.at(slot)
 	m := sh.mappings.at(s.mapping)
-	r := t.rules[m.rules]
+	r := t.cfg().rules[m.rules]
 	if s.expired(m, r, now) {
 		t.removeSession(sh, slot, s.last+s.idle(m, r), after)
 		return
@@ -85,7 +85,7 @@ func (t *Table) expire(sh *inside, slot uint32, now int64, after *aftermath) {
 // end.
 func (t *Table) ended(sh *inside, mslot uint32) (at int64) {
 	m := sh.mappings.at(mslot)
-	r := t.rules[m.rules]
+	r := t.cfg().rules[m.rules]
 	for slot := m.head; slot != 0; {
 		s := sh.sessions.at(slot)
 		if s.own() {

@@ -218,7 +218,7 @@ func (f *fixture) checkTimers(sh *inside, sessions int) {
 	timed := sh.expiry.check(f.t, &sh.sessions, func(slot uint32) (deadline int64) {
 		s := sh.sessions.at(slot)
 		m := sh.mappings.at(s.mapping)
-		return s.last + s.idle(m, f.rules[m.rules])
+		return s.last + s.idle(m, f.cfg().rules[m.rules])
 	})
 	held := 0
 	for slot := uint32(1); slot < sh.pairs.end(); slot++ {
@@ -228,7 +228,7 @@ func (f *fixture) checkTimers(sh *inside, sessions int) {
 	}
 	pairs := sh.holds.check(f.t, &sh.pairs, func(slot uint32) (deadline int64) {
 		p := sh.pairs.at(slot)
-		return p.gone + f.groups[p.group].hold.Load()
+		return p.gone + f.cfg().groups[p.group].hold.Load()
 	})
 	if timed != sessions || pairs != held {
 		f.t.Fatalf("shard %d: %d of %d sessions and %d of %d held pairs are timed", sh.number, timed, sessions, pairs, held)
@@ -245,7 +245,7 @@ func (f *fixture) checkMappings(sh *inside, c *census) {
 			continue
 		}
 		c.mappings++
-		r := f.rules[m.rules]
+		r := f.cfg().rules[m.rules]
 		c.ports[portKey{m.outside.Addr, m.outside.Port, uint16(r.app.Proto)}]++
 		own, last, servers := sh.walk(m)
 		if own != m.own || last != m.tail {
@@ -304,7 +304,7 @@ func (f *fixture) checkCounters(c *census) {
 		for _, p := range st.Pools {
 			used += p.Used[i]
 		}
-		for _, n := range f.addrs {
+		for _, n := range f.cfg().addrs {
 			if n.pool == noPool {
 				setKind(0).lanes(func(lane int) { used += int(n.used[i][lane].Load()) })
 			}
@@ -320,7 +320,7 @@ func (f *fixture) checkCounters(c *census) {
 	}
 	drawn, all := f.keptPorts() // those that can run out; a wished one below FirstPort is not of them
 	for k := range c.ports {
-		if i, _ := protoIndex(uint8(k.proto)); f.addrs[f.byAddr[k.addr]].kept(i, k.port) {
+		if i, _ := protoIndex(uint8(k.proto)); f.cfg().addrs[f.cfg().byAddr[k.addr]].kept(i, k.port) {
 			continue
 		}
 		all++
@@ -332,7 +332,7 @@ func (f *fixture) checkCounters(c *census) {
 		f.t.Fatalf("%d ports counted, %d bits, %d in use, %d held", used, bitsSet, drawn, c.held)
 	}
 	waiting := 0
-	for _, n := range f.addrs {
+	for _, n := range f.cfg().addrs {
 		waiting += len(n.hold.heap)
 	}
 	if waiting != c.held {

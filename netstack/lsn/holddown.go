@@ -121,7 +121,7 @@ func (t *Table) release(n *natAddress, now int64) {
 // whether nobody uses the port any more. A port that is held counts as used
 // for all but statistics: it fits nobody.
 func (t *Table) giveBack(m *mapping, r *rules, id uint64, at int64) (unused bool) {
-	n, c, port := t.addrs[m.address], m.claim(r), m.outside.Port
+	n, c, port := t.cfg().addrs[m.address], m.claim(r), m.outside.Port
 	hold := n.hold.timeout.Load() > 0 && r.holds()
 	if hold {
 		n.hold.mu.Lock()

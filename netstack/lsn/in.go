@@ -76,7 +76,7 @@ func (t *Table) decideIn(sh *inside, pl *InPlan, mslot uint32, st *static, now i
 
 func (t *Table) decideMapped(sh *inside, pl *InPlan, mslot uint32, now int64) drop.Reason {
 	m := sh.mappings.at(mslot)
-	r := t.rules[m.rules]
+	r := t.cfg().rules[m.rules]
 	slot := sh.findSession(m.tuple(pl.Remote))
 	live := slot != 0 && t.liveSession(sh, sh.sessions.at(slot), now)
 	if live && sh.sessions.at(slot).mapping == mslot {
@@ -104,7 +104,7 @@ func (t *Table) decideMapped(sh *inside, pl *InPlan, mslot uint32, now int64) dr
 // use fills in an existing session.
 func (pl *InPlan) use(t *Table, sh *inside, slot uint32, s *session) {
 	m := sh.mappings.at(s.mapping)
-	r := t.rules[m.rules]
+	r := t.cfg().rules[m.rules]
 	pl.Group, pl.Profile, pl.Inside = r.group, &r.app, m.inside
 	pl.Session = makeID(sh.number, s.generation, slot)
 	pl.Mapping = makeID(sh.number, m.generation, s.mapping)
@@ -151,7 +151,7 @@ func (t *Table) commitIn(sh *inside, pl *InPlan, mslot uint32, st *static, now i
 	}
 	i, _ := protoIndex(pl.Proto)
 	m := sh.mappings.at(mslot)
-	if why := t.reserve(sh, t.rules[m.rules].group, i, m.inside.Addr); why != drop.None {
+	if why := t.reserve(sh, t.cfg().rules[m.rules].group, i, m.inside.Addr); why != drop.None {
 		return 0, why
 	}
 	slot := sh.sessions.take()

@@ -6,14 +6,14 @@ import "spigate/netstack/frame"
 const noPool = 1<<16 - 1
 
 // natAddressOf finds a NAT address, or makes one that is in no pool.
-func (t *Table) natAddressOf(a frame.Addr) *natAddress {
-	if n, ok := t.byAddr[a]; ok {
-		return t.addrs[n]
+func (set *settings) natAddressOf(a frame.Addr) *natAddress {
+	if n, ok := set.byAddr[a]; ok {
+		return set.addrs[n]
 	}
 	n := &natAddress{addr: a, pool: noPool}
 	n.hold.init(Pool{})
-	t.byAddr[a] = uint32(len(t.addrs))
-	t.addrs, t.addrList = append(t.addrs, n), append(t.addrList, a)
+	set.byAddr[a] = uint32(len(set.addrs))
+	set.addrs, set.addrList = append(set.addrs, n), append(set.addrList, a)
 	return n
 }
 

@@ -34,7 +34,7 @@ func (m *mapping) claims(r *rules, proto uint8, out, remote frame.Endpoint) bool
 // The shard's lock is held.
 func (t *Table) addSession(sh *inside, slot, mslot uint32, remote frame.Endpoint, dir int, h Hints, now int64, after *aftermath) {
 	s, m := sh.sessions.at(slot), sh.mappings.at(mslot)
-	r := t.rules[m.rules]
+	r := t.cfg().rules[m.rules]
 	s.start(remote, r, dir, h, now)
 	s.mapping = mslot
 	sh.link(slot, s, m)
@@ -54,7 +54,7 @@ func (t *Table) addSession(sh *inside, slot, mslot uint32, remote frame.Endpoint
 func (t *Table) touch(sh *inside, slot uint32, dir int, h Hints, now int64) {
 	s := sh.sessions.at(slot)
 	m := sh.mappings.at(s.mapping)
-	r := t.rules[m.rules]
+	r := t.cfg().rules[m.rules]
 	before := s.idle(m, r)
 	if s.touch(r, dir, h, now) {
 		t.adopt(sh, slot)
@@ -71,7 +71,7 @@ func (t *Table) adopt(sh *inside, slot uint32) {
 	m := sh.mappings.at(s.mapping)
 	sh.unlink(s, m)
 	sh.link(slot, s, m)
-	sh.allow(s, m, t.rules[m.rules])
+	sh.allow(s, m, t.cfg().rules[m.rules])
 }
 
 // removeSession ends a session, and with its last own session the mapping. at
@@ -91,7 +91,7 @@ func (t *Table) removeSession(sh *inside, slot uint32, at int64, after *aftermat
 func (t *Table) dropSession(sh *inside, slot uint32, after *aftermath) {
 	s := sh.sessions.at(slot)
 	m := sh.mappings.at(s.mapping)
-	r := t.rules[m.rules]
+	r := t.cfg().rules[m.rules]
 	sh.tuples.remove(hashOf(sh.seed, m.tuple(s.remote).key()), slot)
 	sh.expiry.remove(&sh.sessions, slot)
 	if s.own() {
@@ -111,7 +111,7 @@ func (t *Table) dropSession(sh *inside, slot uint32, after *aftermath) {
 // lock is held.
 func (t *Table) removeMapping(sh *inside, mslot uint32, at int64, after *aftermath) {
 	m := sh.mappings.at(mslot)
-	r := t.rules[m.rules]
+	r := t.cfg().rules[m.rules]
 	for m.head != 0 {
 		t.dropSession(sh, m.head, after)
 	}
@@ -192,7 +192,7 @@ func (sh *inside) anyOwn(m *mapping, r *rules, now int64, match func(*session) b
 // not run out, and the subscriber still keeps the mapping alive.
 func (t *Table) liveSession(sh *inside, s *session, now int64) bool {
 	m := sh.mappings.at(s.mapping)
-	r := t.rules[m.rules]
+	r := t.cfg().rules[m.rules]
 	return !s.expired(m, r, now) && (s.own() || sh.alive(m, r, now))
 }
 

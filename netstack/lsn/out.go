@@ -66,8 +66,8 @@ func (t *Table) DecideOut(tup Tuple, h Hints, now int64) (OutPlan, drop.Reason) 
 		return pl, drop.PortQuota
 	}
 	if st != nil {
-		a := t.byAddr[st.Outside.Addr]
-		pl.Addresses = t.addrList[a : a+1 : a+1]
+		a := t.cfg().byAddr[st.Outside.Addr]
+		pl.Addresses = t.cfg().addrList[a : a+1 : a+1]
 		return pl, drop.None
 	}
 	w := newWant(tup, h, r, now)
@@ -77,7 +77,7 @@ func (t *Table) DecideOut(tup Tuple, h Hints, now int64) (OutPlan, drop.Reason) 
 // use fills in an existing mapping.
 func (pl *OutPlan) use(t *Table, sh *inside, mslot uint32) {
 	m := sh.mappings.at(mslot)
-	r := t.rules[m.rules]
+	r := t.cfg().rules[m.rules]
 	pl.Group, pl.Profile = r.group, &r.app
 	pl.Mapping = makeID(sh.number, m.generation, mslot)
 	pl.Outside = m.outside
@@ -92,7 +92,7 @@ func (t *Table) admitOut(tup Tuple, h Hints, st *static) (*rules, drop.Reason) {
 	if t.Owns(tup.Inside.Addr) {
 		return nil, drop.NATAddressSpoofed
 	}
-	g := t.clients.find(tup.Inside.Addr)
+	g := t.cfg().clients.find(tup.Inside.Addr)
 	if g == nil {
 		return nil, drop.NoMapping
 	}
@@ -197,7 +197,7 @@ func (t *Table) mappingFor(sh *inside, pl *OutPlan, r *rules, now int64, after *
 	}
 	*m = mapping{
 		generation: generation, address: address, inside: tup.Inside, remote: tup.Remote, rules: r.index, proto: tup.Proto,
-		outside: frame.Endpoint{Addr: t.addrList[address], Port: port},
+		outside: frame.Endpoint{Addr: t.cfg().addrList[address], Port: port},
 	}
 	if r.width != wideFull {
 		sh.keys.add(hashOf(sh.seed, tup.mapKey(r)), mslot)

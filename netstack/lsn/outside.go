@@ -170,7 +170,7 @@ func (t *Table) lookup(proto uint8, out, remote frame.Endpoint) (sh *inside, msl
 		shard, slot := splitRef(ref)
 		sh = &t.insides[shard]
 		sh.mu.Lock()
-		if m := sh.mappings.at(slot); m.head != 0 && m.claims(t.rules[m.rules], proto, out, remote) {
+		if m := sh.mappings.at(slot); m.head != 0 && m.claims(t.cfg().rules[m.rules], proto, out, remote) {
 			return sh, slot, drop.None
 		}
 		sh.mu.Unlock()

@@ -96,7 +96,7 @@ func (sh *inside) dropPair(slot uint32) {
 // SetPairingHold changes the PairingHold of the group with that name, also for
 // the mappings that have ended already and are still held.
 func (t *Table) SetPairingHold(group string, hold time.Duration) {
-	for _, g := range t.groups {
+	for _, g := range t.cfg().groups {
 		if g.Name == group && g.hold.Swap(int64(hold)) > int64(hold) {
 			t.shortenHolds(g)
 		}
@@ -134,9 +134,9 @@ func (sh *inside) shortenHolds(g *Group, from uint32) (next uint32) {
 // that a deterministic group computes for it, for ESP (R37). ok is false if it has none. It may lag behind the end of the
 // pairing until the next Sweep.
 func (t *Table) PairedAddress(a frame.Addr) (nat frame.Addr, ok bool) {
-	if g := t.clients.find(a); g != nil && g.Type == Deterministic {
+	if g := t.cfg().clients.find(a); g != nil && g.Type == Deterministic {
 		address, _, ok := g.dealt(a)
-		return t.addrList[address], ok
+		return t.cfg().addrList[address], ok
 	}
 	sh := &t.insides[insideShard(a)]
 	sh.mu.Lock()
@@ -145,5 +145,5 @@ func (t *Table) PairedAddress(a frame.Addr) (nat frame.Addr, ok bool) {
 	if p == nil {
 		return nat, false
 	}
-	return t.addrList[p.address], true
+	return t.cfg().addrList[p.address], true
 }

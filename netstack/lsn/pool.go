@@ -177,7 +177,7 @@ func (e *exhausted) clear(c claim) {
 }
 
 // addPool makes the pool's addresses and returns their indices.
-func (t *Table) addPool(index int, p Pool) (out []uint32, err error) {
+func (set *settings) addPool(index int, p Pool) (out []uint32, err error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
@@ -192,15 +192,15 @@ func (t *Table) addPool(index int, p Pool) (out []uint32, err error) {
 		for i := range last - first + 1 {
 			var a frame.Addr
 			binary.BigEndian.PutUint32(a[:], first+i)
-			if n, twice := t.byAddr[a]; twice {
-				return nil, fmt.Errorf("pool %q: address %v is already in pool %q", p.Name, a, t.poolNames[t.addrs[n].pool])
+			if n, twice := set.byAddr[a]; twice {
+				return nil, fmt.Errorf("pool %q: address %v is already in pool %q", p.Name, a, set.poolNames[set.addrs[n].pool])
 			}
-			t.byAddr[a] = uint32(len(t.addrs))
-			out = append(out, uint32(len(t.addrs)))
+			set.byAddr[a] = uint32(len(set.addrs))
+			out = append(out, uint32(len(set.addrs)))
 			n := &natAddress{addr: a, pool: uint16(index)}
 			n.hold.init(p)
-			t.addrs = append(t.addrs, n)
-			t.addrList = append(t.addrList, a)
+			set.addrs = append(set.addrs, n)
+			set.addrList = append(set.addrList, a)
 		}
 	}
 	return out, nil
@@ -208,10 +208,10 @@ func (t *Table) addPool(index int, p Pool) (out []uint32, err error) {
 
 // Owns reports whether a is a NAT address of some pool.
 func (t *Table) Owns(a frame.Addr) bool {
-	_, ok := t.byAddr[a]
+	_, ok := t.cfg().byAddr[a]
 	return ok
 }
 
 // Addresses returns all NAT addresses, in the order of the configuration. The
 // caller must not change it.
-func (t *Table) Addresses() []frame.Addr { return t.addrList }
+func (t *Table) Addresses() []frame.Addr { return t.cfg().addrList }

@@ -199,7 +199,7 @@ func (g *Group) rules(proto uint8, port uint16) *rules {
 
 // buildRules fills the group's choices and appends its rules to the table's.
 // Every protocol gets a profile over all ports, the defaults if none is given.
-func (t *Table) buildRules(g *Group) error {
+func (set *settings) buildRules(g *Group) error {
 	var faults []error
 	transports, err := transportsOf(g)
 	faults = append(faults, err)
@@ -219,7 +219,7 @@ func (t *Table) buildRules(g *Group) error {
 		if len(ports) == 0 || a.Proto == frame.ProtoICMP {
 			ports = []PortRange{{0, 65535}}
 		}
-		r := t.newRules(g, a, transports[i])
+		r := set.newRules(g, a, transports[i])
 		for _, p := range ports {
 			hasAll[i] = hasAll[i] || p == PortRange{0, 65535}
 			faults = append(faults, g.addChoice(i, choice{p, r}))
@@ -227,7 +227,7 @@ func (t *Table) buildRules(g *Group) error {
 	}
 	for i, proto := range protocols {
 		if !hasAll[i] {
-			r := t.newRules(g, AppProfile{Name: "default", Proto: proto}, transports[i])
+			r := set.newRules(g, AppProfile{Name: "default", Proto: proto}, transports[i])
 			faults = append(faults, g.addChoice(i, choice{PortRange{0, 65535}, r}))
 		}
 		slices.SortStableFunc(g.choices[i], func(a, b choice) int {
@@ -237,7 +237,7 @@ func (t *Table) buildRules(g *Group) error {
 			return int(a.First) - int(b.First)
 		})
 	}
-	if len(t.rules) > 1<<16 {
+	if len(set.rules) > 1<<16 {
 		faults = append(faults, errors.New("more than 65536 application profiles in all"))
 	}
 	return errors.Join(faults...)
@@ -291,18 +291,18 @@ func setDefault(d *time.Duration, v time.Duration) {
 	}
 }
 
-func (t *Table) newRules(g *Group, a AppProfile, p TransportProfile) *rules {
+func (set *settings) newRules(g *Group, a AppProfile, p TransportProfile) *rules {
 	stun := a.Proto == frame.ProtoUDP
 	if a.SessionTimeout > 0 {
 		p.SessionTimeout, stun = a.SessionTimeout, false
 	}
 	r := &rules{
-		index: uint16(len(t.rules)), group: g, app: a, transport: p,
+		index: uint16(len(set.rules)), group: g, app: a, transport: p,
 		width:     max(width(a.Mapping), width(a.Filtering)),
 		inRefresh: a.InboundRefresh == Enabled || a.InboundRefresh == Unset && a.Filtering == APDF,
 		synCheck:  a.Proto == frame.ProtoTCP && p.SynCheck != Disabled,
 		stun:      stun,
 	}
-	t.rules = append(t.rules, r)
+	set.rules = append(set.rules, r)
 	return r
 }

@@ -14,8 +14,8 @@ import (
 // checkUsage counts anew what the quotas are held against.
 func (f *fixture) checkUsage() {
 	f.t.Helper()
-	groups := make([][numProtocols]int64, len(f.groups))
-	subscribers := make([]int64, len(f.groups))
+	groups := make([][numProtocols]int64, len(f.cfg().groups))
+	subscribers := make([]int64, len(f.cfg().groups))
 	for i := range f.insides {
 		sh := &f.insides[i]
 		want := map[frame.Addr]usage{}
@@ -37,7 +37,7 @@ func (f *fixture) checkUsage() {
 			f.t.Fatalf("not counted: %+v", want)
 		}
 	}
-	for i, g := range f.groups {
+	for i, g := range f.cfg().groups {
 		for p := range groups[i] {
 			if n := g.tally.sessions[p].Load(); n != groups[i][p] {
 				f.t.Fatalf("group %q protocol %d: counted %d sessions, there are %d", g.Name, p, n, groups[i][p])
@@ -52,7 +52,7 @@ func (f *fixture) checkUsage() {
 func (f *fixture) countUsage(sh *inside, want map[frame.Addr]usage) {
 	count := func(mslot uint32, fn func(u *usage, i int, r *rules)) {
 		m := sh.mappings.at(mslot)
-		r := f.rules[m.rules]
+		r := f.cfg().rules[m.rules]
 		i, _ := protoIndex(r.app.Proto)
 		u := want[m.inside.Addr]
 		fn(&u, i, r)
@@ -77,7 +77,7 @@ func (f *fixture) countUsage(sh *inside, want map[frame.Addr]usage) {
 // keptPorts is how many ports static mappings keep from being drawn: those
 // that could be, and all.
 func (f *fixture) keptPorts() (n, all int) {
-	for _, a := range f.addrs {
+	for _, a := range f.cfg().addrs {
 		if a.keeps == nil {
 			continue
 		}
@@ -212,7 +212,7 @@ func TestESPSessionsCountAgainstTheLimitsOfUDP(t *testing.T) {
 	}
 	f.Sweep(1000 * second)
 	f.check()
-	if n := f.groups[0].tally.sessions[protoUDP].Load(); n != 0 {
+	if n := f.cfg().groups[0].tally.sessions[protoUDP].Load(); n != 0 {
 		t.Errorf("%d sessions are left", n)
 	}
 }
@@ -250,8 +250,8 @@ func TestExhaustedPortsAreTold(t *testing.T) {
 	var got []Event
 	c.OnEvent = func(e Event) { got = append(got, e) }
 	f := build(t, c)
-	f.Refused(f.groups[0], udp(at(subscriber, 1), at(serverY, 53)), drop.NoFreePort, 1)
-	f.Refused(f.groups[0], udp(at(subscriber, 1), at(serverY, 53)), drop.NotSYN, 1) // of no limit
+	f.Refused(f.cfg().groups[0], udp(at(subscriber, 1), at(serverY, 53)), drop.NoFreePort, 1)
+	f.Refused(f.cfg().groups[0], udp(at(subscriber, 1), at(serverY, 53)), drop.NotSYN, 1) // of no limit
 	if len(got) != 1 || got[0].Kind != PortsExhausted || got[0].Inside != at(subscriber, 1) {
 		t.Errorf("told %+v", got)
 	}
@@ -309,7 +309,7 @@ func TestQuotasAddUpWhateverHappens(t *testing.T) {
 func (f *fixture) withinLimits(p *TransportProfile) {
 	f.t.Helper()
 	over := func(n, limit int) bool { return limit > 0 && n > limit }
-	if n := int(f.groups[0].tally.sessions[protoUDP].Load()); over(n, p.GroupSessionLimit) {
+	if n := int(f.cfg().groups[0].tally.sessions[protoUDP].Load()); over(n, p.GroupSessionLimit) {
 		f.t.Fatalf("group has %d sessions of %d", n, p.GroupSessionLimit)
 	}
 	for i := range f.insides {

@@ -222,7 +222,7 @@ func (t *Table) FlowActive(id uint64, out bool, now int64, packets, bytes uint64
 	if now > s.last {
 		s.resume(dir)
 	}
-	if out || t.rules[m.rules].inRefresh {
+	if out || t.cfg().rules[m.rules].inRefresh {
 		s.last = max(s.last, now)
 	}
 	if first {
@@ -247,7 +247,7 @@ func (t *Table) SetIdle(id uint64, idle time.Duration) bool {
 		return false
 	}
 	m.override = max(int64(idle), 0)
-	r := t.rules[m.rules]
+	r := t.cfg().rules[m.rules]
 	slot := m.head
 	for range sweepStep {
 		if slot == 0 {

@@ -48,13 +48,13 @@ type staticKey struct {
 }
 
 // addStatics checks the static mappings and makes them.
-func (t *Table) addStatics(all []Static) error {
-	t.statics = statics{inside: map[staticKey]*static{}, outside: map[staticKey]*static{}, anyRemote: map[portKey]bool{}}
+func (set *settings) addStatics(all []Static) error {
+	set.statics = statics{inside: map[staticKey]*static{}, outside: map[staticKey]*static{}, anyRemote: map[portKey]bool{}}
 	var faults []error
 	names := map[string]bool{}
 	for i := range all {
 		s := &static{Static: all[i]}
-		err := t.addStatic(s)
+		err := set.addStatic(s)
 		if names[s.Name] {
 			err = errors.New("defined twice")
 		}
@@ -66,25 +66,25 @@ func (t *Table) addStatics(all []Static) error {
 	return errors.Join(faults...)
 }
 
-func (t *Table) addStatic(s *static) error {
+func (set *settings) addStatic(s *static) error {
 	if err := s.check(); err != nil {
 		return err
 	}
-	s.group = t.clients.find(s.Inside.Addr)
+	s.group = set.clients.find(s.Inside.Addr)
 	switch {
 	case s.group == nil:
 		return fmt.Errorf("subscriber %v is in no client's networks", s.Inside.Addr)
 	case s.Group != "" && s.Group != s.group.Name:
 		return fmt.Errorf("subscriber %v is in group %q, not %q", s.Inside.Addr, s.group.Name, s.Group)
-	case t.clients.find(s.Outside.Addr) != nil:
+	case set.clients.find(s.Outside.Addr) != nil:
 		return fmt.Errorf("NAT address %v is a subscriber's", s.Outside.Addr)
 	}
-	if err := t.claimStatic(s); err != nil {
+	if err := set.claimStatic(s); err != nil {
 		return err
 	}
-	t.statics.list = append(t.statics.list, s)
-	t.staticRules(s.group)
-	n := t.natAddressOf(s.Outside.Addr)
+	set.statics.list = append(set.statics.list, s)
+	set.staticRules(s.group)
+	n := set.natAddressOf(s.Outside.Addr)
 	for _, proto := range s.protocols() {
 		i, _ := protoIndex(proto)
 		n.keepFor(i, s.Outside.Port)
@@ -94,7 +94,7 @@ func (t *Table) addStatic(s *static) error {
 
 // claimStatic enters a static mapping on both sides, where nobody else may
 // stand.
-func (t *Table) claimStatic(s *static) error {
+func (set *settings) claimStatic(s *static) error {
 	keys := s.protocols()
 	if s.oneToOne() {
 		keys = append(keys, 0)
@@ -103,17 +103,17 @@ func (t *Table) claimStatic(s *static) error {
 		in := staticKey{s.Inside.Addr, s.Remote, s.Inside.Port, uint16(proto)}
 		out := staticKey{s.Outside.Addr, s.Remote, s.Outside.Port, uint16(proto)}
 		port := portKey{s.Outside.Addr, s.Outside.Port, uint16(proto)}
-		if other := t.statics.inside[in]; other != nil {
+		if other := set.statics.inside[in]; other != nil {
 			return fmt.Errorf("%v already belongs to static %q", s.Inside, other.Name)
 		}
-		if other := t.statics.outside[out]; other != nil {
+		if other := set.statics.outside[out]; other != nil {
 			return fmt.Errorf("%v already belongs to static %q", s.Outside, other.Name)
 		}
-		if open, used := t.statics.anyRemote[port]; used && open != s.Remote.IsZero() {
+		if open, used := set.statics.anyRemote[port]; used && open != s.Remote.IsZero() {
 			return fmt.Errorf("%v has a static mapping for every remote and one for a single remote", s.Outside)
 		}
-		t.statics.anyRemote[port] = s.Remote.IsZero()
-		t.statics.inside[in], t.statics.outside[out] = s, s
+		set.statics.anyRemote[port] = s.Remote.IsZero()
+		set.statics.inside[in], set.statics.outside[out] = s, s
 	}
 	return nil
 }
@@ -140,15 +140,15 @@ func (s *Static) check() error {
 
 // staticRules makes the rules of a group's static mappings: open to everybody
 // or to one remote, and never paired, because their address is given.
-func (t *Table) staticRules(g *Group) {
+func (set *settings) staticRules(g *Group) {
 	for i, proto := range protocols {
 		if g.staticAny[i] != nil {
 			continue
 		}
 		app := AppProfile{Name: "STATIC", Proto: proto, Mapping: EIM, Filtering: EIF, InboundRefresh: Enabled}
-		g.staticAny[i] = t.newRules(g, app, g.transports[i])
+		g.staticAny[i] = set.newRules(g, app, g.transports[i])
 		app.Mapping, app.Filtering = ADM, ADF
-		g.staticOne[i] = t.newRules(g, app, g.transports[i])
+		g.staticOne[i] = set.newRules(g, app, g.transports[i])
 		g.staticAny[i].static, g.staticOne[i].static = true, true
 	}
 }
@@ -163,7 +163,7 @@ type StaticInfo struct {
 // WalkStatic calls fn for every static mapping, in the order of the
 // configuration, until it returns false.
 func (t *Table) WalkStatic(fn func(StaticInfo) bool) {
-	for _, s := range t.statics.list {
+	for _, s := range t.cfg().statics.list {
 		in := StaticInfo{Static: s.Static, Domain: t.domain, Active: t.active(s)}
 		in.Group = s.group.Name
 		if !fn(in) {

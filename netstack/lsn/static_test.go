@@ -198,11 +198,11 @@ func TestStaticMappingsAreShownInOrder(t *testing.T) {
 		t.Errorf("walked %v", got)
 	}
 	// A dynamic mapping from before the configuration had the static one.
-	st := f.statics.list[0]
+	st := f.cfg().statics.list[0]
 	f.Sweep(1000 * second)
 	o := &f.outsides[outsideShard(outsider, 5)]
 	other := f.mustOut(udp(at(subscriber, 6), at(serverY, 1)), 0, 1000*second)
-	o.take(f.addrs[f.byAddr[outsider]], 5, newClaim(frame.ProtoUDP, wideAny, at(serverY, 1)), other.Mapping)
+	o.take(f.cfg().addrs[f.cfg().byAddr[outsider]], 5, newClaim(frame.ProtoUDP, wideAny, at(serverY, 1)), other.Mapping)
 	if f.active(st) {
 		t.Error("active while another mapping has its port")
 	}

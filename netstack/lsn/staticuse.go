@@ -21,18 +21,18 @@ func find(in map[staticKey]*static, proto uint8, e frame.Endpoint, remote frame.
 // staticOut returns the static mapping that a subscriber's packet has to use,
 // or nil.
 func (t *Table) staticOut(tup Tuple) *static {
-	if len(t.statics.list) == 0 {
+	if len(t.cfg().statics.list) == 0 {
 		return nil
 	}
-	return find(t.statics.inside, tup.Proto, tup.Inside, tup.Remote.Addr)
+	return find(t.cfg().statics.inside, tup.Proto, tup.Inside, tup.Remote.Addr)
 }
 
 // staticIn is staticOut for a packet from outside.
 func (t *Table) staticIn(proto uint8, out, remote frame.Endpoint) *static {
-	if len(t.statics.list) == 0 {
+	if len(t.cfg().statics.list) == 0 {
 		return nil
 	}
-	return find(t.statics.outside, proto, out, remote.Addr)
+	return find(t.cfg().statics.outside, proto, out, remote.Addr)
 }
 
 // rules returns the rules of the static's mappings for a protocol.
@@ -74,7 +74,7 @@ func (t *Table) drawFor(sh *inside, tup Tuple, w *want, after *aftermath) (addre
 // drawStatic claims the outside port of a static mapping. It fails where a
 // narrower static mapping has the port, or a dynamic mapping from before.
 func (t *Table) drawStatic(st *static, tup Tuple, w *want) (address uint32, port uint16, ok bool) {
-	address, port = t.byAddr[st.Outside.Addr], st.port(tup.Inside.Port)
+	address, port = t.cfg().byAddr[st.Outside.Addr], st.port(tup.Inside.Port)
 	end := frame.Endpoint{Addr: st.Outside.Addr, Port: port}
 	if t.staticIn(tup.Proto, end, tup.Remote) != st {
 		return 0, 0, false
@@ -85,7 +85,7 @@ func (t *Table) drawStatic(st *static, tup Tuple, w *want) (address uint32, port
 	if !o.fits(end.Addr, port, w.claim) {
 		return 0, 0, false
 	}
-	o.take(t.addrs[address], port, w.claim, w.id)
+	o.take(t.cfg().addrs[address], port, w.claim, w.id)
 	return address, port, true
 }
 

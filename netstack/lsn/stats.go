@@ -44,7 +44,7 @@ func (t *Table) Stats() Stats {
 		s.Created[i] = t.created[i].Load()
 		s.Dropped[i] = t.dropped[i].Load()
 	}
-	for _, g := range t.groups {
+	for _, g := range t.cfg().groups {
 		in := GroupStats{Name: g.Name, Subscribers: int(g.tally.subscribers.Load())}
 		for i := range protocols {
 			in.Sessions[i], in.Dropped[i] = int(g.tally.sessions[i].Load()), g.tally.dropped[i].Load()
@@ -57,10 +57,10 @@ func (t *Table) Stats() Stats {
 		s.Paired += sh.pairKeys.n
 		sh.mu.Unlock()
 	}
-	for _, name := range t.poolNames {
+	for _, name := range t.cfg().poolNames {
 		s.Pools = append(s.Pools, PoolStats{Name: name})
 	}
-	for _, n := range t.addrs {
+	for _, n := range t.cfg().addrs {
 		if n.pool == noPool {
 			continue
 		}

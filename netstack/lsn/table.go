@@ -9,22 +9,16 @@ import (
 	"spigate/netstack/frame"
 )
 
-// Table is the NAT: configuration, which does not change, and the shards with
-// the state. It is safe for concurrent use.
+// Table is the NAT: its settings, and the shards with the state. It is safe for
+// concurrent use.
 type Table struct {
-	clients   clients
-	groups    []*Group
-	rules     []*rules
-	poolNames []string
-	addrs     []*natAddress
-	addrList  []frame.Addr
-	byAddr    map[frame.Addr]uint32 // index into addrs
-	domain    uint16
-	statics   statics
-	limit     int64
-	rand      func(n uint32) uint32
-	onGone    func(session uint64)
-	onEvent   func(Event) // may be nil
+	settings atomic.Pointer[settings]
+
+	domain  uint16
+	limit   int64
+	rand    func(n uint32) uint32
+	onGone  func(session uint64)
+	onEvent func(Event) // may be nil
 
 	insides  [numShards]inside
 	outsides [numShards]outside
@@ -101,7 +95,7 @@ type Binding struct {
 func (t *Table) binding(sh *inside, slot uint32) Binding {
 	s := sh.sessions.at(slot)
 	m := sh.mappings.at(s.mapping)
-	r := t.rules[m.rules]
+	r := t.cfg().rules[m.rules]
 	return Binding{
 		Tuple:       m.tuple(s.remote),
 		Outside:     m.outside,

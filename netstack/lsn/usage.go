@@ -115,7 +115,7 @@ func (t *Table) countPort(sh *inside, r *rules, a frame.Addr, n int) {
 // (R37). What it refuses must not be made; the reasons are those of a session.
 // GiveESP gives it back.
 func (t *Table) TakeESP(a frame.Addr) drop.Reason {
-	g := t.clients.find(a)
+	g := t.cfg().clients.find(a)
 	if g == nil {
 		return drop.None // it is nobody's whom limits concern
 	}
@@ -138,7 +138,7 @@ func (t *Table) GiveESP(a frame.Addr) {
 	if u.esp == 0 {
 		return
 	}
-	g := t.groups[u.group]
+	g := t.cfg().groups[u.group]
 	t.change(sh, a, g, func(u *usage) { u.esp-- })
 	t.unreserve(sh, g, protoUDP, a)
 }

@@ -63,7 +63,7 @@ func (t *Table) info(sh *inside, slot uint32) SessionInfo {
 	return SessionInfo{
 		Binding:    t.binding(sh, slot),
 		Domain:     t.domain,
-		Profile:    t.rules[sh.mappings.at(s.mapping).rules].app.Name,
+		Profile:    t.cfg().rules[sh.mappings.at(s.mapping).rules].app.Name,
 		FromInside: s.seen&fromOutside == 0,
 		Last:       s.last,
 		PacketsOut: s.packets[dirOut], PacketsIn: s.packets[dirIn],
