@@ -52,7 +52,7 @@ type Owner struct {
 // is false for anybody else. It is the same at any time, as long as the
 // configuration is.
 func (t *Table) Deterministic(inside frame.Addr) (info DeterministicInfo, ok bool) {
-	g := t.clients.find(inside)
+	g := t.cfg().clients.find(inside)
 	if g == nil || g.Type != Deterministic {
 		return info, false
 	}
@@ -64,7 +64,7 @@ func (t *Table) dealtTo(g *Group, a frame.Addr) (info DeterministicInfo, ok bool
 	if !ok {
 		return info, false
 	}
-	info = DeterministicInfo{Group: g, Domain: t.domain, Inside: a, NAT: t.addrList[address]}
+	info = DeterministicInfo{Group: g, Domain: t.domain, Inside: a, NAT: t.cfg().addrList[address]}
 	info.First, info.Last = portsOf(number, g.BlockSize)
 	return info, true
 }
@@ -74,12 +74,12 @@ func (t *Table) dealtTo(g *Group, a frame.Addr) (info DeterministicInfo, ok bool
 // keeps nothing. An address of the client's networks that belongs to another
 // group, by a longer prefix, is left out: its block is nobody's.
 func (t *Table) WalkDeterministic(fn func(DeterministicInfo) bool) {
-	for _, g := range t.groups {
+	for _, g := range t.cfg().groups {
 		if g.Type != Deterministic {
 			continue
 		}
 		for number := range g.dealing.total {
-			if info, ok := t.dealtTo(g, g.dealing.subscriber(number)); ok && t.clients.find(info.Inside) == g && !fn(info) {
+			if info, ok := t.dealtTo(g, g.dealing.subscriber(number)); ok && t.cfg().clients.find(info.Inside) == g && !fn(info) {
 				return
 			}
 		}
@@ -89,11 +89,11 @@ func (t *Table) WalkDeterministic(fn func(DeterministicInfo) bool) {
 // WalkDeterministicOn is WalkDeterministic for the blocks of one NAT address,
 // in the order of their ports.
 func (t *Table) WalkDeterministicOn(nat frame.Addr, fn func(DeterministicInfo) bool) {
-	i, ok := t.byAddr[nat]
-	if !ok || t.addrs[i].owner == nil {
+	i, ok := t.cfg().byAddr[nat]
+	if !ok || t.cfg().addrs[i].owner == nil {
 		return
 	}
-	n := t.addrs[i]
+	n := t.cfg().addrs[i]
 	for number := range n.owner.dealing.perAddress {
 		if info, ok := t.dealtAt(n, number); ok && !fn(info) {
 			return
@@ -105,7 +105,7 @@ func (t *Table) WalkDeterministicOn(nat frame.Addr, fn func(DeterministicInfo) b
 // false if it is nobody's.
 func (t *Table) dealtAt(n *natAddress, number int) (info DeterministicInfo, ok bool) {
 	a, ok := n.owner.dealing.backward(place{n.row, number})
-	if !ok || t.clients.find(a) != n.owner {
+	if !ok || t.cfg().clients.find(a) != n.owner {
 		return info, false
 	}
 	return t.dealtTo(n.owner, a)
@@ -115,7 +115,7 @@ func (t *Table) dealtAt(n *natAddress, number int) (info DeterministicInfo, ok b
 // and port, until it returns false. It copies the blocks of one address at a
 // time; no lock is held while fn runs.
 func (t *Table) WalkBlocks(fn func(BlockInfo) bool) {
-	for i, n := range t.addrs {
+	for i, n := range t.cfg().addrs {
 		if n.blocks == nil || n.owner != nil {
 			continue
 		}
@@ -129,7 +129,7 @@ func (t *Table) WalkBlocks(fn func(BlockInfo) bool) {
 
 // blockInfo describes a drawn block; ok is false if nobody has it.
 func (t *Table) blockInfo(address uint32, number int) (info BlockInfo, ok bool) {
-	n := t.addrs[address]
+	n := t.cfg().addrs[address]
 	a, ok := n.blocks.owner(number)
 	if !ok {
 		return info, false
@@ -142,7 +142,7 @@ func (t *Table) blockInfo(address uint32, number int) (info BlockInfo, ok bool) 
 		return info, false // it has just changed hands
 	}
 	info = BlockInfo{
-		Group: t.groups[k.group], Pool: t.poolNames[n.pool], Domain: t.domain,
+		Group: t.cfg().groups[k.group], Pool: t.cfg().poolNames[n.pool], Domain: t.domain,
 		Inside: a, NAT: n.addr, Mappings: int(k.claims),
 	}
 	info.First, info.Last = n.blocks.ports(number)
@@ -160,7 +160,7 @@ func (t *Table) blockInfo(address uint32, number int) (info BlockInfo, ok bool) 
 // Only what is dealt out by arithmetic is true at other times too; for the
 // rest the NAT log has to be asked.
 func (t *Table) WhoOwns(outside frame.Endpoint, now int64, fn func(Owner) bool) {
-	i, ok := t.byAddr[outside.Addr]
+	i, ok := t.cfg().byAddr[outside.Addr]
 	if !ok {
 		return
 	}
@@ -180,7 +180,7 @@ func (t *Table) WhoOwns(outside frame.Endpoint, now int64, fn func(Owner) bool) 
 
 // blockOwner returns the subscriber whose block a port lies in.
 func (t *Table) blockOwner(address uint32, port uint16) (o Owner, ok bool) {
-	n := t.addrs[address]
+	n := t.cfg().addrs[address]
 	if n.blocks == nil {
 		return o, false
 	}
@@ -227,7 +227,7 @@ func (t *Table) ownersFrom(sh *inside, from uint32, outside frame.Endpoint, now 
 		if m.head == 0 || m.outside != outside {
 			continue
 		}
-		if r := t.rules[m.rules]; sh.alive(m, r, now) {
+		if r := t.cfg().rules[m.rules]; sh.alive(m, r, now) {
 			out = append(out, Owner{
 				Kind: OwnedByMapping, Group: r.group, Domain: t.domain, Inside: m.inside,
 				First: outside.Port, Last: outside.Port, Proto: r.app.Proto,
