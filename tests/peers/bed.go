@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"spigate/tests/netns"
@@ -17,6 +16,9 @@ type Bed struct {
 	Site   *Site
 	Binary string // of spigate
 	Times  []Lap  // what took how long, before the first run
+	// Tell is called with each line of a story as it happens, from several
+	// goroutines.
+	Tell func(line string)
 }
 
 // Lap is the time of one part.
@@ -28,8 +30,12 @@ type Lap struct {
 // NewBed builds the guest and spigate, and boots the guest.
 func NewBed(ctx context.Context, l *netns.Lab, dir string) (*Bed, error) {
 	b := &Bed{}
+	machine, err := ChooseMachine()
+	if err != nil {
+		return nil, err
+	}
 	var img *Image
-	err := b.lap("guest image", func() (err error) { img, err = Build(ctx, CacheDir()); return err })
+	err = b.lap("guest image", func() (err error) { img, err = Build(ctx, machine, CacheDir(machine)); return err })
 	if err != nil {
 		return nil, err
 	}
@@ -58,21 +64,19 @@ type Result struct {
 	Row, Scenario string
 	Took          time.Duration
 	Err           error
-	Tries         int      // 2: the first one failed, with Story telling of both
-	Story         []string // what happened, with seconds since the beginning
+	Tries         int // 2: the first one failed, the story tells of both
 }
 
-// story collects lines from several goroutines.
+// story is what happens in a cell, with the seconds since its beginning.
 type story struct {
 	began time.Time
-	mu    sync.Mutex
-	lines []string
+	tell  func(line string)
 }
 
+func (b *Bed) story() *story { return &story{time.Now(), b.Tell} }
+
 func (s *story) say(format string, args ...any) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.lines = append(s.lines, fmt.Sprintf("%6.1fs ", time.Since(s.began).Seconds())+fmt.Sprintf(format, args...))
+	s.tell(fmt.Sprintf("%6.1fs ", time.Since(s.began).Seconds()) + fmt.Sprintf(format, args...))
 }
 
 // scenarioLimit bounds one scenario; most take half a minute, and the longest
@@ -82,10 +86,10 @@ const scenarioLimit = 5 * time.Minute
 // Play runs one scenario in one row with spigate between. One that fails is
 // played once more, unless ESP went to a wrong host or left untranslated.
 func (b *Bed) Play(ctx context.Context, row Row, sc Scenario) Result {
-	st := &story{began: time.Now()}
+	st := b.story()
 	res := Result{Row: row.Name, Scenario: sc.Name}
 	res.try(ctx, st, func() error { return b.play(ctx, row, sc, st) })
-	res.Took, res.Story = time.Since(st.began), st.lines
+	res.Took = time.Since(st.began)
 	return res
 }
 
@@ -120,7 +124,7 @@ func (b *Bed) play(ctx context.Context, row Row, sc Scenario, st *story) (err er
 	if sc.Timers != nil {
 		r.Timers = sc.Timers(row)
 	}
-	if err = r.whole(ctx, sc); err != nil {
+	if err = r.whole(ctx, sc); err != nil || os.Getenv("SPIGATE_LOOK") == "1" {
 		b.lookAround(ctx, r, d, st)
 	}
 	return errors.Join(err, b.Site.Kill(context.WithoutCancel(ctx), b.Site.Hosts()...))
@@ -153,7 +157,7 @@ func (b *Bed) lookAround(ctx context.Context, r *Run, d *netns.Daemon, st *story
 	st.say("spigate's log:\n%s", strings.Join(d.Output(), "\n"))
 	for _, h := range append(r.pair(), r.Gateway) {
 		log := b.Site.daemon(h, r.role(h)).log
-		text, err := b.Site.VM.Exec(ctx, h.Name, "ip -s xfrm state; tail -n 80 "+log)
+		text, err := b.Site.VM.Exec(ctx, h.Name, "ip -s xfrm state; grep -v '\\b0$' /proc/net/xfrm_stat; cat /run/pin.log; tail -n 300 "+log)
 		st.say("%s (%v):\n%s", h.Name, err, text)
 	}
 }

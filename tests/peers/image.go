@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,40 +15,43 @@ import (
 
 // recipe is part of the image's key: raise it when Build makes something else
 // of the same packages.
-const recipe = "1"
+const recipe = "2"
 
 // Image is a guest that can be started.
 type Image struct {
+	Machine        Machine
 	Kernel, Initrd string // files
+	Runner         string // umlrun, for UML
 	Packages       []Package
 	Built          bool // made by this call, not found in the cache
 }
 
-// CacheDir is where images are kept between runs: below XDG_CACHE_HOME if that
-// is set, otherwise below /var/cache.
-func CacheDir() string {
-	if dir := os.Getenv("XDG_CACHE_HOME"); dir != "" {
-		return filepath.Join(dir, "spigate-peers")
+// CacheDir is where a machine's images are kept between runs: below
+// XDG_CACHE_HOME if that is set, otherwise below /var/cache.
+func CacheDir(m Machine) string {
+	dir := "/var/cache"
+	if own := os.Getenv("XDG_CACHE_HOME"); own != "" {
+		dir = own
 	}
-	return "/var/cache/spigate-peers"
+	return filepath.Join(dir, "spigate-peers", string(m))
 }
 
 // Build returns the guest made of the newest packages that the machine's
 // sources have. It is made once for each set of versions.
-func Build(ctx context.Context, cacheDir string) (*Image, error) {
+func Build(ctx context.Context, m Machine, cacheDir string) (*Image, error) {
 	if err := os.MkdirAll(cacheDir, 0o755); err != nil {
 		return nil, fmt.Errorf("guest: %w", err)
 	}
-	all, err := Resolve(ctx, cacheDir)
+	all, err := Resolve(ctx, m, cacheDir)
 	if err != nil {
 		return nil, fmt.Errorf("guest: %w", err)
 	}
-	agent, err := buildAgent(ctx, cacheDir)
+	agent, runner, err := buildPrograms(ctx, m, cacheDir)
 	if err != nil {
 		return nil, fmt.Errorf("guest: %w", err)
 	}
 	dir := filepath.Join(cacheDir, imageKey(all, agent))
-	img := &Image{Kernel: filepath.Join(dir, "vmlinuz"), Initrd: filepath.Join(dir, "initrd"), Packages: all}
+	img := &Image{Machine: m, Kernel: filepath.Join(dir, "kernel"), Initrd: filepath.Join(dir, "initrd"), Runner: runner, Packages: all}
 	if _, err := os.Stat(img.Initrd); err == nil {
 		return img, nil
 	}
@@ -58,7 +60,7 @@ func Build(ctx context.Context, cacheDir string) (*Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("guest: %w", err)
 	}
-	if err := assemble(ctx, dir, debs, agent); err != nil {
+	if err := m.assemble(ctx, dir, debs, agent); err != nil {
 		return nil, fmt.Errorf("guest: %w", err)
 	}
 	return img, prune(cacheDir, dir, debs)
@@ -72,21 +74,26 @@ func imageKey(all []Package, agent []byte) string {
 	return "image-" + hex.EncodeToString(h.Sum(nil))[:16]
 }
 
-// buildAgent compiles the guest's first process: static, without anything that
-// depends on where it is built.
-func buildAgent(ctx context.Context, cacheDir string) ([]byte, error) {
+// buildPrograms compiles the guest's first process, and where the machine needs
+// it, the file that starts the guest.
+func buildPrograms(ctx context.Context, m Machine, cacheDir string) (agent []byte, runner string, err error) {
+	if m == UML {
+		runner = filepath.Join(cacheDir, "umlrun")
+		if err := build(ctx, runner, "umlrun"); err != nil {
+			return nil, "", err
+		}
+	}
 	dir, err := os.MkdirTemp(cacheDir, "agent-")
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer os.RemoveAll(dir)
 	file := filepath.Join(dir, "agent")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", file, "spigate/tests/peers/agent")
-	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build the agent: %w: %s", err, out)
+	if err := build(ctx, file, "agent"); err != nil {
+		return nil, "", err
 	}
-	return os.ReadFile(file)
+	agent, err = os.ReadFile(file)
+	return agent, runner, err
 }
 
 // programs lists the files that the guest needs, besides shared libraries.
@@ -118,14 +125,14 @@ func folders() []string {
 
 // assemble makes kernel and archive of the packages' files. The folder appears
 // under its name only when it is complete.
-func assemble(ctx context.Context, dir string, debs []string, agent []byte) error {
+func (m Machine) assemble(ctx context.Context, dir string, debs []string, agent []byte) error {
 	all := tree{}
 	for _, d := range debs {
 		if err := all.addPackage(ctx, d, wantedAtAll); err != nil {
 			return err
 		}
 	}
-	kernels := all.under("boot", "vmlinuz-*")
+	kernels := m.kernels(all)
 	if len(kernels) != 1 {
 		return fmt.Errorf("the packages have %d kernels, expected one", len(kernels))
 	}
@@ -137,7 +144,7 @@ func assemble(ctx context.Context, dir string, debs []string, agent []byte) erro
 	if err := errors.Join(os.RemoveAll(temp), os.MkdirAll(temp, 0o755)); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(temp, "vmlinuz"), all[kernels[0]].data, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(temp, "kernel"), all[kernels[0]].data, 0o755); err != nil {
 		return err
 	}
 	out, err := os.Create(filepath.Join(temp, "initrd"))
@@ -155,7 +162,7 @@ func assemble(ctx context.Context, dir string, debs []string, agent []byte) erro
 
 // wantedAtAll keeps documentation and the like out of memory.
 func wantedAtAll(name string) bool {
-	return !strings.HasPrefix(name, "usr/share/") && !strings.HasPrefix(name, "usr/lib/modules/") || strings.HasSuffix(name, ".ko")
+	return !strings.HasPrefix(name, "usr/share/") && !inModules(name) || strings.HasSuffix(name, ".ko")
 }
 
 // guest is the tree that the guest runs on.

@@ -25,7 +25,7 @@ func kernelModules() []string {
 func (t tree) moduleOrder(names []string) ([]string, error) {
 	files := map[string]string{}
 	for name := range t {
-		if strings.HasPrefix(name, "usr/lib/modules/") && path.Ext(name) == ".ko" {
+		if inModules(name) && path.Ext(name) == ".ko" {
 			files[moduleName(strings.TrimSuffix(path.Base(name), ".ko"))] = name
 		}
 	}
@@ -59,6 +59,11 @@ func (t tree) moduleOrder(names []string) ([]string, error) {
 		}
 	}
 	return order, nil
+}
+
+// inModules reports whether a path is where a machine's kernel has its modules.
+func inModules(name string) bool {
+	return strings.HasPrefix(name, "usr/lib/modules/") || strings.HasPrefix(name, "usr/lib/uml/modules/")
 }
 
 // moduleName: the kernel takes "-" and "_" for the same in a module's name.

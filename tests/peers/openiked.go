@@ -7,7 +7,9 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -23,7 +25,7 @@ func (s *Site) openIKED(h *Host, r Role) daemon {
 	return daemon{
 		files: map[string]string{"iked.conf": s.ikedConf(h, r), "local.key": ecKey()},
 		start: "mkdir -p /run/iked; mkdir -p /etc/iked/private; cp /run/local.key /etc/iked/private/local.key; " +
-			"setsid /usr/sbin/iked -d -v -f /run/iked.conf -s /run/iked.sock" + option + " >/run/iked.log 2>&1 </dev/null & " +
+			"setsid /usr/sbin/iked -d -vv -f /run/iked.conf -s /run/iked.sock" + option + " >/run/iked.log 2>&1 </dev/null & " +
 			waitFor("[ -S /run/iked.sock ]"),
 		binary: "iked",
 		log:    "/run/iked.log",
@@ -57,18 +59,35 @@ func (s *Site) ikedConf(h *Host, r Role) string {
 	return text
 }
 
-// pin lets an OpenIKED gateway encrypt for a client with that client's SA. On
-// Linux its policies name no SA (no reqid), so the kernel takes the newest SA
-// to the peer's address, and two clients on one address get each other's: a
-// matter of the gateway, which no router can mend.
-func (r *Run) pin(ctx context.Context, h *Host, t Tunnel) error {
+// startPin lets an OpenIKED gateway encrypt for each client with that client's
+// SA, for as long as its daemon runs. On Linux its policies name no SA (no
+// reqid), so the kernel takes the newest SA to the peer's address, and two
+// clients on one address get each other's: a matter of the gateway, which no
+// router can mend. The guest's agent does it, since between the new SA of a
+// rekeying and the end of the old one there are a few milliseconds.
+func (s *Site) startPin(ctx context.Context) error {
+	var clients strings.Builder
+	for _, c := range s.Clients[:2] {
+		fmt.Fprintf(&clients, " %s=%v", c.Name, c.InnerNet)
+	}
+	_, err := s.VM.Exec(ctx, "", fmt.Sprintf("setsid /bin/ip netns exec %s /init pin%s >/run/ns-%[1]s/pin.log 2>&1 </dev/null & true", s.Gateway.Name, clients.String()))
+	return err
+}
+
+// awaitPin waits until an OpenIKED gateway sends to the client with the
+// tunnel's SA, or that SA is gone already.
+func (r *Run) awaitPin(ctx context.Context, h *Host, t Tunnel) error {
 	if r.Row.Gateway != OpenIKED {
 		return nil
 	}
-	_, err := r.VM.Exec(ctx, r.Gateway.Name, fmt.Sprintf(
-		"ip xfrm policy update dir out src %v dst %v tmpl src %v dst %v proto esp spi %#08x mode tunnel",
-		r.Gateway.InnerNet, h.InnerNet, t.GwOut.Src, t.GwOut.Dst, t.GwOut.SPI))
-	return err
+	spi := fmt.Sprintf("0x%08x", t.GwOut.SPI)
+	_, err := r.VM.Exec(ctx, r.Gateway.Name, waitFor(fmt.Sprintf(
+		"ip xfrm policy list dir out dst %v | grep -q %s || ! ip xfrm state | grep -q %[2]s", h.InnerNet, spi)))
+	if err != nil {
+		said, lerr := r.VM.Exec(ctx, r.Gateway.Name, "ip xfrm policy; cat /run/pin.log")
+		return fmt.Errorf("the gateway's policy for %s does not come to SPI %s: %w: %s", h.Name, spi, errors.Join(err, lerr), said)
+	}
+	return nil
 }
 
 // ecKey makes the private key that iked will not start without; with a shared

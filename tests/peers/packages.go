@@ -14,10 +14,10 @@ import (
 
 // sets lists what the guest is made of. Each set is resolved by itself: the
 // packages of libreswan and strongSwan exclude each other, their files do not.
-func sets() [][]string {
+func sets(m Machine) [][]string {
 	return [][]string{
 		{
-			"linux-image-cloud-amd64",
+			m.kernelPackage(),
 			"dash", "busybox-static", "iproute2", "iputils-ping",
 			"strongswan-charon", "strongswan-swanctl", "libcharon-extra-plugins", "libstrongswan-standard-plugins",
 			"openiked",
@@ -45,8 +45,8 @@ type Package struct {
 
 // Resolve asks apt for all packages of the guest with what they depend on. It
 // uses the sources of the machine and pretends that nothing is installed.
-func Resolve(ctx context.Context, dir string) ([]Package, error) {
-	found, err := resolve(ctx, dir)
+func Resolve(ctx context.Context, m Machine, dir string) ([]Package, error) {
+	found, err := resolve(ctx, m, dir)
 	if err == nil {
 		return found, nil
 	}
@@ -55,7 +55,7 @@ func Resolve(ctx context.Context, dir string) ([]Package, error) {
 	if uerr := update(ctx); uerr != nil {
 		return nil, errors.Join(err, uerr)
 	}
-	return resolve(ctx, dir)
+	return resolve(ctx, m, dir)
 }
 
 func update(ctx context.Context) error {
@@ -63,7 +63,7 @@ func update(ctx context.Context) error {
 	return err
 }
 
-func resolve(ctx context.Context, dir string) ([]Package, error) {
+func resolve(ctx context.Context, m Machine, dir string) ([]Package, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func resolve(ctx context.Context, dir string) ([]Package, error) {
 		return nil, err
 	}
 	var all []Package
-	for _, set := range sets() {
+	for _, set := range sets(m) {
 		args := append([]string{"-o", "Dir::State::status=" + status, "-o", "Debug::NoLocking=1",
 			"--no-install-recommends", "--print-uris", "-y", "install"}, set...)
 		out, err := apt(ctx, "", args...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,8 @@ const (
 // TestMatrix plays rows and scenarios with real daemons in a virtual machine.
 // That takes minutes and downloads packages, so it is done only when asked
 // for: SPIGATE_PEERS=1, and SPIGATE_SOAK=1 for every cell of the matrix.
-// SPIGATE_CELLS=TEXT plays only cells whose "row/scenario" contains TEXT.
+// SPIGATE_CELLS=TEXT,TEXT plays only cells whose "row/scenario" contains one of
+// the texts, out of all.
 func TestMatrix(t *testing.T) {
 	if os.Getenv("SPIGATE_PEERS") != "1" {
 		t.Log("the part with real daemons was not asked for (SPIGATE_PEERS=1): only unit tests run")
@@ -57,28 +59,31 @@ func TestMatrix(t *testing.T) {
 }
 
 func playAll(ctx context.Context, t *testing.T, bed *Bed, soak bool) []Result {
-	only := os.Getenv("SPIGATE_CELLS")
+	only := strings.Split(os.Getenv("SPIGATE_CELLS"), ",")
 	var results []Result
 	one := func(name string, play func() Result) {
-		if !strings.Contains(name, only) {
+		if !slices.ContainsFunc(only, func(text string) bool { return strings.Contains(name, text) }) {
 			return
 		}
 		t.Run(name, func(t *testing.T) {
+			bed.Tell = func(line string) { t.Log(line) }
 			r := play()
 			results = append(results, r)
-			t.Log("\n" + strings.Join(r.Story, "\n"))
 			if r.Err != nil {
 				t.Error(r.Err)
 			}
 		})
 	}
-	for _, c := range Cells(soak) {
+	for _, c := range Cells(soak || only[0] != "") {
 		one(c.Row.Name+"/"+c.Scenario.Name, func() Result { return bed.Play(ctx, c.Row, c.Scenario) })
 	}
 	for _, row := range Rows() {
 		if !row.Beside {
 			one(row.Name+"/masquerade", func() Result { return bed.Control(ctx, row) })
 		}
+	}
+	if len(results) == 0 {
+		t.Errorf("no cell has any of %q in its name", only)
 	}
 	return results
 }

@@ -48,6 +48,11 @@ func (r *Run) begin(ctx context.Context) error {
 	if err := r.StartDaemon(ctx, r.Gateway, r.role(r.Gateway)); err != nil {
 		return err
 	}
+	if r.Row.Gateway == OpenIKED {
+		if err := r.startPin(ctx); err != nil {
+			return err
+		}
+	}
 	for _, h := range r.beside() {
 		if _, err := r.bringUp(ctx, h); err != nil {
 			return err
@@ -73,7 +78,7 @@ func (r *Run) bringUp(ctx context.Context, h *Host, known ...Tunnel) (Tunnel, er
 		return t, err
 	}
 	r.Say("%s: tunnel up, SPI in %#08x, out %#08x", h.Name, t.In.SPI, t.Out.SPI)
-	return t, r.pin(ctx, h, t)
+	return t, r.awaitPin(ctx, h, t)
 }
 
 // count is how many packets one ping of a scenario sends.
@@ -128,16 +133,15 @@ func each(hosts []*Host, do func(h *Host) error) error {
 	return errors.Join(errs...)
 }
 
-// stopPings ends a host's pings. allowed is how many may be without an answer:
-// the last one may be on its way, and daemons lose some while they rekey.
+// stopPings ends a host's pings. allowed is how many may have been lost.
 func (r *Run) stopPings(ctx context.Context, h *Host, allowed int) error {
 	p, err := r.StopPings(ctx, h)
 	if err != nil {
 		return err
 	}
-	r.Say("%s: %d of %d pings answered", h.Name, p.Received, p.Sent)
-	if p.Sent == 0 || p.Sent-p.Received > allowed {
-		return fmt.Errorf("%s: %d of %d pings answered, at most %d may be missing", h.Name, p.Received, p.Sent, allowed)
+	r.Say("%s: %d pings, %d answered, %d lost", h.Name, p.Sent, p.Received, p.Lost)
+	if p.Received == 0 || p.Lost > allowed {
+		return fmt.Errorf("%s: %d pings, %d answered, %d lost, at most %d may be", h.Name, p.Sent, p.Received, p.Lost, allowed)
 	}
 	return nil
 }
@@ -156,14 +160,16 @@ func pause(ctx context.Context, d time.Duration) error {
 
 // rekey makes one side negotiate new keys for the given clients, by command,
 // or else by the lifetime that the daemon was started with, and waits until
-// both ends have them. The gateway rekeys all clients.
+// that side has begun it and both ends have them. The gateway rekeys all
+// clients.
 func (r *Run) rekey(ctx context.Context, side *Host, hosts ...*Host) error {
-	before := map[*Host][]Tunnel{}
+	before, exchanges := map[*Host][]Tunnel{}, map[*Host]int{}
 	for _, h := range hosts {
 		var err error
 		if before[h], err = r.Tunnels(ctx, h); err != nil {
 			return err
 		}
+		exchanges[h] = begun(r.Watch.ike(h), side == r.Gateway)
 	}
 	if command := r.daemon(side, r.role(side)).rekey; command != "" {
 		if out, err := r.VM.Exec(ctx, side.Name, command); err != nil {
@@ -171,14 +177,29 @@ func (r *Run) rekey(ctx context.Context, side *Host, hosts ...*Host) error {
 		}
 	}
 	for _, h := range hosts {
+		if err := r.awaitBegun(ctx, side, h, exchanges[h]); err != nil {
+			return err
+		}
 		t, err := r.Await(ctx, h, before[h]...)
 		if err != nil {
 			return fmt.Errorf("rekey by %s: %w", side.Name, err)
 		}
 		r.Say("%s: rekeyed by %s, SPI in %#08x, out %#08x", h.Name, side.Name, t.In.SPI, t.Out.SPI)
-		if err := r.pin(ctx, h, t); err != nil {
+		if err := r.awaitPin(ctx, h, t); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// awaitBegun waits until a side has begun more exchanges for new SAs with the
+// client than so many.
+func (r *Run) awaitBegun(ctx context.Context, side, h *Host, n int) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err := netns.Poll(ctx, 300*time.Millisecond, func() bool { return begun(r.Watch.ike(h), side == r.Gateway) > n })
+	if err != nil {
+		return fmt.Errorf("%s did not begin to rekey with %s: %w", side.Name, h.Name, err)
 	}
 	return nil
 }
@@ -191,7 +212,7 @@ var errMisled = errors.New("misled")
 func (r *Run) finish(ctx context.Context) error {
 	var errs []error
 	for _, h := range r.beside() {
-		errs = append(errs, r.stopPings(ctx, h, 2))
+		errs = append(errs, r.stopPings(ctx, h, 0))
 	}
 	d, err := r.Watch.Deliveries(ctx)
 	errs = append(errs, err)

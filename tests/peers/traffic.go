@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// Pings is what a ping came to.
-type Pings struct{ Sent, Received int }
+// Pings is what a ping came to. Lost counts the requests without an answer that
+// were sent before one with an answer: those at the end may be on their way.
+type Pings struct{ Sent, Received, Lost int }
 
 // Ping sends echo requests through the tunnel, from the inner address of one
 // host to that of another, and waits so long for the last answer. That
@@ -27,16 +28,25 @@ func pingCommand(from, to *Host, n int, wait time.Duration) string {
 	return fmt.Sprintf("ping -n -q -c %d -i 0.25 -W %d -I %v %v", n, seconds(wait), from.Inner, to.Inner)
 }
 
-// parsePings reads "N packets transmitted, M received, ...".
+// parsePings reads "N packets transmitted, M received, ..." and, where ping
+// printed each answer, their numbers, "icmp_seq=N".
 func parsePings(out string) (Pings, error) {
+	seen, last := map[int]bool{}, 0
 	for _, line := range strings.Split(out, "\n") {
 		w := strings.Fields(line)
+		for _, word := range w {
+			if text, ok := strings.CutPrefix(word, "icmp_seq="); ok && strings.Contains(line, "bytes from") {
+				if n, err := strconv.Atoi(text); err == nil {
+					seen[n], last = true, max(last, n)
+				}
+			}
+		}
 		if len(w) < 5 || w[1] != "packets" || !strings.HasPrefix(w[4], "received") {
 			continue
 		}
 		sent, err := strconv.Atoi(w[0])
 		got, err2 := strconv.Atoi(w[3])
-		return Pings{sent, got}, errors.Join(err, err2)
+		return Pings{sent, got, last - len(seen)}, errors.Join(err, err2)
 	}
 	return Pings{}, fmt.Errorf("ping said nothing about packets: %s", tail(out, 400))
 }
@@ -44,7 +54,7 @@ func parsePings(out string) (Pings, error) {
 // StartPings lets a host ping until StopPings.
 func (s *Site) StartPings(ctx context.Context, from, to *Host) error {
 	_, err := s.VM.Exec(ctx, from.Name, fmt.Sprintf(
-		"setsid /usr/bin/ping -n -q -i 0.25 -I %v %v >/run/pings 2>&1 </dev/null & echo $! >/run/pings.pid", from.Inner, to.Inner))
+		"setsid /usr/bin/ping -n -i 0.25 -I %v %v >/run/pings 2>&1 </dev/null & echo $! >/run/pings.pid", from.Inner, to.Inner))
 	return err
 }
 

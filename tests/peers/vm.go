@@ -27,7 +27,7 @@ type MachineConfig struct {
 	Image *Image
 	In    *netns.Namespace // where the TAP devices are
 	Cards []Card
-	Dir   string // for the socket
+	Dir   string // for sockets
 }
 
 // VM is a running guest. Its methods are safe for concurrent use.
@@ -51,7 +51,7 @@ func Start(ctx context.Context, c MachineConfig) (*VM, error) {
 	}
 	defer listener.Close()
 	v := &VM{waiting: map[int]chan wire.Answer{}}
-	v.process, err = c.In.Start(netns.Command{Path: "/usr/bin/nice", Args: append([]string{"-n", "5", "qemu-system-x86_64"}, emulator(c, socket)...)})
+	v.process, err = c.In.Start(c.Image.Machine.launch(c, socket))
 	if err != nil {
 		return nil, fmt.Errorf("guest: %w", err)
 	}
@@ -66,28 +66,6 @@ func Start(ctx context.Context, c MachineConfig) (*VM, error) {
 		return nil, fmt.Errorf("guest did not start: %w\n%s", errors.Join(err, context.Cause(ctx), v.Close()), v.Console())
 	}
 	return v, nil
-}
-
-// emulator returns the arguments: plain emulation, so that it runs wherever
-// the test does, with little memory.
-func emulator(c MachineConfig, socket string) []string {
-	var hosts []string
-	for i, card := range c.Cards {
-		hosts = append(hosts, fmt.Sprintf("%s:eth%d", card.Host, i))
-	}
-	args := []string{
-		"-M", "q35", "-cpu", "max", "-accel", "tcg,thread=multi,tb-size=64", "-m", "384",
-		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
-		"-kernel", c.Image.Kernel, "-initrd", c.Image.Initrd,
-		"-append", "console=ttyS0 quiet panic=-1 tsc=reliable mitigations=off random.trust_cpu=on net.ifnames=0 peers.hosts=" + strings.Join(hosts, ","),
-		"-device", "virtio-serial-pci", "-chardev", "socket,id=agent,path=" + socket,
-		"-device", "virtserialport,chardev=agent,name=" + wire.PortName, "-device", "virtio-rng-pci",
-	}
-	for i, card := range c.Cards {
-		args = append(args, "-netdev", fmt.Sprintf("tap,id=n%d,ifname=%s,script=no,downscript=no", i, card.TAP),
-			"-device", fmt.Sprintf("virtio-net-pci,netdev=n%d,mac=02:00:5e:00:53:%02x,romfile=", i, i+1))
-	}
-	return args
 }
 
 // awaitReady reads the agent's first line and leaves a goroutine that reads

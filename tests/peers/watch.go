@@ -68,13 +68,6 @@ func parseIPv4(frame []byte) (ipv4, bool) {
 	return ipv4{netip.AddrFrom4([4]byte(h[12:])), netip.AddrFrom4([4]byte(h[16:])), h[9], h[size:]}, true
 }
 
-// isIKE reports whether a frame is UDP to or from port 500.
-func isIKE(frame []byte) bool {
-	p, ok := parseIPv4(frame)
-	return ok && p.proto == protoUDP && len(p.body) >= 8 &&
-		(binary.BigEndian.Uint16(p.body) == portIKE || binary.BigEndian.Uint16(p.body[2:]) == portIKE)
-}
-
 // Watch records what passes every host's TAP device.
 type Watch struct {
 	site *Site
@@ -117,17 +110,6 @@ func (w *Watch) esp(h *Host) (delivered, sent []esp) {
 	return delivered, sent
 }
 
-// ike counts the IKE messages on port 500 that passed a host's device.
-func (w *Watch) ike(h *Host) int {
-	n := 0
-	for _, f := range w.caps[h.Name].Frames() {
-		if isIKE(f.Frame) {
-			n++
-		}
-	}
-	return n
-}
-
 // StartMonitors lets every host write down each SA that it ever has: an SPI
 // that was deleted still says whose it was.
 func (s *Site) StartMonitors(ctx context.Context) error {
@@ -156,10 +138,10 @@ func (s *Site) owners(ctx context.Context) (map[uint32]string, error) {
 	return owner, nil
 }
 
-// Deliveries is where ESP went.
+// Deliveries is where ESP and IKE went.
 type Deliveries struct {
 	Right  map[string]int // by host
-	Wrong  []string       // at a client that does not own the SPI
+	Wrong  []string       // at a client that does not own the SPI, or the IKE SA
 	Leaked []string       // at the gateway from another address than the NAT's
 	Plain  int            // of Right, those that are not in UDP
 }
@@ -170,6 +152,9 @@ func (w *Watch) Deliveries(ctx context.Context) (Deliveries, error) {
 	owner, err := w.site.owners(ctx)
 	if err != nil {
 		return d, err
+	}
+	for _, c := range w.site.Clients {
+		d.Wrong = append(d.Wrong, strangers(c.Name, w.ike(c))...)
 	}
 	for _, h := range w.site.Hosts() {
 		got, _ := w.esp(h)

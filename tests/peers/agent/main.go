@@ -5,6 +5,7 @@
 //
 // It runs as two processes: process 1 only waits for orphans, since every
 // daemon that goes to the background becomes its child; the other one serves.
+// Called with "pin" it helps an OpenIKED gateway (see there).
 package main
 
 import (
@@ -19,6 +20,10 @@ const serveArg = "serve"
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == serveArg {
 		fmt.Println("agent:", serve())
+		os.Exit(1)
+	}
+	if len(os.Args) > 2 && os.Args[1] == pinArg {
+		fmt.Println("agent:", pin(os.Args[2:]))
 		os.Exit(1)
 	}
 	if err := setUp(); err != nil {

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"spigate/tests/peers/wire"
 )
 
@@ -55,9 +57,37 @@ func serve() error {
 	}
 }
 
-// openPort opens the serial port with the agent's name. Names stand in sysfs,
-// since nothing here makes the links that udev would.
+// openPort opens the line to the test: the serial line that the kernel's
+// command line names, "peers.port=/dev/ttyS0", or else the port with the
+// agent's name.
 func openPort() (*os.File, error) {
+	line, err := argument("peers.port")
+	if err != nil {
+		return nil, err
+	}
+	if line != "" {
+		return openLine(line)
+	}
+	return openNamed()
+}
+
+// openLine opens a serial line and lets it carry bytes as they are.
+func openLine(path string) (*os.File, error) {
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	raw := unix.Termios{Cflag: unix.CS8 | unix.CREAD | unix.CLOCAL | unix.B38400}
+	raw.Cc[unix.VMIN] = 1
+	if err := unix.IoctlSetTermios(fd, unix.TCSETS, &raw); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// openNamed opens the port with the agent's name. Names stand in sysfs, since
+// nothing here makes the links that udev would.
+func openNamed() (*os.File, error) {
 	var last error
 	for range 500 {
 		names, err := filepath.Glob("/sys/class/virtio-ports/*/name")
@@ -111,7 +141,7 @@ func shell(r wire.Request) (int, []byte) {
 		args = []string{"/bin/ip", "netns", "exec", r.NS, "/bin/sh", "-c", own, r.Command}
 	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/"}
+	cmd.Env = append(os.Environ(), "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second // a daemon may have kept the output open

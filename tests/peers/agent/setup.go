@@ -74,26 +74,35 @@ func loadModule(name string) error {
 // hosts makes a namespace with one network card for each NAME:CARD of the
 // kernel's command line, "peers.hosts=c1:eth0,c2:eth1".
 func hosts() error {
-	line, err := os.ReadFile("/proc/cmdline")
+	list, err := argument("peers.hosts")
 	if err != nil {
 		return err
 	}
 	if err := run("/bin/ip", "link", "set", "lo", "up"); err != nil {
 		return err
 	}
-	for _, word := range strings.Fields(string(line)) {
-		list, ok := strings.CutPrefix(word, "peers.hosts=")
-		if !ok {
-			continue
-		}
-		for _, pair := range strings.Split(list, ",") {
-			name, card, _ := strings.Cut(pair, ":")
-			if err := host(name, card); err != nil {
-				return fmt.Errorf("host %s: %w", name, err)
-			}
+	for _, pair := range strings.Split(list, ",") {
+		name, card, _ := strings.Cut(pair, ":")
+		if err := host(name, card); err != nil {
+			return fmt.Errorf("host %s: %w", name, err)
 		}
 	}
 	return nil
+}
+
+// argument returns NAME's value on the kernel's command line, "NAME=VALUE";
+// nothing if it is not there.
+func argument(name string) (string, error) {
+	line, err := os.ReadFile("/proc/cmdline")
+	if err != nil {
+		return "", err
+	}
+	for _, word := range strings.Fields(string(line)) {
+		if value, ok := strings.CutPrefix(word, name+"="); ok {
+			return value, nil
+		}
+	}
+	return "", nil
 }
 
 func host(name, card string) error {
