@@ -19,6 +19,7 @@ type Bed struct {
 	// Tell is called with each line of a story as it happens, from several
 	// goroutines.
 	Tell func(line string)
+	Look bool // tell everything after each cell, not only after one that fails
 }
 
 // Lap is the time of one part.
@@ -124,7 +125,7 @@ func (b *Bed) play(ctx context.Context, row Row, sc Scenario, st *story) (err er
 	if sc.Timers != nil {
 		r.Timers = sc.Timers(row)
 	}
-	if err = r.whole(ctx, sc); err != nil || os.Getenv("SPIGATE_LOOK") == "1" {
+	if err = r.whole(ctx, sc); err != nil || b.Look {
 		b.lookAround(ctx, r, d, st)
 	}
 	return errors.Join(err, b.Site.Kill(context.WithoutCancel(ctx), b.Site.Hosts()...))
@@ -157,7 +158,7 @@ func (b *Bed) lookAround(ctx context.Context, r *Run, d *netns.Daemon, st *story
 	st.say("spigate's log:\n%s", strings.Join(d.Output(), "\n"))
 	for _, h := range append(r.pair(), r.Gateway) {
 		log := b.Site.daemon(h, r.role(h)).log
-		text, err := b.Site.VM.Exec(ctx, h.Name, "ip -s xfrm state; grep -v '\\b0$' /proc/net/xfrm_stat; cat /run/pin.log; tail -n 300 "+log)
+		text, err := b.Site.VM.Exec(ctx, h.Name, "ip -s xfrm state; grep -v '[^0-9]0$' /proc/net/xfrm_stat; tail -n 150 "+log)
 		st.say("%s (%v):\n%s", h.Name, err, text)
 	}
 }

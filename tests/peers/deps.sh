@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what tests/peers needs and this machine lacks: the emulator that the
-# guest runs in, and nft for the control rows. Does nothing when all is there.
-# The guest's own packages are downloaded by the test, not installed.
+# guest runs in, unless SPIGATE_VM=uml asks for a kernel that is a process, and
+# nft for the control rows. Does nothing when all is there. The guest's own
+# packages, with that kernel, are downloaded by the test, not installed.
 set -eu
 
 missing=""
@@ -9,7 +10,7 @@ need() { # need PROGRAM PACKAGE
 	command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
 }
 
-need qemu-system-x86_64 qemu-system-x86
+[ "${SPIGATE_VM:-qemu}" = uml ] || need qemu-system-x86_64 qemu-system-x86
 need nft nftables
 need dpkg-deb dpkg
 

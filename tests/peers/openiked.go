@@ -25,7 +25,7 @@ func (s *Site) openIKED(h *Host, r Role) daemon {
 	return daemon{
 		files: map[string]string{"iked.conf": s.ikedConf(h, r), "local.key": ecKey()},
 		start: "mkdir -p /run/iked; mkdir -p /etc/iked/private; cp /run/local.key /etc/iked/private/local.key; " +
-			"setsid /usr/sbin/iked -d -vv -f /run/iked.conf -s /run/iked.sock" + option + " >/run/iked.log 2>&1 </dev/null & " +
+			"setsid /usr/sbin/iked -d -v -f /run/iked.conf -s /run/iked.sock" + option + " >/run/iked.log 2>&1 </dev/null & " +
 			waitFor("[ -S /run/iked.sock ]"),
 		binary: "iked",
 		log:    "/run/iked.log",

@@ -26,7 +26,7 @@ const (
 // That takes minutes and downloads packages, so it is done only when asked
 // for: SPIGATE_PEERS=1, and SPIGATE_SOAK=1 for every cell of the matrix.
 // SPIGATE_CELLS=TEXT,TEXT plays only cells whose "row/scenario" contains one of
-// the texts, out of all.
+// the texts, out of all. SPIGATE_LOOK=1 tells everything after each of them.
 func TestMatrix(t *testing.T) {
 	if os.Getenv("SPIGATE_PEERS") != "1" {
 		t.Log("the part with real daemons was not asked for (SPIGATE_PEERS=1): only unit tests run")
@@ -50,6 +50,7 @@ func TestMatrix(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	bed.Look = os.Getenv("SPIGATE_LOOK") == "1"
 	laps = append(laps, bed.Times...)
 	results := playAll(ctx, t, bed, soak)
 	for _, r := range results {
