@@ -250,6 +250,19 @@ func (r *Run) checkCounters(ctx context.Context, h *Host, n uint64) error {
 	return nil
 }
 
+// checkNoneLost demands that every ESP packet that left a host came to another.
+// It waits a moment: packets may be on their way.
+func (r *Run) checkNoneLost(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	var missing map[uint32]int
+	err := netns.Poll(ctx, 300*time.Millisecond, func() bool { missing = r.Watch.lost(); return len(missing) == 0 })
+	if err != nil {
+		return fmt.Errorf("ESP packets were lost between the hosts, by SPI: %#08x: %w", missing, err)
+	}
+	return nil
+}
+
 func compareCounters(h *Host, all []Tunnel, n uint64) error {
 	var in, out, gwIn, gwOut SA
 	for _, t := range all {

@@ -97,6 +97,30 @@ func (s *Site) States(ctx context.Context, h *Host) ([]SA, error) {
 	return parseStates(out), err
 }
 
+// Refused returns how many packets a host's kernel has dropped since it was
+// started because an SA was not there yet, or no longer: of those that came,
+// and of those to be sent.
+func (s *Site) Refused(ctx context.Context, h *Host) (int, error) {
+	out, err := s.VM.Exec(ctx, h.Name, "cat /proc/net/xfrm_stat")
+	return parseRefused(out), err
+}
+
+func parseRefused(out string) int {
+	n := 0
+	for _, line := range strings.Split(out, "\n") {
+		w := strings.Fields(line)
+		if len(w) != 2 {
+			continue
+		}
+		switch w[0] {
+		// AcquireError: a packet with the SPI of an SA that waits for its keys.
+		case "XfrmInNoStates", "XfrmInStateInvalid", "XfrmAcquireError", "XfrmOutNoStates", "XfrmOutStateInvalid":
+			n += int(count(w[1], ""))
+		}
+	}
+	return n
+}
+
 // Tunnel is a pair of SAs that both ends have, by the client's directions.
 type Tunnel struct {
 	In, Out     SA // at the client

@@ -60,6 +60,12 @@ func TestPingsAreCounted(t *testing.T) {
 	}
 }
 
+func TestPacketsThatAKernelRefusedAreCounted(t *testing.T) {
+	if n := parseRefused("XfrmInError             \t5\nXfrmInNoStates          \t2\nXfrmAcquireError        \t1\nXfrmOutNoStates\t4\n"); n != 7 {
+		t.Errorf("%d, want 7", n)
+	}
+}
+
 func TestPackagesAreReadFromURIs(t *testing.T) {
 	out := "Reading package lists...\n" +
 		"'http://example.test/pool/libattr1_2.5.1-4_amd64.deb' libattr1_1%3a2.5.1-4_amd64.deb 22164 MD5Sum:0\n" +
@@ -112,6 +118,41 @@ func TestTheArchiveHoldsTheTree(t *testing.T) {
 	out, err := cmd.Output()
 	if got := strings.Fields(string(out)); err != nil || !slices.Equal(got, []string{"bin", "usr", "usr/bin", "usr/bin/a"}) {
 		t.Errorf("cpio lists %q, %v", got, err)
+	}
+}
+
+func TestTheMachineIsChosenByName(t *testing.T) {
+	for value, want := range map[string]Machine{"": QEMU, "qemu": QEMU, "uml": UML} {
+		t.Setenv(machineVariable, value)
+		if got, err := ChooseMachine(); err != nil || got != want {
+			t.Errorf("%q: %q, %v; want %q", value, got, err, want)
+		}
+	}
+	t.Setenv(machineVariable, "kvm")
+	if m, err := ChooseMachine(); err == nil || !strings.Contains(err.Error(), `"uml"`) {
+		t.Errorf("kvm: %q, %v; want an error that names what there is", m, err)
+	}
+}
+
+func TestBothMachinesGiveEveryHostItsCard(t *testing.T) {
+	for m, device := range map[Machine]string{QEMU: "eth", UML: "vec"} {
+		c := MachineConfig{Image: &Image{Machine: m, Kernel: "/k", Initrd: "/i"}, Cards: []Card{{"c1", "tap-c1"}, {"gw", "tap-gw"}}, Dir: "/d"}
+		line := strings.Join(m.launch(c, "/d/agent.sock").Args, " ")
+		for _, want := range []string{"peers.hosts=c1:" + device + "0,gw:" + device + "1", "ifname=tap-c1,", "ifname=tap-gw,", "mac=02:00:5e:00:53:02", "/d/agent.sock"} {
+			if !strings.Contains(line, want) {
+				t.Errorf("%s: no %q in %q", m, want, line)
+			}
+		}
+	}
+}
+
+func TestModulesOfBothKernelsAreFound(t *testing.T) {
+	for name, want := range map[string]bool{
+		"usr/lib/modules/6.1/kernel/net/esp4.ko": true, "usr/lib/uml/modules/6.1/kernel/net/esp4.ko": true, "usr/lib/ipsec/esp4.ko": false,
+	} {
+		if inModules(name) != want {
+			t.Errorf("%s: %v", name, !want)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"net/netip"
 
 	"spigate/tests/netns"
@@ -108,6 +109,23 @@ func (w *Watch) esp(h *Host) (delivered, sent []esp) {
 		}
 	}
 	return delivered, sent
+}
+
+// lost returns how many ESP packets left a host and never came to another one,
+// by SPI: what got lost between the devices, with the router there.
+func (w *Watch) lost() map[uint32]int {
+	missing := map[uint32]int{}
+	for _, h := range w.site.Hosts() {
+		delivered, sent := w.esp(h)
+		for _, e := range sent {
+			missing[e.spi]++
+		}
+		for _, e := range delivered {
+			missing[e.spi]--
+		}
+	}
+	maps.DeleteFunc(missing, func(_ uint32, n int) bool { return n == 0 })
+	return missing
 }
 
 // StartMonitors lets every host write down each SA that it ever has: an SPI
