@@ -29,6 +29,9 @@ type pinned struct {
 // with whichever SA came last. It follows the kernels' own events: between a
 // new SA and the policy that uses it there is no more than a moment.
 func pin(args []string) error {
+	// What kills a client's processes goes by the namespace of their first
+	// thread: that one must not be lent to within.
+	runtime.LockOSThread()
 	changed := make(chan struct{}, 1)
 	gateway, err := netlink.NewHandle(unix.NETLINK_XFRM)
 	if err != nil {
