@@ -44,10 +44,10 @@ test-fast: deps ## the same without the virtual machine, the race detector and c
 	go test -timeout 3m $(NETNS)
 	@echo "make test-fast: everything passed"
 
-peers: deps ## real IKE daemons in a virtual machine (installed if missing) around spigate; a quarter of an hour
+peers: deps ## real IKE daemons in a virtual machine (SPIGATE_VM=uml: in processes) around spigate; a quarter of an hour
 	SPIGATE_PEERS=1 go test -v -count=1 -timeout 25m $(PEERS)
 
-soak: deps ## the same, every pair of daemons in every scenario; hours
+soak: deps ## the same, every pair of daemons in every scenario; an hour
 	SPIGATE_PEERS=1 SPIGATE_SOAK=1 go test -v -count=1 -timeout 5h $(PEERS)
 
 bench: deps ## benchmarks side by side with the kernel, as ratios

@@ -1,6 +1,10 @@
 // Command umlrun starts User Mode Linux for tests/peers: "umlrun SOCKET PROGRAM
 // ARGUMENT..." connects to a unix socket, gives it to the kernel as its first
-// serial line, and becomes the kernel.
+// serial line, and runs the kernel.
+//
+// The kernel is many processes, and some outlive the first one when that is
+// killed. In a process namespace of their own they all end with it, and it
+// ends with umlrun.
 //
 // Kernels of that kind before 6.10 have room for the registers of older
 // processors only and panic where there are AMX's: a filter lets the calls with
@@ -11,27 +15,63 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"os/signal"
 	"runtime"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
+const insideArg = "inside"
+
 func main() {
-	if len(os.Args) < 3 {
-		fmt.Fprintln(os.Stderr, "umlrun SOCKET PROGRAM ARGUMENT...")
-		os.Exit(2)
+	runtime.LockOSThread() // the filter and the death signal belong to this thread
+	err := errors.New("it takes a socket, a program and its arguments")
+	switch {
+	case len(os.Args) > 3 && os.Args[1] == insideArg:
+		err = become(os.Args[2], os.Args[3:])
+	case len(os.Args) > 2:
+		err = start(os.Args[1:])
 	}
-	runtime.LockOSThread() // the filter is the thread's own until it becomes the kernel
-	line, err := connect(os.Args[1])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "umlrun:", err)
+		os.Exit(1)
+	}
+}
+
+// start runs this program once more as the first process of a namespace, and
+// waits for it.
+func start(args []string) error {
+	cmd := exec.Command("/proc/self/exe", append([]string{insideArg}, args...)...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID, Pdeathsig: unix.SIGKILL}
+	ends := make(chan os.Signal, 1)
+	signal.Notify(ends, unix.SIGTERM, unix.SIGINT)
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	go func() {
+		for s := range ends {
+			if err := cmd.Process.Signal(s); err != nil {
+				return // it has ended
+			}
+		}
+	}()
+	return cmd.Wait()
+}
+
+// become turns this process into the kernel.
+func become(socket string, command []string) error {
+	line, err := connect(socket)
 	if err == nil {
 		err = install(withoutRegisterSets())
 	}
 	if err == nil {
-		err = unix.Exec(os.Args[2], append(os.Args[2:], line), os.Environ())
+		err = unix.Exec(command[0], append(command, line), os.Environ())
 	}
-	fmt.Fprintln(os.Stderr, "umlrun:", err)
-	os.Exit(1)
+	return err
 }
 
 // connect returns the argument that names the connection.
