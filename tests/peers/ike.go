@@ -62,9 +62,9 @@ type ikeAt struct {
 // their order.
 func (w *Watch) ike(h *Host) []ikeAt {
 	var all []ikeAt
-	for _, f := range w.caps[h.Name].Frames() {
-		if m, ok := parseIKE(f.Frame); ok {
-			all = append(all, ikeAt{m, f.Sent})
+	for _, f := range w.frames(h) {
+		if m, ok := parseIKE(f.frame); ok {
+			all = append(all, ikeAt{m, f.delivered})
 		}
 	}
 	return all

@@ -79,7 +79,7 @@ func emulator(c MachineConfig, socket string) []string {
 	}
 	for i, card := range c.Cards {
 		args = append(args, "-netdev", fmt.Sprintf("tap,id=n%d,ifname=%s,script=no,downscript=no", i, card.TAP),
-			"-device", fmt.Sprintf("virtio-net-pci,netdev=n%d,mac=%s,romfile=", i, cardAddress(i)))
+			"-device", fmt.Sprintf("virtio-net-pci,netdev=n%d,mac=%v,romfile=", i, card.Address))
 	}
 	return args
 }
@@ -94,7 +94,7 @@ func userMode(c MachineConfig) []string {
 		c.hosts("vec"), "peers.port=/dev/ttyS0",
 	}
 	for i, card := range c.Cards {
-		args = append(args, fmt.Sprintf("vec%d:transport=tap,ifname=%s,depth=128,mac=%s", i, card.TAP, cardAddress(i)))
+		args = append(args, fmt.Sprintf("vec%d:transport=tap,ifname=%s,depth=128,mac=%v", i, card.TAP, card.Address))
 	}
 	return append(args, plainProcessor()...)
 }
@@ -109,8 +109,6 @@ func plainProcessor() []string {
 		"GODEBUG=cpu.all=off",
 	}
 }
-
-func cardAddress(i int) string { return fmt.Sprintf("02:00:5e:00:53:%02x", i+1) }
 
 // hosts tells the agent which host has which card.
 func (c MachineConfig) hosts(device string) string {

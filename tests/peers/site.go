@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 
@@ -26,6 +27,7 @@ type Host struct {
 	Via      netip.Addr   // its router
 	Inner    netip.Addr   // inside the tunnel
 	InnerNet netip.Prefix // what it has in the tunnel
+	Card     net.HardwareAddr
 }
 
 // TAP is the device outside the guest that leads to the host.
@@ -40,8 +42,12 @@ func Client(n int) *Host {
 		Via:      InsideRouter.Addr(),
 		Inner:    inner,
 		InnerNet: netip.PrefixFrom(inner, 32),
+		Card:     cardAddress(byte(n)),
 	}
 }
+
+// cardAddress is the hardware address of a host's card.
+func cardAddress(n byte) net.HardwareAddr { return net.HardwareAddr{2, 0, 0x5e, 0, 0x53, n} }
 
 // Gateway returns the VPN gateway's host.
 func Gateway() *Host {
@@ -51,6 +57,7 @@ func Gateway() *Host {
 		Via:      OutsideRouter.Addr(),
 		Inner:    netip.MustParseAddr("10.99.0.1"),
 		InnerNet: netip.MustParsePrefix("10.99.0.0/24"),
+		Card:     cardAddress(0xfe),
 	}
 }
 
@@ -90,7 +97,7 @@ func NewSite(ctx context.Context, l *netns.Lab, img *Image, dir string) (*Site, 
 	}
 	m := MachineConfig{Image: img, In: s.networks, Dir: dir}
 	for _, h := range s.Hosts() {
-		m.Cards = append(m.Cards, Card{h.Name, h.TAP()})
+		m.Cards = append(m.Cards, Card{h.Name, h.TAP(), h.Card})
 	}
 	if s.VM, err = Start(ctx, m); err != nil {
 		return nil, err

@@ -136,7 +136,7 @@ func TestTheMachineIsChosenByName(t *testing.T) {
 
 func TestBothMachinesGiveEveryHostItsCard(t *testing.T) {
 	for m, device := range map[Machine]string{QEMU: "eth", UML: "vec"} {
-		c := MachineConfig{Image: &Image{Machine: m, Kernel: "/k", Initrd: "/i"}, Cards: []Card{{"c1", "tap-c1"}, {"gw", "tap-gw"}}, Dir: "/d"}
+		c := MachineConfig{Image: &Image{Machine: m, Kernel: "/k", Initrd: "/i"}, Cards: []Card{{"c1", "tap-c1", cardAddress(1)}, {"gw", "tap-gw", cardAddress(2)}}, Dir: "/d"}
 		line := strings.Join(m.launch(c, "/d/agent.sock").Args, " ")
 		for _, want := range []string{"peers.hosts=c1:" + device + "0,gw:" + device + "1", "ifname=tap-c1,", "ifname=tap-gw,", "mac=02:00:5e:00:53:02", "/d/agent.sock"} {
 			if !strings.Contains(line, want) {

@@ -16,10 +16,11 @@ import (
 	"spigate/tests/peers/wire"
 )
 
-// Card is a network card of the guest: the host in the guest that owns it, and
-// the TAP device outside.
+// Card is a network card of the guest: the host in the guest that owns it, the
+// TAP device outside, and its hardware address.
 type Card struct {
 	Host, TAP string
+	Address   net.HardwareAddr
 }
 
 // MachineConfig says what to start.

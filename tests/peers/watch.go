@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -95,14 +96,33 @@ func (w *Watch) Stop() {
 	}
 }
 
-// esp returns the ESP packets that were delivered to a host, and those that the
-// host sent. Frames to a TAP device are sent ones, seen from outside.
-func (w *Watch) esp(h *Host) (delivered, sent []esp) {
+// passing is a frame at a host's device, and which way it went.
+type passing struct {
+	frame     []byte
+	delivered bool // to the host; false: sent by it
+}
+
+// frames returns what passed a host's device. Frames to a TAP device are sent
+// ones, seen from outside. Those with the address of another card do not count:
+// a bridge that does not know where a card is sends to all.
+func (w *Watch) frames(h *Host) []passing {
+	var all []passing
 	for _, f := range w.caps[h.Name].Frames() {
-		e, ok := parseESP(f.Frame)
+		if !f.Sent || len(f.Frame) >= etherLen && bytes.Equal(f.Frame[:6], h.Card) {
+			all = append(all, passing{f.Frame, f.Sent})
+		}
+	}
+	return all
+}
+
+// esp returns the ESP packets that were delivered to a host, and those that the
+// host sent.
+func (w *Watch) esp(h *Host) (delivered, sent []esp) {
+	for _, f := range w.frames(h) {
+		e, ok := parseESP(f.frame)
 		switch {
 		case !ok:
-		case f.Sent:
+		case f.delivered:
 			delivered = append(delivered, e)
 		default:
 			sent = append(sent, e)
