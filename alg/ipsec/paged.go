@@ -27,23 +27,26 @@ func paged[K, V any](a *ALG, list func(sh *shard, keys []K) []K, look func(K) (V
 			keys = list(sh, keys[:0])
 			sh.mu.Unlock()
 			for part := range slices.Chunk(keys, viewPage) {
-				page = page[:0]
-				sh.mu.Lock()
-				for _, k := range part {
-					if v, ok := look(k); ok {
-						page = append(page, v)
-					}
-				}
-				sh.mu.Unlock()
-				for _, v := range page {
-					if !yield(v) {
-						return
-					}
+				page = lookUp(sh, part, page[:0], look)
+				if !all(page, yield) {
+					return
 				}
 			}
 			clear(keys) // they may be pointers
 		}
 	}
+}
+
+// lookUp appends what look says of some keys of a shard to page.
+func lookUp[K, V any](sh *shard, keys []K, page []V, look func(K) (V, bool)) []V {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for _, k := range keys {
+		if v, ok := look(k); ok {
+			page = append(page, v)
+		}
+	}
+	return page
 }
 
 // sorted yields rows in order, if there are no more than inOrder; more come as
