@@ -13,6 +13,7 @@ need() { # need PROGRAM PACKAGE...
 need cc gcc libc6-dev # the race detector is linked by the C linker
 need ip iproute2      # tests look at ports as people do
 need nft nftables     # the baseline: what stock masquerading does
+need tshark tshark    # decodes our IPFIX, independently
 
 [ -z "$missing" ] && exit 0
 echo "installing:$missing" >&2

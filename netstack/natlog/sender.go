@@ -46,6 +46,7 @@ type sender struct {
 	wait    int      // ticks until the next attempt to connect
 	backoff int
 	told    bool // that the collector is down
+	ending  bool // nothing is to be gained by waiting
 
 	up                              atomic.Bool
 	held                            atomic.Int64 // records of batch that are not sent
@@ -111,7 +112,7 @@ func (s *sender) run(ctx, hard context.Context) {
 		case err := <-s.broken:
 			s.fail(err)
 		case <-ctx.Done():
-			s.wait, s.probing = 0, 0
+			s.wait, s.probing, s.ending = 0, 0, true
 			if hard.Err() == nil {
 				s.drain(hard)
 			}
@@ -220,7 +221,7 @@ func (s *sender) connect(ctx context.Context) bool {
 		broken <- err
 	})
 	s.encoder.reset(localHost(conn))
-	if s.told && s.target.Network == "udp" {
+	if s.told && !s.ending && s.target.Network == "udp" {
 		s.probing, s.probed = probeTicks, false
 	} else {
 		s.isUp()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -192,6 +193,26 @@ func TestAtTheEndWhatIsQueuedIsSent(t *testing.T) {
 	}
 	if got := len(conn.messages()); got != 1000 {
 		t.Errorf("%d of 1000 records were sent", got)
+	}
+}
+
+func TestAtTheEndACollectorThatWasDownIsTriedOnceMore(t *testing.T) {
+	dead, back := newFakeConn(), newFakeConn()
+	dead.refuse = errRefused
+	target := compactUDP
+	target.Detail = SessionDetail
+	l, _, stop := start(t, target, dead, back)
+	for n := range 3 {
+		l.Emit(*numbered(n))
+	}
+	for l.Stats()[0].Failures == 0 {
+		runtime.Gosched()
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if got := ports(t, back.messages()); got != "0 1 2" {
+		t.Errorf("it was sent %q, want all three records", got)
 	}
 }
 
