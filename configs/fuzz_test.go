@@ -11,6 +11,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(Reference())
 	f.Add(IPsecPassthrough())
 	f.Add(CarrierNAT())
+	f.Add(twoDomains())
 	f.Add("version = 1\n[lsn.pool]\nP = {addresses = ['1.2.3.4-1.2.3.9', \"1.2.3.5\"]}\n")
 	f.Add("\ufeffversion=1\r\n'a\\b'.\"c\\e\" = [[1, {x.y = '''\n''''}], 1979-05-27 07:32:00]\n[[\"\"]]\n")
 	f.Add("[route.'0.0.0.0/0']\nvia='0.0.0.0'\n[vlan.a]\naddresses=['1.1.1.1/32','1.1.1.0/31']\n")

@@ -2,11 +2,13 @@ package netstack
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"log/slog"
 	"net/netip"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -221,6 +223,59 @@ func TestEveryPacketOfASubscriberLeavesInItsDomain(t *testing.T) {
 		if n := r.LSN().Stats().Sessions; n != [3]int{0, 1, 0} {
 			t.Errorf("domain %d has the sessions %v", r.Domain(), n)
 		}
+	}
+}
+
+// On the real clock, each port and each host in a goroutine of its own; the
+// race detector watches what the routers share.
+func TestTwoRoutersRunAtOnceAndEndUnderLoad(t *testing.T) {
+	d, err := newTwoDomains(t, func(c *ChassisConfig, _ []RouterConfig) { c.Clock = nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var ended error
+	var all, far sync.WaitGroup
+	all.Go(func() { ended = d.ch.Run(ctx) })
+	far.Go(func() { hosts(d.wan, func([]byte) {}) })
+	enough, came := make(chan struct{}), 0
+	far.Go(func() {
+		hosts(d.lan, func([]byte) {
+			if came++; came == 2000 {
+				close(enough)
+			}
+		})
+	})
+	for _, tag := range []uint16{0, red} {
+		far.Go(func() {
+			for i := 0; ctx.Err() == nil; i++ {
+				c := frame.Addr{192, 0, 2, byte(11 + i%32)}
+				b := frameTo(lanMAC, udpTo(at(c, uint16(2000+i/32%64)), at(server, 7), "anybody there?"))
+				d.lan.Write([]frame.Frame{frame.Copy(b, tag)})
+				b = frameTo(lanMAC, udpTo(at(c, 500), at(server, 500), ike(2, uint64(i+1), 0, ikeSAInit, flagV2Init, 0, 300)))
+				d.lan.Write([]frame.Frame{frame.Copy(b, tag)})
+			}
+		})
+	}
+	<-enough
+	cancel()
+	all.Wait()
+	_ = d.lan.Close()
+	_ = d.wan.Close()
+	far.Wait()
+	if ended != nil {
+		t.Errorf("it ended with: %v", ended)
+	}
+	for _, r := range d.ch.Routers() {
+		if st := r.LSN().Stats(); st.Sessions[1] == 0 {
+			t.Errorf("domain %d has no session", r.Domain())
+		}
+		if all, free := len(r.kept.views), len(r.kept.free); all != free {
+			t.Errorf("domain %d: %d headers of %d are kept for ever", r.Domain(), all-free, all)
+		}
+	}
+	if n := d.ch.drops.Get(drop.InsideAddress) + d.ch.drops.Get(drop.StackPanic); n != 0 {
+		t.Errorf("%d packets would have shown an inside address, or were met by a panic", n)
 	}
 }
 

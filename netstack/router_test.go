@@ -86,7 +86,8 @@ func TestCloseClosesThePorts(t *testing.T) {
 }
 
 // hosts answers for everybody behind a port until the port is closed: ARP with
-// the MAC of the test's hosts, and UDP by sending it back.
+// the MAC of the test's hosts, and UDP by sending it back, in the VLAN that it
+// came in.
 func hosts(d link.Driver, seen func([]byte)) {
 	batch := make([]frame.Frame, frame.Batch)
 	for {
@@ -97,7 +98,7 @@ func hosts(d link.Driver, seen func([]byte)) {
 		for i := range batch[:n] {
 			seen(batch[i].Bytes())
 			if b := answer(batch[i].Bytes()); b != nil {
-				d.Write([]frame.Frame{frame.Copy(b, 0)})
+				d.Write([]frame.Frame{frame.Copy(b, batch[i].VLAN)})
 			}
 		}
 	}
