@@ -80,6 +80,11 @@ const (
 	IKEFlushed
 	ALGTableFull
 
+	// In the other helpers.
+	ALGChecksum
+	FTPGap
+	FTPBacklog
+
 	// NumReasons is the number of reasons, for arrays indexed by Reason.
 	NumReasons
 )

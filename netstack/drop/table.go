@@ -87,4 +87,11 @@ var table = [NumReasons]Info{
 	IKEBlocked:      {"ike_blocked", "A phase-2 message met a taken lock, and block_mode is drop.", "The IKE peer retransmits; block_mode = \"hold\" is faster.", "R58"},
 	IKEFlushed:      {"ike_flushed", "A held phase-2 message was removed by a flush or with its IKE session.", "None.", "N29"},
 	ALGTableFull:    {"alg_table_full", "The ALG's table is at its configured size.", "Look for a flood; raise the limit.", ""},
+
+	ALGChecksum: {"alg_checksum", "A TCP segment that a helper has to read, with a wrong checksum: its text may not be what was sent.",
+		"A link or a host damages packets; its sender repeats it.", "RFC 9293 section 3.1"},
+	FTPGap: {"ftp_gap", "A segment of an FTP control connection came before the one that it follows; commands are read in order.",
+		"None in small numbers: its sender repeats it. Otherwise the inside network loses or reorders packets.", ""},
+	FTPBacklog: {"ftp_backlog", "An FTP command that has to be rewritten, while the server has not acknowledged eight others or no room is in the packet.",
+		"None: its sender repeats it.", ""},
 }
