@@ -69,7 +69,7 @@ func (r *Router) flowOut(p *packet) (flow.Entry, bool) {
 	return flow.Entry{
 		Key: key, Side: flow.Source, Addr: b.Outside.Addr, Port: b.Outside.Port,
 		Owner: r.owner(flow.OwnerLSN, b.Session), Idle: b.Idle,
-	}, ok && b.Established
+	}, ok && b.Established && !r.watched(&b)
 }
 
 // flowIn sees p with its inside destination already; the key must have the
@@ -95,7 +95,7 @@ func (r *Router) flowIn(p *packet) (flow.Entry, bool) {
 	return flow.Entry{
 		Key: key, Side: flow.Destination, Addr: b.Inside.Addr, Port: b.Inside.Port,
 		Owner: r.owner(flow.OwnerLSN, b.Session), Idle: b.Idle,
-	}, ok && b.Established
+	}, ok && b.Established && !r.watched(&b)
 }
 
 func (r *Router) espFlowOut(p *packet) (flow.Entry, bool) {

@@ -88,7 +88,7 @@ func (r *Router) in2out(p *packet) outcome {
 	if reason != drop.None {
 		return dropped(reason)
 	}
-	return r.ike(p, alg.In2Out, b)
+	return r.helpFirst(p, &b)
 }
 
 // wishedPort is 500 for the IKE of a client that sends from there, if its

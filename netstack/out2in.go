@@ -9,8 +9,8 @@ import (
 	"spigate/netstack/lsn"
 )
 
-// out2in undoes the NAT for a packet to a NAT address: by its mapping, and for
-// IKE by the ALG's leave.
+// out2in undoes the NAT for a packet to a NAT address: by its mapping, and if
+// a helper watches its connection, by that one's leave.
 func (r *Router) out2in(p *packet) outcome {
 	if !r.lsn.Owns(p.Dst) {
 		return goOn
@@ -28,7 +28,7 @@ func (r *Router) out2in(p *packet) outcome {
 	if reason != drop.None {
 		return dropped(reason)
 	}
-	if o := r.ike(p, alg.Out2In, b); o.verdict != Continue {
+	if o := r.helpIn(p, &b); o.verdict != Continue {
 		return o
 	}
 	cut := r.cutOf(p, frag.Out2In)
@@ -79,26 +79,6 @@ func (r *Router) espIn(p *packet) outcome {
 	}
 	p.SetDestination(res.Inside, 0)
 	return accept
-}
-
-// ike asks the ALG about a datagram of an IKE conversation (R36 c, d); other
-// packets it passes.
-func (r *Router) ike(p *packet, dir alg.Direction, b lsn.Binding) outcome {
-	if p.Proto != frame.ProtoUDP || !ikePort(b.Remote.Port) {
-		return goOn
-	}
-	profile := r.profile(b.Group)
-	if profile == nil {
-		return goOn // R35: only where the group has one
-	}
-	res := r.alg.StepIKE(&ipsec.IKEPacket{
-		Dir: dir, Profile: profile,
-		Inside: b.Inside.Addr, NAT: b.Outside.Addr, Server: b.Remote.Addr,
-		InsidePort: b.Inside.Port, NATPort: b.Outside.Port, ServerPort: b.Remote.Port,
-		Mapping: b.Mapping, Payload: p.UDPPayload(), Packet: p.Bytes(), In: p.in,
-	}, p.now)
-	r.armDeadline()
-	return r.obey(res)
 }
 
 // obey turns an ALG result into an outcome and does what it asks for.

@@ -15,6 +15,7 @@ type packet struct {
 	group   bool            // it came in a broadcast or multicast frame
 	now     int64           // monotonic nanoseconds
 	cut     int             // postrouting: the longest piece that it came in, 0: it came whole
+	ours    bool            // postrouting: not the stack's packet any more but one in its place
 
 	pieces [][]byte // the memory of a packet that lies in more than one
 	joined []byte   // and their bytes

@@ -37,8 +37,10 @@ var (
 	// forward has made it.
 	postrouting = []step{
 		{"cache", (*Router).cache},       // established: the next packet takes the fast path
+		{"helpOut", (*Router).helpOut},   // FTP, TFTP: what is asked for in its text
 		{"source", (*Router).source},     // the subscriber's address becomes the NAT address
 		{"discreet", (*Router).discreet}, // and no inside address is left in it
+		{"anew", (*Router).anew},         // what a helper has rewritten leaves in its place
 		{"pieces", (*Router).pieces},     // what came cut shorter than the way out leaves so
 	}
 

@@ -9,7 +9,9 @@ import (
 
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
+	"spigate/alg/ftp"
 	"spigate/alg/ipsec"
+	"spigate/alg/tftp"
 	"spigate/netstack/flow"
 	"spigate/netstack/frag"
 	"spigate/netstack/frame"
@@ -39,6 +41,7 @@ type RouterConfig struct {
 	LSN      lsn.Config               // Rand and limits included; OnGone and Domain are the Router's, OnEvent is told too
 	Profiles map[string]ipsec.Profile // IPsec ALG profiles, by name
 	ALG      ipsec.Config             // Quota is the Router's
+	FTP      ftp.Config
 	NATLog   NATLog
 }
 
@@ -60,6 +63,7 @@ type Router struct {
 	wholeIDs   bool // some group has RewriteID
 	lsn        *lsn.Table
 	alg        *ipsec.ALG
+	helpers    helpers
 	bindings   atomic.Pointer[bindings]
 	icmpESP    atomic.Uint64 // ICMP errors about ESP that were translated (R63)
 	stack      *stack.Stack
@@ -105,9 +109,11 @@ func (r *Router) buildTables(c RouterConfig) (err error) {
 	r.frags = frag.New(frag.Config{Drops: r.drops, Rand: c.LSN.Rand, WholeIDs: r.wholeIDs})
 	c.ALG.Quota = espQuota{r}
 	r.alg = ipsec.New(c.ALG)
+	r.helpers = helpers{ikeHelper{r}, ftp.New(c.FTP), tftp.New()}
 	c.LSN.Domain = r.domain
 	c.LSN.OnGone = func(session uint64) {
 		r.flows.RemoveOwner(r.owner(flow.OwnerLSN, session))
+		r.helpers.gone(session)
 	}
 	c.LSN.OnEvent = r.lsnEvent(c.LSN.OnEvent)
 	if r.lsn, err = lsn.New(c.LSN); err != nil {

@@ -1,7 +1,9 @@
 package netstack
 
 import (
+	"spigate/alg/ftp"
 	"spigate/alg/ipsec"
+	"spigate/alg/tftp"
 	"spigate/netstack/drop"
 	"spigate/netstack/flow"
 	"spigate/netstack/frag"
@@ -44,3 +46,9 @@ func (ch *Chassis) Counters() []link.InterfaceCounters { return ch.fabric.Counte
 
 // InterfaceName returns the name of a VLAN by its number, or "".
 func (ch *Chassis) InterfaceName(i frame.Interface) string { return ch.names[i] }
+
+// FTP returns what the FTP helper has done.
+func (r *Router) FTP() ftp.Stats { return r.helpers.ftp.Stats() }
+
+// TFTP returns what the TFTP helper has done.
+func (r *Router) TFTP() tftp.Stats { return r.helpers.tftp.Stats() }

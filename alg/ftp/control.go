@@ -3,14 +3,16 @@ package ftp
 import (
 	"bytes"
 	"encoding/binary"
+	"sync"
 
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 
 	"spigate/netstack/drop"
 )
 
-// control is one control connection, under the lock of its shard.
+// control is one control connection. The goroutines of two ports meet here.
 type control struct {
+	mu sync.Mutex
 	stream
 }
 

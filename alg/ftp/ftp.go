@@ -37,6 +37,8 @@ type Helper struct {
 
 var _ alg.Helper = (*Helper)(nil)
 
+// shard is part of the table. Its lock is held for nothing but a look into it:
+// the NAT calls Gone while it does what Step asks for.
 type shard struct {
 	mu       sync.Mutex
 	controls map[uint64]*control // by session
@@ -87,20 +89,14 @@ func (h *Helper) Step(p *alg.Packet, nat alg.NAT, now int64) alg.Result {
 		h.stats.malformed.Add(1)
 		return alg.Result{Verdict: alg.Drop, Reason: drop.L4Malformed}
 	}
-	sh := h.shard(p.Session)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	c := sh.controls[p.Session]
-	if p.Dir == alg.Out2In {
-		if c == nil {
-			return alg.Result{}
-		}
-		return alg.Result{Transport: c.coming(s)}
-	}
+	c := h.control(p.Session, p.Dir == alg.In2Out)
 	if c == nil {
-		if c = h.watch(sh, p.Session); c == nil {
-			return alg.Result{}
-		}
+		return alg.Result{}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p.Dir == alg.Out2In {
+		return alg.Result{Transport: c.coming(s)}
 	}
 	out, why := c.leaving(s, p.Room-p.Header, h.translator(p, nat, now))
 	switch why {
@@ -114,8 +110,15 @@ func (h *Helper) Step(p *alg.Packet, nat alg.NAT, now int64) alg.Result {
 	return alg.Result{Verdict: alg.Drop, Reason: why}
 }
 
-// watch makes the state of a control connection, unless there are too many.
-func (h *Helper) watch(sh *shard, session uint64) *control {
+// control finds the state of a control connection. The subscriber's first
+// segment makes it, unless there are too many.
+func (h *Helper) control(session uint64, create bool) *control {
+	sh := h.shard(session)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if c := sh.controls[session]; c != nil || !create {
+		return c
+	}
 	if h.live.Add(1) > h.max {
 		h.live.Add(-1)
 		h.stats.full.Add(1)

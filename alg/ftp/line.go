@@ -52,7 +52,7 @@ func parseCommand(line []byte) (announcement, bool) {
 	if len(line) < verb {
 		return announcement{}, false
 	}
-	arg := bytes.TrimRight(line, " ")
+	arg := line[:verb+len(bytes.TrimRight(line[verb:], " "))]
 	switch {
 	case bytes.EqualFold(line[:verb], []byte("PORT ")):
 		a, rest, ok := parseCommas(arg, verb)

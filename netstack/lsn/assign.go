@@ -14,6 +14,8 @@ import (
 func (t *Table) drawOutside(sh *inside, w *want, after *aftermath) (address uint32, port uint16, ok bool) {
 	g := w.rules.group
 	switch {
+	case w.beside != nil:
+		return t.drawBeside(sh, w, after)
 	case g.Type == Deterministic:
 		return t.drawDealt(w)
 	case g.BlockSize > 0:
@@ -95,7 +97,7 @@ func (g *Group) dealt(a frame.Addr) (address uint32, number int, ok bool) {
 // they have none (R17). A subscriber that is not paired uses up its blocks,
 // wherever they are, before it gets one on another address.
 func (t *Table) drawBlocks(sh *inside, w *want, after *aftermath) (address uint32, port uint16, ok bool) {
-	only, paired := sh.pairOf(w.inside, w.rules, w.now)
+	only, paired := sh.bound(w)
 	if w.low() || w.wishLow() {
 		if address, port, ok = t.drawBelow(sh, w, only, paired); ok || w.low() {
 			return address, port, ok

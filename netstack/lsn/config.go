@@ -50,8 +50,10 @@ type Group struct {
 	Transports []TransportProfile
 	// ALGProfile names the IPsec ALG profile; "" means no ALG.
 	ALGProfile string
-	Type       NATType     // must be that of its pools
-	Alloc      AllocPolicy // of a deterministic group
+	// FTP and TFTP turn on those helpers (alg/ftp, alg/tftp). The router asks.
+	FTP, TFTP bool
+	Type      NATType     // must be that of its pools
+	Alloc     AllocPolicy // of a deterministic group
 	// BlockSize is how many ports a subscriber gets at a time, 256 to 65536;
 	// see MinBlockSize for the sizes that divide an address without rest. 0 in
 	// a dynamic group means no blocks: its pools must have none either. 0 in a

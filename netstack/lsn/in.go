@@ -17,6 +17,8 @@ type InPlan struct {
 	// Session is the session that the packet would use; 0: it would make a new
 	// one, because the filter of Mapping admits the remote.
 	Session, Mapping uint64
+	// Expected is the session that waits for this packet, if not 0 (Expect).
+	Expected uint64
 }
 
 // DecideIn says what would become of a packet from remote to a NAT address,
@@ -46,7 +48,7 @@ func (t *Table) DecideIn(proto uint8, out, remote frame.Endpoint, h Hints, now i
 // one. The mapping of another subscriber, from before the static one, counts
 // for more. sh is nil if there is neither, and why says what that means.
 func (t *Table) target(proto uint8, out, remote frame.Endpoint) (sh *inside, mslot uint32, st *static, why drop.Reason) {
-	sh, mslot, why = t.lookup(proto, out, remote)
+	sh, mslot, why = t.lookupIn(proto, out, remote)
 	if st = t.staticIn(proto, out, remote); st == nil {
 		return sh, mslot, nil, why
 	}
@@ -79,9 +81,12 @@ func (t *Table) decideMapped(sh *inside, pl *InPlan, mslot uint32, now int64) dr
 	r := t.cfg().rules[m.rules]
 	slot := sh.findSession(m.tuple(pl.Remote))
 	live := slot != 0 && t.liveSession(sh, sh.sessions.at(slot), now)
-	if live && sh.sessions.at(slot).mapping == mslot {
-		pl.use(t, sh, slot, sh.sessions.at(slot))
+	if s := sh.sessions.at(slot); live && s.mapping == mslot && s.state != stateExpected {
+		pl.use(t, sh, slot, s)
 		return drop.None
+	}
+	if waits := t.waiting(sh, mslot, pl.Remote, now); waits != 0 && !live {
+		return t.decideExpected(sh, pl, waits)
 	}
 	if !sh.alive(m, r, now) {
 		return drop.NoMapping // it has expired
@@ -133,7 +138,7 @@ func (t *Table) CommitIn(pl *InPlan, now int64) (Binding, drop.Reason) {
 }
 
 func (t *Table) commitIn(sh *inside, pl *InPlan, mslot uint32, st *static, now int64, after *aftermath) (uint32, drop.Reason) {
-	pl.Session, pl.Mapping = 0, 0
+	pl.Session, pl.Mapping, pl.Expected = 0, 0, 0
 	if why := t.decideIn(sh, pl, mslot, st, now); why != drop.None {
 		return 0, why
 	}
@@ -148,6 +153,9 @@ func (t *Table) commitIn(sh *inside, pl *InPlan, mslot uint32, st *static, now i
 		// A session that is over. The mapping stays: it was found alive, so
 		// this one is not the last of its own.
 		t.expire(sh, slot, now, after)
+	}
+	if pl.Expected != 0 {
+		return t.fulfil(sh, pl, now, after)
 	}
 	i, _ := protoIndex(pl.Proto)
 	m := sh.mappings.at(mslot)

@@ -99,7 +99,11 @@ func (t *Table) dropSession(sh *inside, slot uint32, after *aftermath) {
 	}
 	sh.unlink(s, m)
 	after.gone = append(after.gone, makeID(sh.number, s.generation, slot))
-	t.note(after, t.sessionEvent(SessionDeleted, sh, slot))
+	if s.state == stateExpected {
+		t.expected.waiting.Add(-1)
+	} else {
+		t.note(after, t.sessionEvent(SessionDeleted, sh, slot))
+	}
 	s.state, s.generation = stateNone, nextGeneration(s.generation)
 	sh.sessions.give(slot)
 	i, _ := protoIndex(r.app.Proto)

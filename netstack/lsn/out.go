@@ -23,6 +23,8 @@ type OutPlan struct {
 	// which one it will be.
 	Addresses []frame.Addr
 	Ports     PortRange
+
+	beside *mapping // set by Expect: whose NAT address the translation shares
 }
 
 // DecideOut says what would become of a packet from a subscriber to the
@@ -189,7 +191,8 @@ func (t *Table) mappingFor(sh *inside, pl *OutPlan, r *rules, now int64, after *
 	generation := max(m.generation, 1)
 	// The identifier goes into the outside index together with the port.
 	w := newWant(tup, pl.Hints, r, now)
-	w.id = makeID(sh.number, generation, mslot)
+	w.id, w.beside = makeID(sh.number, generation, mslot), pl.beside
+	w.twin = pl.beside != nil && pl.beside.inside == tup.Inside
 	address, port, ok := t.drawFor(sh, tup, &w, after)
 	if !ok {
 		sh.mappings.give(mslot)

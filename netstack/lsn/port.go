@@ -41,6 +41,8 @@ type want struct {
 	sets   [2]portSet // where its port may lie, the best set first
 	n      int        // how many sets there are
 	id     uint64     // of the mapping that gets the port
+	beside *mapping   // whose NAT address it has to be, nil: any
+	twin   bool       // and its port too
 	now    int64
 
 	fresh bool // answer: nobody used the port that was drawn

@@ -132,8 +132,9 @@ type rules struct {
 	width     width
 	inRefresh bool
 	synCheck  bool
-	stun      bool // sessions with a STUN server have an idle time of their own
-	static    bool // of static mappings (R27)
+	stun      bool   // sessions with a STUN server have an idle time of their own
+	static    bool   // of static mappings (R27)
+	strict    *rules // for what a helper expects: one remote at a time; itself if it is so
 }
 
 // stunPort is where STUN servers listen (RFC 8489).
@@ -304,5 +305,10 @@ func (set *settings) newRules(g *Group, a AppProfile, p TransportProfile) *rules
 		stun:      stun,
 	}
 	set.rules = append(set.rules, r)
+	r.strict = r
+	if r.width != wideFull && a.Proto != frame.ProtoICMP {
+		a.Mapping, a.Filtering, a.InboundRefresh = APDM, APDF, Unset
+		r.strict = set.newRules(g, a, p)
+	}
 	return r
 }

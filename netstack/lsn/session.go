@@ -38,7 +38,8 @@ func (s *session) timer() *timer  { return &s.due }
 type state uint8
 
 const (
-	stateNone state = iota // a free slot
+	stateNone     state = iota // a free slot
+	stateExpected              // a helper asked for it, nobody has come (expect.go)
 	stateOpening
 	stateOpen
 	stateClosing  // FIN seen
@@ -53,7 +54,7 @@ const (
 	seenOut seen = 1 << iota // the subscriber has sent
 	seenIn
 	fromOutside // began with a packet from outside
-	kept        // on a static mapping: it needs nobody inside to live (R27)
+	kept        // on a static mapping (R27), or asked for by a helper: it needs nobody inside to live
 )
 
 // dir indexes the counters.
@@ -167,6 +168,8 @@ func (s *session) idle(m *mapping, r *rules) int64 {
 		return m.override
 	}
 	switch s.state {
+	case stateExpected:
+		return int64(ExpectTime)
 	case stateOpening:
 		return int64(r.transport.SynIdleTimeout)
 	case stateClosing, stateResetOut, stateResetIn:
@@ -193,7 +196,7 @@ func (s *session) established(proto uint8) bool {
 
 // own tells a session that the subscriber has sent on, from one that strangers
 // began: only the first kind keeps a mapping alive (RFC 4787 REQ-6). On a
-// static mapping there is no difference.
+// static mapping, or if a helper asked for it, there is no difference.
 func (s *session) own() bool { return s.seen&(seenOut|kept) != 0 }
 
 // FlowActive notes the traffic that the flow table carried by itself since its

@@ -23,6 +23,7 @@ type Table struct {
 	insides  [numShards]inside
 	outsides [numShards]outside
 
+	expected expectations
 	swept    atomic.Int64 // when the last Sweep was, monotonic nanoseconds
 	sessions atomic.Int64 // reserved or live, never above limit
 	live     [numProtocols]struct{ sessions, mappings atomic.Int64 }
