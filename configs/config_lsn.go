@@ -99,6 +99,7 @@ type Group struct {
 	Alloc      AllocPolicy         // NATDeterministic only (R18)
 	BlockSize  int                 // ports of a block (R17, R18); 0 without blocks
 	Preset     Preset              // what keys that are not written mean
+	FTP, TFTP  bool                // helpers for these, each by itself (RFC 4787 REQ-10a)
 	TrapLimit  int                 // events of one kind told in a minute (R20)
 
 	Logging        bool        // its mappings or blocks go to the NAT log

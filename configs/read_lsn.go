@@ -191,7 +191,8 @@ func (r *reader) groups(lsn *table, w *raw) {
 		g.TrapLimit = int(t.whole("snmp_trap_limit", 100, 0, 10000))
 		t.flag("session_sync", true) // R72: matters with [ha] only
 		t.off("", "httphdrlogprofile", "pcpserver")
-		t.off(false, "ftp", "ftpcm", "pptp", "sipalg", "rtspalg")
+		g.FTP, g.TFTP = t.flag("ftp", true), t.flag("tftp", true)
+		t.off(false, "ftpcm", "pptp", "sipalg", "rtspalg")
 		t.done()
 		w.written[g] = t.has
 		w.LSN.Groups = append(w.LSN.Groups, g)

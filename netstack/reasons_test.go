@@ -113,6 +113,16 @@ func TestWhatGoesWrongInTimeHasItsReason(t *testing.T) {
 				a.reply()
 			},
 			func(w *world) { w.advance(22 * time.Second) }},
+		{drop.FTPBacklog, withHelpers(),
+			func(w *world) {
+				c := w.ftpClient()
+				for range 8 {
+					c.says("PORT 192,0,2,11,156,65\r\n")
+				}
+			},
+			func(w *world) {
+				w.fromLAN(segment(at(client1, 50000), at(server, 21), 1001+8*24, 7001, ack, "PORT 192,0,2,11,156,65\r\n"))
+			}},
 	} {
 		t.Run(tc.reason.String(), func(t *testing.T) {
 			var options []option

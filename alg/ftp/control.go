@@ -5,9 +5,8 @@ import (
 	"encoding/binary"
 	"sync"
 
-	"gvisor.dev/gvisor/pkg/tcpip/header"
-
 	"spigate/netstack/drop"
+	"spigate/netstack/frame"
 )
 
 // control is one control connection. The goroutines of two ports meet here.
@@ -30,26 +29,25 @@ type translator func(line []byte) (a announcement, text []byte, ok bool)
 func (c *control) leaving(s segment, room int, translate translator) ([]byte, drop.Reason) {
 	c.begin(s)
 	data, first := s.payload(), s.first()
-	if (len(data) > 0 || s.has(header.TCPFlagFin)) && before(c.next, first) {
+	if (len(data) > 0 || s.has(frame.TCPFin)) && before(c.next, first) {
 		return nil, drop.FTPGap
 	}
 	read := c.read(data, first, translate)
 	if !c.changed() {
 		return nil, drop.None
 	}
-	out := append(make([]byte, 0, min(len(s.TCP)+maxEdits*maxText, max(room, len(s.TCP)))), s.TCP[:s.size]...)
+	out := append(make([]byte, 0, min(len(s.b)+maxEdits*maxText, max(room, len(s.b)))), s.b[:s.size]...)
 	out, taken := c.rewrite(out, first, data[:read], room-s.size)
 	if taken == 0 && len(data) > 0 {
 		return nil, drop.FTPBacklog
 	}
-	h := header.TCP(out)
-	h.SetSequenceNumber(c.outward(s.SequenceNumber()))
+	binary.BigEndian.PutUint32(out[atSeq:], c.outward(s.seq()))
 	if taken < len(data) {
-		h.SetFlags(uint8(h.Flags() &^ header.TCPFlagFin)) // it comes again behind the rest
+		out[atFlags] &^= frame.TCPFin // it comes again behind the rest
 	}
-	if s.has(header.TCPFlagUrg) {
-		urgent := first + uint32(binary.BigEndian.Uint16(s.TCP[18:]))
-		binary.BigEndian.PutUint16(out[18:], uint16(c.outward(urgent)-c.outward(first)))
+	if s.has(flagUrg) {
+		urgent := first + uint32(s.urgent())
+		binary.BigEndian.PutUint16(out[atUrgent:], uint16(c.outward(urgent)-c.outward(first)))
 	}
 	return out, drop.None
 }
@@ -57,7 +55,7 @@ func (c *control) leaving(s segment, room int, translate translator) ([]byte, dr
 // begin takes up a connection, or a new one between the same endpoints.
 func (c *control) begin(s segment) {
 	first := s.first()
-	if c.started && (!s.has(header.TCPFlagSyn) || first == c.first) {
+	if c.started && (!s.has(frame.TCPSyn) || first == c.first) {
 		return
 	}
 	c.stream = stream{started: true, atStart: true, first: first, next: first}
@@ -109,10 +107,10 @@ func announces(line []byte) bool {
 
 // coming makes of a segment of the remote's what the subscriber gets.
 func (c *control) coming(s segment) []byte {
-	if !s.has(header.TCPFlagAck) || !c.changed() {
+	if !s.has(flagAck) || !c.changed() {
 		return nil
 	}
 	out := s.acknowledge(&c.stream)
-	c.acknowledged(s.AckNumber())
+	c.acknowledged(s.ack())
 	return out
 }

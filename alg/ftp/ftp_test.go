@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"testing"
 
-	"gvisor.dev/gvisor/pkg/tcpip/header"
-
 	"spigate/alg"
 	"spigate/netstack/drop"
 	"spigate/netstack/frame"
@@ -24,7 +22,7 @@ type session struct {
 
 func newSession(t *testing.T, server bool) *session {
 	s := &session{t: t, h: New(Config{}), conn: controlConn(server), next: 1000}
-	s.out(tcp(999, 0, header.TCPFlagSyn, nil, 0, 0), 1500)
+	s.out(tcp(999, 0, frame.TCPSyn, nil, 0, 0), 1500)
 	return s
 }
 
@@ -35,7 +33,7 @@ func (s *session) out(b []byte, room int) alg.Result {
 // says sends text and returns what leaves, as a view.
 func (s *session) says(text string) segment {
 	s.t.Helper()
-	b := tcp(s.next, 5, header.TCPFlagAck, []byte(text), 0, 0)
+	b := tcp(s.next, 5, flagAck, []byte(text), 0, 0)
 	s.next += uint32(len(text))
 	res := s.out(b, 1500)
 	if res.Verdict != alg.Forward {
@@ -57,7 +55,7 @@ func (s *session) wantSaid(text, want string) {
 // acked is what the subscriber gets of an acknowledgement, with a block of a
 // selective one if right is not 0.
 func (s *session) acked(ack, left, right uint32) segment {
-	b := tcp(5, ack, header.TCPFlagAck, []byte("200 ok\r\n"), left, right)
+	b := tcp(5, ack, flagAck, []byte("200 ok\r\n"), left, right)
 	if res := s.h.Step(packet(s.conn, alg.Out2In, b, 0), &s.nat, 0); res.Transport != nil {
 		return segmentOf(s.t, res.Transport)
 	}
@@ -150,11 +148,11 @@ func TestAcknowledgementsAreTranslated(t *testing.T) {
 		s.says(said)
 		s.says("NOOP\r\n") // 1023 to 1029
 		got := s.acked(tc.ack, tc.left, tc.right)
-		if got.AckNumber() != tc.wantAck {
-			t.Errorf("%d is acknowledged as %d, want %d", tc.ack, got.AckNumber(), tc.wantAck)
+		if got.ack() != tc.wantAck {
+			t.Errorf("%d is acknowledged as %d, want %d", tc.ack, got.ack(), tc.wantAck)
 		}
 		var left, right uint32
-		sackOption(got.TCP[20:got.size], func(b []byte) bool {
+		sackOption(got.b[20:got.size], func(b []byte) bool {
 			left, right = binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])
 			return true
 		})
@@ -184,13 +182,13 @@ func TestASegmentBehindAGapIsDropped(t *testing.T) {
 	said, becomes := portLine(40001)
 	first := s.next
 	s.next += 6
-	if res := s.out(tcp(s.next, 5, header.TCPFlagAck, []byte(said), 0, 0), 1500); res.Verdict != alg.Drop || res.Reason != drop.FTPGap {
+	if res := s.out(tcp(s.next, 5, flagAck, []byte(said), 0, 0), 1500); res.Verdict != alg.Drop || res.Reason != drop.FTPGap {
 		t.Errorf("%v %v", res.Verdict, res.Reason)
 	}
-	if res := s.out(tcp(s.next+50, 5, header.TCPFlagFin|header.TCPFlagAck, nil, 0, 0), 1500); res.Reason != drop.FTPGap {
+	if res := s.out(tcp(s.next+50, 5, frame.TCPFin|flagAck, nil, 0, 0), 1500); res.Reason != drop.FTPGap {
 		t.Errorf("a FIN: %v", res.Reason)
 	}
-	if res := s.out(tcp(s.next+50, 5, header.TCPFlagAck, nil, 0, 0), 1500); res.Verdict != alg.Forward {
+	if res := s.out(tcp(s.next+50, 5, flagAck, nil, 0, 0), 1500); res.Verdict != alg.Forward {
 		t.Errorf("an acknowledgement: %v", res.Reason)
 	}
 	s.next = first
@@ -209,7 +207,7 @@ func TestNoMoreLinesThanCanBeRemembered(t *testing.T) {
 	}
 	s.wantSaid("NOOP\r\n"+said+"NOOP\r\n"+said+said, "NOOP\r\n"+becomes+"NOOP\r\n")
 	s.next -= uint32(2 * len(said)) // cut off, so they come again
-	again := tcp(s.next, 5, header.TCPFlagAck, []byte(said+said), 0, 0)
+	again := tcp(s.next, 5, flagAck, []byte(said+said), 0, 0)
 	if res := s.out(again, 1500); res.Reason != drop.FTPBacklog {
 		t.Errorf("%v", res.Reason)
 	}
@@ -227,24 +225,24 @@ func TestASegmentIsCutRatherThanMadeTooLong(t *testing.T) {
 		t.Fatal("the test needs a text that grows")
 	}
 	text := said + "RETR file\r\n"
-	b := tcp(s.next, 5, header.TCPFlagAck|header.TCPFlagFin, []byte(text), 0, 0)
+	b := tcp(s.next, 5, flagAck|frame.TCPFin, []byte(text), 0, 0)
 	res := s.out(b, 20+len(b))
 	got := segmentOf(t, res.Transport)
-	if len(got.TCP) != len(b) || got.has(header.TCPFlagFin) {
-		t.Errorf("%d bytes of %d, FIN %t", len(got.TCP), len(b), got.has(header.TCPFlagFin))
+	if len(got.b) != len(b) || got.has(frame.TCPFin) {
+		t.Errorf("%d bytes of %d, FIN %t", len(got.b), len(b), got.has(frame.TCPFin))
 	}
 	want := (becomes + "RETR file\r\n")[:len(text)]
 	if string(got.payload()) != want {
 		t.Errorf("%q, want %q", got.payload(), want)
 	}
-	ack := s.acked(got.SequenceNumber()+uint32(len(got.payload())), 0, 0).AckNumber()
+	ack := s.acked(got.seq()+uint32(len(got.payload())), 0, 0).ack()
 	rest := text[ack-1000:]
-	res = s.out(tcp(ack, 5, header.TCPFlagAck|header.TCPFlagFin, []byte(rest), 0, 0), 1500)
-	if got := segmentOf(t, res.Transport); string(got.payload()) != rest || !got.has(header.TCPFlagFin) {
-		t.Errorf("the rest: %q, FIN %t", got.payload(), got.has(header.TCPFlagFin))
+	res = s.out(tcp(ack, 5, flagAck|frame.TCPFin, []byte(rest), 0, 0), 1500)
+	if got := segmentOf(t, res.Transport); string(got.payload()) != rest || !got.has(frame.TCPFin) {
+		t.Errorf("the rest: %q, FIN %t", got.payload(), got.has(frame.TCPFin))
 	}
 	s = newSession(t, false)
-	if res := s.out(tcp(1000, 5, header.TCPFlagAck, []byte("PORT 192,0,2,11,7,207\r\n"), 0, 0), 45); res.Reason != drop.None {
+	if res := s.out(tcp(1000, 5, flagAck, []byte("PORT 192,0,2,11,7,207\r\n"), 0, 0), 45); res.Reason != drop.None {
 		t.Errorf("%v", res.Reason)
 	}
 }
@@ -252,7 +250,7 @@ func TestASegmentIsCutRatherThanMadeTooLong(t *testing.T) {
 func TestTheUrgentPointerMovesWithItsByte(t *testing.T) {
 	s := newSession(t, false)
 	said, becomes := portLine(1999)
-	b := tcp(s.next, 5, header.TCPFlagAck|header.TCPFlagUrg, []byte(said+"ABOR\r\n"), 0, 0)
+	b := tcp(s.next, 5, flagAck|flagUrg, []byte(said+"ABOR\r\n"), 0, 0)
 	binary.BigEndian.PutUint16(b[18:], uint16(len(said)+1))
 	got := s.out(b, 1500).Transport
 	if n := binary.BigEndian.Uint16(got[18:]); int(n) != len(becomes)+1 {
@@ -264,14 +262,14 @@ func TestANewConnectionBetweenTheSameEndpointsBeginsAnew(t *testing.T) {
 	s := newSession(t, false)
 	said, becomes := portLine(1999)
 	s.says(said)
-	s.out(tcp(999, 0, header.TCPFlagSyn, nil, 0, 0), 1500) // a late copy of the first SYN
-	if got := s.says("NOOP\r\n").SequenceNumber(); got != s.next-6+uint32(len(becomes)-len(said)) {
+	s.out(tcp(999, 0, frame.TCPSyn, nil, 0, 0), 1500) // a late copy of the first SYN
+	if got := s.says("NOOP\r\n").seq(); got != s.next-6+uint32(len(becomes)-len(said)) {
 		t.Errorf("after a late SYN the sequence number is %d", got)
 	}
-	s.out(tcp(70_000, 0, header.TCPFlagSyn, nil, 0, 0), 1500)
+	s.out(tcp(70_000, 0, frame.TCPSyn, nil, 0, 0), 1500)
 	s.next = 70_001
-	if got := s.says(said); got.SequenceNumber() != 70_001 || string(got.payload()) != becomes {
-		t.Errorf("%d %q", got.SequenceNumber(), got.payload())
+	if got := s.says(said); got.seq() != 70_001 || string(got.payload()) != becomes {
+		t.Errorf("%d %q", got.seq(), got.payload())
 	}
 }
 
@@ -288,7 +286,7 @@ func TestConnectionsAreForgottenAndBounded(t *testing.T) {
 	say := func(id uint64) string {
 		c := controlConn(false)
 		c.Session = id
-		b := tcp(1000, 5, header.TCPFlagAck, []byte(said), 0, 0)
+		b := tcp(1000, 5, flagAck, []byte(said), 0, 0)
 		if res := h.Step(packet(c, alg.In2Out, b, 1500), &nat, 0); res.Transport != nil {
 			return string(segmentOf(t, res.Transport).payload())
 		}
@@ -311,7 +309,7 @@ func TestConnectionsAreForgottenAndBounded(t *testing.T) {
 	}
 	c := controlConn(false)
 	c.Session = 9
-	if res := h.Step(packet(c, alg.Out2In, tcp(1, 1, header.TCPFlagAck, nil, 0, 0), 0), &nat, 0); res.Verdict != alg.Forward || h.Stats().Live != 2 {
+	if res := h.Step(packet(c, alg.Out2In, tcp(1, 1, flagAck, nil, 0, 0), 0), &nat, 0); res.Verdict != alg.Forward || h.Stats().Live != 2 {
 		t.Error("what comes in makes a state")
 	}
 }
@@ -344,9 +342,9 @@ func TestAHeaderThatLiesIsDropped(t *testing.T) {
 // Any segments in any order: nothing breaks, and nothing is longer than allowed.
 func FuzzSegments(f *testing.F) {
 	said, _ := portLine(1999)
-	f.Add(true, tcp(999, 0, header.TCPFlagSyn, nil, 0, 0), tcp(1000, 0, header.TCPFlagAck, []byte(said), 0, 0), tcp(1, 1010, header.TCPFlagAck, nil, 1012, 1030))
-	f.Add(false, tcp(5, 0, header.TCPFlagSyn, nil, 0, 0), tcp(6, 0, header.TCPFlagAck, []byte("227 x (192,0,2,11,7,207)\r\n"), 0, 0), tcp(1, 20, header.TCPFlagAck, nil, 7, 9))
-	f.Add(true, tcp(1000, 0, header.TCPFlagUrg, []byte(said+said), 0, 0), tcp(1001, 0, header.TCPFlagAck, []byte(said), 0, 0), []byte{})
+	f.Add(true, tcp(999, 0, frame.TCPSyn, nil, 0, 0), tcp(1000, 0, flagAck, []byte(said), 0, 0), tcp(1, 1010, flagAck, nil, 1012, 1030))
+	f.Add(false, tcp(5, 0, frame.TCPSyn, nil, 0, 0), tcp(6, 0, flagAck, []byte("227 x (192,0,2,11,7,207)\r\n"), 0, 0), tcp(1, 20, flagAck, nil, 7, 9))
+	f.Add(true, tcp(1000, 0, flagUrg, []byte(said+said), 0, 0), tcp(1001, 0, flagAck, []byte(said), 0, 0), []byte{})
 	f.Fuzz(func(t *testing.T, client bool, a, b, c []byte) {
 		h, nat := New(Config{}), openNAT{}
 		for i, s := range [][]byte{a, b, c, a, b} {

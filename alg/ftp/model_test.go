@@ -7,7 +7,6 @@ import (
 	"slices"
 	"testing"
 
-	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"pgregory.net/rapid"
 
 	"spigate/alg"
@@ -18,9 +17,8 @@ import (
 // openNAT opens every port that is asked for, at one that the model can tell
 // from it.
 type openNAT struct {
-	outside map[uint16]frame.Endpoint
-	refuse  drop.Reason
-	asked   []uint16
+	refuse drop.Reason
+	asked  []uint16
 }
 
 func (n *openNAT) Expect(e alg.Expectation, _ int64) (frame.Endpoint, drop.Reason) {
@@ -67,7 +65,7 @@ type receiver struct {
 }
 
 func (r *receiver) take(s segment) {
-	at := int(int32(s.SequenceNumber() - r.isn - 1))
+	at := int(int32(s.seq() - r.isn - 1))
 	for i, b := range s.payload() {
 		if at+i >= len(r.got) && at+i >= 0 {
 			r.have[at+i] = b
@@ -99,8 +97,8 @@ func (r *receiver) sack() (left, right uint32) {
 }
 
 // tcp makes a segment; sack blocks are added if right is not 0.
-func tcp(seq, ack uint32, flags header.TCPFlags, payload []byte, left, right uint32) []byte {
-	size := header.TCPMinimumSize
+func tcp(seq, ack uint32, flags byte, payload []byte, left, right uint32) []byte {
+	size := leastTCP
 	if right != 0 {
 		size += 12
 	}
@@ -109,7 +107,7 @@ func tcp(seq, ack uint32, flags header.TCPFlags, payload []byte, left, right uin
 	binary.BigEndian.PutUint32(b[8:], ack)
 	b[12], b[13] = byte(size/4)<<4, byte(flags)
 	if right != 0 {
-		copy(b[20:], []byte{header.TCPOptionNOP, header.TCPOptionNOP, header.TCPOptionSACK, 10})
+		copy(b[20:], []byte{optionNone, optionNone, optionSACK, 10})
 		binary.BigEndian.PutUint32(b[24:], left)
 		binary.BigEndian.PutUint32(b[28:], right)
 	}
@@ -196,7 +194,7 @@ func newTwoEnds(t *rapid.T) *twoEnds {
 	w.server = receiver{isn: w.client.isn, have: map[int]byte{}}
 	w.client.text, w.want, w.ends = script(t)
 	w.room = rapid.SampledFrom([]int{90, 120, 1500}).Draw(t, "room")
-	w.fromClient(tcp(w.client.isn, 0, header.TCPFlagSyn, nil, 0, 0))
+	w.fromClient(tcp(w.client.isn, 0, frame.TCPSyn, nil, 0, 0))
 	return w
 }
 
@@ -214,7 +212,7 @@ func (w *twoEnds) fromClient(b []byte) {
 	if len(b) > p.Room-p.Header {
 		w.t.Fatalf("a segment of %d bytes, there is room for %d", len(b), p.Room-p.Header)
 	}
-	if segmentOf(w.t, b).has(header.TCPFlagSyn) {
+	if segmentOf(w.t, b).has(frame.TCPSyn) {
 		return
 	}
 	w.out = append(w.out, wireSegment{b})
@@ -223,7 +221,7 @@ func (w *twoEnds) fromClient(b []byte) {
 // send sends the client's text from from to to.
 func (w *twoEnds) send(from, to int) {
 	w.client.limit = max(w.client.limit, to)
-	w.fromClient(tcp(w.client.isn+1+uint32(from), 77, header.TCPFlagAck|header.TCPFlagPsh, w.client.text[from:to], 0, 0))
+	w.fromClient(tcp(w.client.isn+1+uint32(from), 77, flagAck|8, w.client.text[from:to], 0, 0))
 }
 
 func (w *twoEnds) turn() {
@@ -291,14 +289,14 @@ func (w *twoEnds) arrive(q *[]wireSegment, to func([]byte)) {
 func (w *twoEnds) atServer(b []byte) {
 	s := segmentOf(w.t, b)
 	if n := len(s.payload()); n > 0 && rapid.IntRange(0, 4).Draw(w.t, "small window") == 0 {
-		s.TCP = s.TCP[:s.size+rapid.IntRange(0, n).Draw(w.t, "window")]
+		s.b = s.b[:s.size+rapid.IntRange(0, n).Draw(w.t, "window")]
 	}
 	w.server.take(s)
 	if !bytes.HasPrefix(w.want, w.server.got) {
 		w.t.Fatalf("the server got %q of %q", w.server.got, w.want)
 	}
 	left, right := w.server.sack()
-	b = tcp(99, w.server.isn+1+uint32(len(w.server.got)), header.TCPFlagAck, nil, left, right)
+	b = tcp(99, w.server.isn+1+uint32(len(w.server.got)), flagAck, nil, left, right)
 	res := w.h.Step(packet(controlConn(false), alg.Out2In, b, 0), &w.nat, 0)
 	if res.Transport != nil {
 		if len(res.Transport) != len(b) {
@@ -313,7 +311,7 @@ func (w *twoEnds) atServer(b []byte) {
 // that the server has not got to its end.
 func (w *twoEnds) atClient(b []byte) {
 	s := segmentOf(w.t, b)
-	acked := int(int32(s.AckNumber() - w.client.isn - 1))
+	acked := int(int32(s.ack() - w.client.isn - 1))
 	if acked > w.client.limit {
 		w.t.Fatalf("%d bytes are acknowledged, %d were sent", acked, w.client.limit)
 	}
@@ -321,7 +319,7 @@ func (w *twoEnds) atClient(b []byte) {
 	if n := w.linesIn(w.server.got, w.want); w.client.una > 0 && bytes.Count(w.client.text[:w.client.una], []byte{'\n'}) > n {
 		w.t.Fatalf("%q is acknowledged, the server has %q", w.client.text[:w.client.una], w.server.got)
 	}
-	sackOption(s.TCP[header.TCPMinimumSize:s.size], func(blocks []byte) bool {
+	sackOption(s.b[leastTCP:s.size], func(blocks []byte) bool {
 		left := int(int32(binary.BigEndian.Uint32(blocks) - w.client.isn - 1))
 		right := int(int32(binary.BigEndian.Uint32(blocks[4:]) - w.client.isn - 1))
 		if left >= right || right > w.client.limit {

@@ -4,42 +4,62 @@ import (
 	"bytes"
 	"encoding/binary"
 
-	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"spigate/netstack/frame"
 )
 
-// segment is a TCP segment, from its header on. The bytes are only read.
+// segment is a TCP segment, from its header on (RFC 9293 section 3.1). The
+// bytes are only read.
 type segment struct {
-	header.TCP
+	b    []byte
 	size int // of the header, with options
 }
 
+// Where the fields are, and what frame does not name.
+const (
+	atSeq    = 4
+	atAck    = 8
+	atSize   = 12
+	atFlags  = 13
+	atUrgent = 18
+	leastTCP = 20
+
+	flagAck = 1 << 4
+	flagUrg = 1 << 5
+
+	optionEnd  = 0
+	optionNone = 1
+	optionSACK = 5
+)
+
 // parseSegment is not ok for a segment whose header is cut or lies.
 func parseSegment(b []byte) (segment, bool) {
-	if len(b) < header.TCPMinimumSize {
+	if len(b) < leastTCP {
 		return segment{}, false
 	}
-	size := int(header.TCP(b).DataOffset())
-	return segment{b, size}, size >= header.TCPMinimumSize && size <= len(b)
+	size := int(b[atSize]>>4) * 4
+	return segment{b, size}, size >= leastTCP && size <= len(b)
 }
 
-func (s segment) payload() []byte { return s.TCP[s.size:] }
-
-func (s segment) has(f header.TCPFlags) bool { return s.Flags()&f != 0 }
+func (s segment) payload() []byte     { return s.b[s.size:] }
+func (s segment) has(flags byte) bool { return s.b[atFlags]&flags != 0 }
+func (s segment) seq() uint32         { return binary.BigEndian.Uint32(s.b[atSeq:]) }
+func (s segment) ack() uint32         { return binary.BigEndian.Uint32(s.b[atAck:]) }
+func (s segment) urgent() uint16      { return binary.BigEndian.Uint16(s.b[atUrgent:]) }
 
 // first returns the number of the payload's first byte: SYN has one of its own.
 func (s segment) first() uint32 {
-	if s.has(header.TCPFlagSyn) {
-		return s.SequenceNumber() + 1
+	if s.has(frame.TCPSyn) {
+		return s.seq() + 1
 	}
-	return s.SequenceNumber()
+	return s.seq()
 }
 
 // acknowledge returns s with its acknowledgement numbers as the inside counts,
 // selective ones too (RFC 2018), or nil if they are the same.
 func (s segment) acknowledge(st *stream) []byte {
-	out := header.TCP(bytes.Clone(s.TCP))
-	out.SetAckNumber(st.inward(s.AckNumber(), false))
-	sackOption(out[header.TCPMinimumSize:s.size], func(blocks []byte) bool {
+	out := bytes.Clone(s.b)
+	binary.BigEndian.PutUint32(out[atAck:], st.inward(s.ack(), false))
+	sackOption(out[leastTCP:s.size], func(blocks []byte) bool {
 		for ; len(blocks) >= 8; blocks = blocks[8:] {
 			left := st.inward(binary.BigEndian.Uint32(blocks), true)
 			right := st.inward(binary.BigEndian.Uint32(blocks[4:]), false)
@@ -51,7 +71,7 @@ func (s segment) acknowledge(st *stream) []byte {
 		}
 		return true
 	})
-	if bytes.Equal(out, s.TCP) {
+	if bytes.Equal(out, s.b) {
 		return nil
 	}
 	return out
@@ -63,9 +83,9 @@ func (s segment) acknowledge(st *stream) []byte {
 func sackOption(options []byte, change func(blocks []byte) bool) {
 	for len(options) > 0 {
 		switch options[0] {
-		case header.TCPOptionEOL:
+		case optionEnd:
 			return
-		case header.TCPOptionNOP:
+		case optionNone:
 			options = options[1:]
 			continue
 		}
@@ -73,9 +93,9 @@ func sackOption(options []byte, change func(blocks []byte) bool) {
 			return
 		}
 		n := int(options[1])
-		if options[0] == header.TCPOptionSACK && !change(options[2:n]) {
+		if options[0] == optionSACK && !change(options[2:n]) {
 			for i := range n {
-				options[i] = header.TCPOptionNOP
+				options[i] = optionNone
 			}
 		}
 		options = options[n:]

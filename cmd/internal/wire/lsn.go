@@ -68,6 +68,7 @@ func group(g *configs.Group) lsn.Group {
 		out.Transports = append(out.Transports, transportProfile(t))
 	}
 	out.RewriteID = g.RewriteID == configs.RewriteDFClear
+	out.FTP, out.TFTP = g.FTP, g.TFTP
 	if g.ALG != nil {
 		out.ALGProfile = g.ALG.Name
 		out.PairingHold = g.ALG.IKESessionTimeout // R15

@@ -50,6 +50,7 @@ alloc_policy = "IPADDRS"
 port_block_size = 300
 transport_profiles = ["T"]
 snmp_trap_limit = 0
+ftp = false
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +67,7 @@ snmp_trap_limit = 0
 			{Name: "Q", Ranges: []lsn.Range{{First: address(9), Last: address(9)}}, ReallocTimeout: 7 * time.Second, MaxReallocQueue: 8},
 		},
 		Groups: []lsn.Group{{
-			Name: "G", Client: "C", Pools: []string{"P"}, Type: lsn.Deterministic, Alloc: lsn.ByAddresses, BlockSize: 300, TrapLimit: lsn.NoTraps,
+			Name: "G", Client: "C", Pools: []string{"P"}, Type: lsn.Deterministic, Alloc: lsn.ByAddresses, BlockSize: 300, TrapLimit: lsn.NoTraps, TFTP: true,
 			Transports: []lsn.TransportProfile{{
 				Name: "T", Proto: frame.ProtoUDP, SessionTimeout: 301 * time.Second, FinRstTimeout: 30 * time.Second,
 				SynIdleTimeout: time.Minute, SynCheck: lsn.Enabled, StunTimeout: 302 * time.Second,
