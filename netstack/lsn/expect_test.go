@@ -11,8 +11,6 @@ import (
 	"spigate/netstack/frame"
 )
 
-const minute = int64(ExpectTime)
-
 // control opens a control connection of the subscriber to a server's port.
 func (f *fixture) control(proto uint8, port uint16, now int64) Binding {
 	f.t.Helper()
