@@ -61,7 +61,7 @@ func (t *Table) expect(sh *inside, id uint64, port uint16, now int64, after *aft
 		return frame.Endpoint{}, drop.NoMapping
 	}
 	m := sh.mappings.at(s.mapping)
-	r := t.rules[m.rules]
+	r := t.cfg().rules[m.rules]
 	tup := m.tuple(frame.Endpoint{Addr: s.remote.Addr})
 	tup.Inside.Port = port
 	if slot := sh.findSession(tup); slot != 0 {
@@ -91,7 +91,7 @@ func (t *Table) expect(sh *inside, id uint64, port uint16, now int64, after *aft
 // await makes an expected session on the mapping mslot or, if that is 0, on a
 // new one for one remote alone, on the NAT address of m.
 func (t *Table) await(sh *inside, m *mapping, mslot uint32, tup Tuple, now int64, after *aftermath) (frame.Endpoint, drop.Reason) {
-	r, own := t.rules[m.rules], tup.Inside.Addr
+	r, own := t.cfg().rules[m.rules], tup.Inside.Addr
 	i, _ := protoIndex(tup.Proto)
 	why := t.reserve(sh, r.group, i, own)
 	if why != drop.None {
@@ -127,7 +127,7 @@ func (sh *inside) bound(w *want) (address uint32, ok bool) {
 // drawBeside draws a port on the address of another mapping of the subscriber,
 // and for the same inside port that one's.
 func (t *Table) drawBeside(sh *inside, w *want, after *aftermath) (address uint32, port uint16, ok bool) {
-	n, g := t.addrs[w.beside.address], w.rules.group
+	n, g := t.cfg().addrs[w.beside.address], w.rules.group
 	switch {
 	case w.twin:
 		return t.drawTwin(w)
@@ -146,7 +146,7 @@ func (t *Table) drawBeside(sh *inside, w *want, after *aftermath) (address uint3
 // drawTwin takes the very port of the mapping beside which a new one is to be,
 // for another remote.
 func (t *Table) drawTwin(w *want) (address uint32, port uint16, ok bool) {
-	n, port := t.addrs[w.beside.address], w.beside.outside.Port
+	n, port := t.cfg().addrs[w.beside.address], w.beside.outside.Port
 	if _, ok = t.drawOne(n, port, w); !ok || n.blocks == nil {
 		return w.beside.address, port, ok
 	}
@@ -185,7 +185,7 @@ func (t *Table) waiting(sh *inside, mslot uint32, remote frame.Endpoint, now int
 func (t *Table) decideExpected(sh *inside, pl *InPlan, slot uint32) drop.Reason {
 	s := sh.sessions.at(slot)
 	m := sh.mappings.at(s.mapping)
-	r := t.rules[m.rules]
+	r := t.cfg().rules[m.rules]
 	pl.Group, pl.Profile, pl.Inside = r.group, &r.app, m.inside
 	pl.Mapping = makeID(sh.number, m.generation, s.mapping)
 	pl.Expected = makeID(sh.number, s.generation, slot)
@@ -203,7 +203,7 @@ func (t *Table) fulfil(sh *inside, pl *InPlan, now int64, after *aftermath) (uin
 		return 0, drop.NoMapping
 	}
 	m := sh.mappings.at(s.mapping)
-	r := t.rules[m.rules]
+	r := t.cfg().rules[m.rules]
 	if r.width == wideFull { // the claim is for the remote alone
 		if !t.reclaim(m, r, pl.Remote, pl.Mapping) {
 			return 0, drop.Filtered

@@ -238,9 +238,9 @@ func TestAnExpectationIsDrawnFromTheSubscribersBlocks(t *testing.T) {
 			}
 			f := build(t, c)
 			b := f.control(frame.ProtoTCP, 21, 0)
-			number, _ := f.addrs[0].blocks.of(b.Outside.Port)
+			number, _ := f.cfg().addrs[0].blocks.of(b.Outside.Port)
 			e := f.mustExpect(b, 40001, 0)
-			if got, _ := f.addrs[0].blocks.of(e.Port); got != number {
+			if got, _ := f.cfg().addrs[0].blocks.of(e.Port); got != number {
 				t.Errorf("block %d, the subscriber has %d", got, number)
 			}
 			if e := f.mustExpect(b, 50000, 0); e != b.Outside { // its own port, as RFC 959 has it by default
@@ -252,7 +252,7 @@ func TestAnExpectationIsDrawnFromTheSubscribersBlocks(t *testing.T) {
 			f.check()
 			f.Sweep(1000 * second)
 			f.check()
-			if k := f.addrs[0].blocks.list[number]; k.claims != 0 {
+			if k := f.cfg().addrs[0].blocks.list[number]; k.claims != 0 {
 				t.Errorf("%d claims on a block that nobody uses", k.claims)
 			}
 		})
