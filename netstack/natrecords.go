@@ -36,7 +36,10 @@ func (l *NATLog) lsnEvent(e *lsn.Event, domain uint16) {
 		First: e.First, Last: e.Last, Packets: e.Packets, Bytes: e.Bytes,
 		Group: e.Group.Name, Profile: group.Profile,
 	}
-	if e.Profile != nil {
+	switch {
+	case e.Static:
+		r.Mode = natlog.Static
+	case e.Profile != nil:
 		r.Mode = recordMode(e.Profile.Mapping)
 	}
 	if kind == natlog.QuotaExceeded {
@@ -55,7 +58,7 @@ func told(e *lsn.Event, kind natlog.Kind, sessions bool) bool {
 	case natlog.SessionCreated, natlog.SessionDeleted:
 		return sessions
 	case natlog.MappingCreated, natlog.MappingDeleted:
-		return e.Group.BlockSize == 0 && e.Group.Type != lsn.Deterministic
+		return e.Static || e.Group.BlockSize == 0 && e.Group.Type != lsn.Deterministic
 	case natlog.BlockAllocated, natlog.BlockFreed:
 		return e.Group.Type != lsn.Deterministic
 	}

@@ -129,6 +129,8 @@ func TestWhichEventsAreTold(t *testing.T) {
 			natlog.Record{Kind: natlog.QuotaExceeded, Proto: frame.ProtoUDP, Quota: natlog.GroupSessions, Limit: 3000}, true},
 		{"an ADM mapping", lsn.Event{Kind: lsn.MappingCreated, Group: plain, Profile: &lsn.AppProfile{Mapping: lsn.ADM}},
 			natlog.Record{Kind: natlog.MappingCreated, Mode: natlog.ADM}, true},
+		{"a static mapping of a subscriber with blocks (R27)", lsn.Event{Kind: lsn.MappingCreated, Group: blocks, Static: true},
+			natlog.Record{Kind: natlog.MappingCreated, Mode: natlog.Static}, true},
 		{"another group", lsn.Event{Kind: lsn.SessionCreated, Group: &lsn.Group{Name: "H"}}, natlog.Record{}, false},
 	} {
 		var got []natlog.Record

@@ -58,7 +58,7 @@ func (r *Record) code() string {
 	return [quotas]string{GroupSessions: "QG", SubscriberSessions: "QS", SubscriberPorts: "QP"}[r.Quota]
 }
 
-func modeCodes() [modes]string { return [modes]string{EIM: "E", ADM: "A", APDM: "P"} }
+func modeCodes() [modes]string { return [modes]string{EIM: "E", ADM: "A", APDM: "P", Static: "S"} }
 
 func (r *Record) compactMapping(dst []byte) []byte {
 	codes := modeCodes()

@@ -11,7 +11,7 @@
 // information elements of RFC 8158 (R33).
 //
 // Destinations. RFC 6888 REQ-12 wants none in the log unless asked for. A
-// mapping names as much of the destination as it is made for: nothing (EIM), the
+// mapping names as much of the destination as it is made for: nothing (EIM, STATIC), the
 // address (ADM), address and port (APDM). With less an ADM or APDM record would
 // be worth nothing: several subscribers may have the same NAT port at a time,
 // for different destinations (R19). Sessions name their destination, and are

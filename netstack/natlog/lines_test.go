@@ -57,6 +57,11 @@ func linesOfSessionsAndMappings() []lineCase {
 			"M+ P T 192.0.2.15:14567/3 203.0.113.5:8214 198.51.100.20:443",
 		},
 		{
+			"a static mapping says so (R27)", with(sampleMapping(), func(r *Record) { r.Mode = Static }),
+			"LSN LSN_MAPPING 7 : STATIC CREATED Client IP:Port 192.0.2.15:14567, NatIP:NatPort 203.0.113.5:8214, Protocol: TCP",
+			"M+ S T 192.0.2.15:14567 203.0.113.5:8214",
+		},
+		{
 			"an ICMP query's port is its identifier", with(sampleMapping(), func(r *Record) { r.Proto = protoICMP }),
 			"LSN LSN_MAPPING 7 : EIM CREATED Client IP:Port 192.0.2.15:14567, NatIP:NatPort 203.0.113.5:8214, Protocol: ICMP",
 			"M+ E I 192.0.2.15:14567 203.0.113.5:8214",

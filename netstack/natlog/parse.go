@@ -26,12 +26,12 @@ import (
 //	       / "G" SP lost SP time                                           ; gap: from this time to that of the line
 //	time   = 1*DIGIT                      ; milliseconds since 1970-01-01 00:00 UTC
 //	seq    = 1*DIGIT                      ; number of the line at this target, from 1
-//	mode   = "E" / "A" / "P"              ; EIM, ADM, APDM
+//	mode   = "E" / "A" / "P" / "S"    ; EIM, ADM, APDM, STATIC
 //	proto  = "T" / "U" / "I" / "E" / 1*3DIGIT ; TCP, UDP, ICMP, ESP, IANA's number for any other
 //	inside = addr ":" port ["/" td]       ; td only if not 0
 //	client = addr ["/" td]
 //	nat    = addr ":" port
-//	remote = nat / addr                   ; the address alone for mode A, nothing for mode E
+//	remote = nat / addr                   ; the address alone for mode A, nothing for modes E and S
 //	natip  = addr / "-"
 //	spis   = spi "," spi                  ; with proto E: to the client, to the server
 //	spi    = 8HEXDIG / "-"                ; lower case; "-" = not known

@@ -34,9 +34,10 @@ type Mode uint8
 
 // The modes of a mapping.
 const (
-	EIM  Mode = iota // for all destinations: none is logged (RFC 6888 REQ-12)
-	ADM              // for one destination address
-	APDM             // for one destination address and port
+	EIM    Mode = iota // for all destinations: none is logged (RFC 6888 REQ-12)
+	ADM                // for one destination address
+	APDM               // for one destination address and port
+	Static             // the configuration's, for all destinations (R27)
 	modes
 )
 
@@ -47,6 +48,8 @@ func (m Mode) String() string {
 		return "EIM"
 	case ADM:
 		return "ADM"
+	case Static:
+		return "STATIC"
 	}
 	return "A&PDM"
 }

@@ -99,7 +99,7 @@ func templateOf(r *Record) uint16 {
 	case r.Kind == SessionDeleted:
 		return tmplSessionEnd
 	case r.Kind.isMapping():
-		return [modes]uint16{EIM: tmplMappingEIM, ADM: tmplMappingADM, APDM: tmplMappingAPDM}[r.Mode]
+		return [modes]uint16{EIM: tmplMappingEIM, ADM: tmplMappingADM, APDM: tmplMappingAPDM, Static: tmplMappingEIM}[r.Mode]
 	case r.Kind.isBlock():
 		return tmplBlock
 	case r.Kind == AddressesExhausted:
