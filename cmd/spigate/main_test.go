@@ -226,7 +226,7 @@ func (h *house) LSNPools() []control.LSNPool {
 		return nil
 	}
 	return []control.LSNPool{{Name: "LSN-POOL-1", Addresses: control.Words{"203.0.113.3-203.0.113.9", "203.0.113.20"},
-		AddressCount: 8, Ports: 516096, UsedTCP: 12, UsedUDP: 3, UsedICMP: 1, Groups: control.Words{"LSN-GROUP-1", "LSN-GROUP-2"}}}
+		AddressCount: 8, Ports: 516096, UsedTCP: 12, UsedUDP: 3, UsedICMP: 1, Held: 2, Blocks: 1008, UsedBlocks: 5, Groups: control.Words{"LSN-GROUP-1", "LSN-GROUP-2"}}}
 }
 
 func (h *house) LSNGroups() []control.LSNGroup {

@@ -44,13 +44,16 @@ func (s *shower) lsnPool() *cobra.Command {
 	return command(s, view[control.LSNPool]{
 		noun: "pool", short: "NAT addresses, and how many of their ports are in use", named: true,
 		long: "NAT addresses. Ports is how many ports all addresses of the pool have together,\n" +
-			"for each protocol; the columns behind it are how many of them are in use.",
+			"for each protocol; the columns behind it are how many of them are in use. Held\n" +
+			"is how many of all protocols wait before they are given again. Blocks is how\n" +
+			"many blocks of ports there are, and Taken how many of them are somebody's.",
 		filters: control.FiltersOfObjects(),
 		ask:     (*control.Client).LSNPools,
-		print: rowsOf([]string{"Name", "TD", "Addresses", "Count", "Ports", "TCP", "UDP", "ICMP", "Groups"},
+		print: rowsOf([]string{"Name", "TD", "Addresses", "Count", "Ports", "TCP", "UDP", "ICMP", "Held", "Blocks", "Taken", "Groups"},
 			func(p control.LSNPool) []string {
 				return []string{p.Name, number(p.TD), commas(p.Addresses), number(p.AddressCount), number(p.Ports),
-					number(p.UsedTCP), number(p.UsedUDP), number(p.UsedICMP), commas(p.Groups)}
+					number(p.UsedTCP), number(p.UsedUDP), number(p.UsedICMP),
+					number(p.Held), number(p.Blocks), number(p.UsedBlocks), commas(p.Groups)}
 			}),
 	})
 }

@@ -27,7 +27,8 @@ func (a *app) newShow() *cobra.Command {
 	s := &shower{app: a}
 	show := newGroup("show", "Print what the running router is doing",
 		newGroup("ipsecalg", "The IPsec ALG", s.ipsecSession(), s.ipsecGate(), s.ipsecProfile()),
-		newGroup("lsn", "Large scale NAT", s.lsnSession(), s.lsnClient(), s.lsnPool(), s.lsnGroup(), s.lsnAppsProfile()),
+		newGroup("lsn", "Large scale NAT", s.lsnSession(), s.lsnBlock(), s.lsnDeterministic(),
+			s.lsnClient(), s.lsnPool(), s.lsnGroup(), s.lsnAppsProfile()),
 		s.flow(), s.drops(), s.status())
 	s.addFlags(show)
 	return show

@@ -14,18 +14,20 @@ import (
 
 // views is every view with the words that ask for it.
 var views = map[string]string{
-	"ipsecalg-session": "show ipsecalg session",
-	"ipsecalg-gate":    "show ipsecalg gate",
-	"lsn-session":      "show lsn session",
-	"flow":             "show flow",
-	"drops":            "show drops",
-	"status":           "show status",
-	"ipsecalg-profile": "show ipsecalg profile",
-	"lsn-client":       "show lsn client",
-	"lsn-pool":         "show lsn pool",
-	"lsn-group":        "show lsn group",
-	"lsn-appsprofile":  "show lsn appsprofile",
-	"ipsecalg-stat":    "stat ipsecalg",
+	"ipsecalg-session":     "show ipsecalg session",
+	"ipsecalg-gate":        "show ipsecalg gate",
+	"lsn-session":          "show lsn session",
+	"flow":                 "show flow",
+	"drops":                "show drops",
+	"status":               "show status",
+	"ipsecalg-profile":     "show ipsecalg profile",
+	"lsn-client":           "show lsn client",
+	"lsn-pool":             "show lsn pool",
+	"lsn-group":            "show lsn group",
+	"lsn-appsprofile":      "show lsn appsprofile",
+	"lsn-block":            "show lsn block",
+	"lsn-deterministicnat": "show lsn deterministicNat",
+	"ipsecalg-stat":        "stat ipsecalg",
 }
 
 func TestEveryViewPrintsItsGoldenText(t *testing.T) {

@@ -29,20 +29,21 @@ const (
 	OwnedByMapping    OwnerKind = iota // somebody uses the port now
 	OwnedByBlock                       // it lies in a block that somebody has now
 	OwnedByArithmetic                  // it lies in a block that is always the same subscriber's
+	OwnedByStatic                      // a static mapping gives it to somebody, used or not (R27)
 )
 
-func (k OwnerKind) String() string { return word(k, "MAPPING", "BLOCK", "DETERMINISTIC") }
+func (k OwnerKind) String() string { return word(k, "MAPPING", "BLOCK", "DETERMINISTIC", "STATIC") }
 
 // Owner is somebody who has an outside port.
 type Owner struct {
 	Kind        OwnerKind
 	Group       *Group
 	Domain      uint16
-	Inside      frame.Endpoint // the port is that of a mapping
+	Inside      frame.Endpoint // the port is that of a mapping, static or not
 	First, Last uint16         // of a block; of a mapping the port itself
 
-	// Of a mapping; Remote is cut to what the mapping mode looks at: nothing
-	// with EIM, the address with ADM.
+	// Of a mapping, static or not; Remote is cut to what the mapping looks at:
+	// nothing with EIM, the address with ADM. Proto 0 is every protocol.
 	Proto   uint8
 	Remote  frame.Endpoint
 	Mapping uint64
@@ -153,11 +154,12 @@ func (t *Table) blockInfo(address uint32, number int) (info BlockInfo, ok bool) 
 }
 
 // WhoOwns calls fn for everybody who has an outside port at now, until it
-// returns false: first the subscriber whose block it lies in, then the live
-// mappings on it. Of those there may be several: one for each protocol, and
-// for each remote where mappings depend on the remote (R19).
+// returns false: first the subscriber whose block it lies in, then those to
+// whom the configuration gives it, then the live mappings on it. Of those there
+// may be several: one for each protocol, and for each remote where mappings
+// depend on the remote (R19).
 //
-// Only what is dealt out by arithmetic is true at other times too; for the
+// Only what follows from the configuration is true at other times too; for the
 // rest the NAT log has to be asked.
 func (t *Table) WhoOwns(outside frame.Endpoint, now int64, fn func(Owner) bool) {
 	i, ok := t.cfg().byAddr[outside.Addr]
@@ -165,6 +167,9 @@ func (t *Table) WhoOwns(outside frame.Endpoint, now int64, fn func(Owner) bool) 
 		return
 	}
 	if o, ok := t.blockOwner(i, outside.Port); ok && !fn(o) {
+		return
+	}
+	if !t.staticOwners(outside, fn) {
 		return
 	}
 	used := false
@@ -194,6 +199,26 @@ func (t *Table) blockOwner(address uint32, port uint16) (o Owner, ok bool) {
 	}
 	b, ok := t.blockInfo(address, number)
 	return Owner{Kind: OwnedByBlock, Group: b.Group, Domain: b.Domain, Inside: frame.Endpoint{Addr: b.Inside}, First: b.First, Last: b.Last}, ok
+}
+
+// staticOwners tells the static mappings of a port.
+func (t *Table) staticOwners(outside frame.Endpoint, fn func(Owner) bool) (more bool) {
+	for _, s := range t.statics.list {
+		if s.Outside.Addr != outside.Addr || s.Outside.Port != 0 && s.Outside.Port != outside.Port {
+			continue
+		}
+		o := Owner{
+			Kind: OwnedByStatic, Group: s.group, Domain: t.domain, Inside: s.Inside,
+			First: outside.Port, Last: outside.Port, Proto: s.Proto, Remote: frame.Endpoint{Addr: s.Remote},
+		}
+		if s.Inside.Port == 0 {
+			o.Inside.Port = outside.Port
+		}
+		if !fn(o) {
+			return false
+		}
+	}
+	return true
 }
 
 func (t *Table) inUse(k portKey) bool {

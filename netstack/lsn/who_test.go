@@ -164,3 +164,21 @@ func TestAllDrawnBlocksAreListed_R17(t *testing.T) {
 		t.Errorf("%d calls after the first said stop", calls)
 	}
 }
+
+func TestWhoHasAPortIsAnsweredByTheConfiguration_R27(t *testing.T) {
+	c := config(nat1)
+	c.Statics = []Static{
+		{Name: "web", Proto: frame.ProtoTCP, Inside: at(subscriber, 80), Outside: at(nat1, 8080)},
+		{Name: "one", Inside: at(other, 0), Outside: at(nat7, 0), Remote: serverY},
+	}
+	f := build(t, c)
+	for out, want := range map[frame.Endpoint]string{
+		at(nat1, 8080): "STATIC G 192.0.2.1:80 8080-8080 6 0.0.0.0:0",
+		at(nat7, 99):   "STATIC G 192.0.2.2:99 99-99 0 198.51.100.1:0",
+		at(nat1, 80):   "",
+	} {
+		if got := f.owners(out, 0); got != want {
+			t.Errorf("%v: %s, want %s", out, got, want)
+		}
+	}
+}

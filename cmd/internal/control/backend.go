@@ -26,6 +26,7 @@ type Backend interface {
 	Version() Version
 	Status() Status
 	Settings
+	Owners
 	Operator
 }
 
@@ -44,6 +45,10 @@ const (
 	pathLSNPools      = "/v1/lsn/pool"
 	pathLSNGroups     = "/v1/lsn/group"
 	pathLSNApps       = "/v1/lsn/appsprofile"
+	pathLSNBlocks     = "/v1/lsn/block"
+	pathWho           = "/v1/who"
+
+	pathLSNDeterministic = "/v1/lsn/deterministicnat"
 
 	pathIPsecClearBasic = "/v1/ipsecalg/stat/clear-basic"
 	pathIPsecClearFull  = "/v1/ipsecalg/stat/clear-full"

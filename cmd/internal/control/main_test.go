@@ -44,6 +44,9 @@ type fake struct {
 	drops    []Drop
 	status   Status
 	asked    Filter
+	computed []LSNDeterministic
+	blocks   []LSNBlock
+	owners   []Who
 	settings
 }
 
@@ -82,6 +85,16 @@ func (b *fake) LSNSessions(f Filter) (iter.Seq[LSNSession], error) {
 }
 
 func (b *fake) Flows(f Filter) (iter.Seq[Flow], error) { return slices.Values(b.flows), b.known(f) }
+
+func (b *fake) LSNDeterministic(f Filter) (iter.Seq[LSNDeterministic], error) {
+	return slices.Values(b.computed), b.known(f)
+}
+
+func (b *fake) LSNBlocks(f Filter) (iter.Seq[LSNBlock], error) {
+	return slices.Values(b.blocks), b.known(f)
+}
+
+func (b *fake) Who(f Filter) (iter.Seq[Who], error) { return slices.Values(b.owners), b.known(f) }
 
 func (b *fake) FlushIPsec(f Filter) (IPsecFlushed, error) {
 	b.flushed = append(b.flushed, "ipsecalg "+f.Values().Encode())

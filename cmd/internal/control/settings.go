@@ -66,6 +66,9 @@ type LSNPool struct {
 	UsedTCP      uint64 `json:"used_tcp_ports"`
 	UsedUDP      uint64 `json:"used_udp_ports"`
 	UsedICMP     uint64 `json:"used_icmp_ids"`
+	Held         uint64 `json:"held_ports"`       // of all protocols: they wait before they are given again (R25)
+	Blocks       uint64 `json:"port_blocks"`      // 0: ports are given one by one
+	UsedBlocks   uint64 `json:"used_port_blocks"` // that belong to a subscriber
 	Groups       Words  `json:"groups"`
 }
 

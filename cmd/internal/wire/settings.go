@@ -74,6 +74,8 @@ func (v *views) LSNPools() (out []control.LSNPool) {
 			if u.Name == p.Name {
 				row.AddressCount, row.Ports = uint64(u.Addresses), uint64(u.Ports)
 				row.UsedTCP, row.UsedUDP, row.UsedICMP = uint64(u.Used[0]), uint64(u.Used[1]), uint64(u.Used[2])
+				row.Held = uint64(u.Held[0] + u.Held[1] + u.Held[2])
+				row.Blocks, row.UsedBlocks = uint64(u.Blocks), uint64(u.BlocksUsed)
 			}
 		}
 		out = append(out, row)
