@@ -203,7 +203,7 @@ func (t *Table) blockOwner(address uint32, port uint16) (o Owner, ok bool) {
 
 // staticOwners tells the static mappings of a port.
 func (t *Table) staticOwners(outside frame.Endpoint, fn func(Owner) bool) (more bool) {
-	for _, s := range t.statics.list {
+	for _, s := range t.cfg().statics.list {
 		if s.Outside.Addr != outside.Addr || s.Outside.Port != 0 && s.Outside.Port != outside.Port {
 			continue
 		}
