@@ -26,7 +26,7 @@ import (
 //	       / "G" SP lost SP time                                           ; gap: from this time to that of the line
 //	time   = 1*DIGIT                      ; milliseconds since 1970-01-01 00:00 UTC
 //	seq    = 1*DIGIT                      ; number of the line at this target, from 1
-//	mode   = "E" / "A" / "P" / "S"    ; EIM, ADM, APDM, STATIC
+//	mode   = "E" / "A" / "P" / "S"        ; EIM, ADM, APDM, STATIC
 //	proto  = "T" / "U" / "I" / "E" / 1*3DIGIT ; TCP, UDP, ICMP, ESP, IANA's number for any other
 //	inside = addr ":" port ["/" td]       ; td only if not 0
 //	client = addr ["/" td]
