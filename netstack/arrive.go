@@ -93,9 +93,10 @@ func (r *Router) expiring(p *packet) outcome {
 }
 
 // guard keeps outsiders away from the inside addresses of subscribers, who
-// are reached through their NAT addresses only (R13).
+// are reached through their NAT addresses only (R13). Our own address among
+// them is for everybody on that network.
 func (r *Router) guard(p *packet) outcome {
-	if _, to := r.lsn.Client(p.Dst); !to {
+	if _, to := r.lsn.Client(p.Dst); !to || r.isLocal(p.Dst) && r.home(p.Dst) == p.in {
 		return goOn
 	}
 	if _, from := r.lsn.Client(p.Src); from {

@@ -233,3 +233,16 @@ func (w *world) showsNothing(t *rapid.T, cause, out []byte) {
 		t.Errorf("% x left because of % x", out, cause)
 	}
 }
+
+// A network may have hosts that are no subscribers.
+func TestTheRouterAnswersEverybodyOnItsOwnNetwork(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.LSN.Clients[0].Networks = prefixes("192.0.2.0/28") })
+	guest := addr("192.0.2.200")
+	w.neighbor(lanIf, guest)
+	w.fromLAN(echo(guest, lanAddr, 8, 77, "x"))
+	if p := w.one(w.atLAN()); p.Src != lanAddr || p.Dst != guest || p.ICMPID != 77 {
+		t.Errorf("answer %v > %v, identifier %d", p.Src, p.Dst, p.ICMPID)
+	}
+	w.wantDrop(drop.ClientNotReachable, 1, func() { w.fromWAN(echo(server, lanAddr, 8, 78, "x")) })
+	w.none(w.atWAN())
+}
