@@ -100,6 +100,18 @@ func (n *Namespace) SetLink(device string, up bool) error {
 	return nil
 }
 
+// SetMTU sets the greatest length of an IP packet on a device, in bytes.
+func (n *Namespace) SetMTU(device string, mtu int) error {
+	l, err := n.link(device)
+	if err != nil {
+		return err
+	}
+	if err := n.nl.LinkSetMTU(l, mtu); err != nil {
+		return fmt.Errorf("namespace %s: device %s MTU %d: %w", n.Name, device, mtu, err)
+	}
+	return nil
+}
+
 // MAC returns a device's Ethernet address.
 func (n *Namespace) MAC(device string) (net.HardwareAddr, error) {
 	l, err := n.link(device)
