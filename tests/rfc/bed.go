@@ -53,6 +53,8 @@ type bed struct {
 	own   map[frame.Addr]bool // addresses for which the router itself answers
 	probe uint16
 	quiet time.Duration // since a test's packet
+
+	rounds int // of settling: one where a port is given its frames one by one
 }
 
 // settings are what a test wants of the router.
@@ -112,6 +114,7 @@ func inMemory(t testing.TB, s settings) *bed {
 		near[i], far[i] = link.NewPair(frame.MAC{2, 0, 0, 0, 0, byte(i + 1)}, frame.MAC{2, 0, 0, 0, 1, byte(i + 1)}, s.mtu[i])
 	}
 	b := newBed(t, s, [2]link.Driver{near[0], near[1]})
+	b.rounds = 1
 	t.Cleanup(b.r.Close)
 	for i := range b.ends {
 		b.ends[i] = &memoryWire{port: b.r.Port(i), near: near[i], far: far[i]}
@@ -217,10 +220,12 @@ func arp(op byte, from, to frame.Addr, toMAC frame.MAC) []byte {
 
 // settle collects what the router has sent so far. On each side a ping comes
 // back behind it, and a packet that is routed comes across behind it: the
-// kernel keeps the order of what one thread sends, and not more.
+// kernel keeps the order of what one thread sends, and not more. A port that
+// reads batches sends what was held at the end of one: a second round waits.
 func (b *bed) settle() (out [2][]datagram) {
 	b.t.Helper()
-	for side := range b.ends {
+	for i := range 2 * b.rounds {
+		side := i % 2
 		b.probe++
 		here, there := frame.Endpoint{Addr: probeAddr[side], Port: b.probe}, frame.Endpoint{Addr: probeAddr[1-side], Port: b.probe}
 		b.inject(side, here.Addr, frame.TypeIPv4, udp(here, there).bytes())

@@ -40,6 +40,7 @@ func onVeth(t testing.TB, s settings) *bed {
 		fatal(t, hosts.Do(func() error { return ends[i].open(name) }))
 	}
 	b := newBed(t, s, drivers)
+	b.rounds = 2
 	for i := range ends {
 		b.ends[i] = ends[i]
 	}
