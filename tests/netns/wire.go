@@ -100,6 +100,19 @@ func (n *Namespace) SetLink(device string, up bool) error {
 	return nil
 }
 
+// NoSegmentation lets TCP on a device send packets as long as its MTU allows
+// and no longer, as a network card does on its cable.
+func (n *Namespace) NoSegmentation(device string) error {
+	l, err := n.link(device)
+	if err != nil {
+		return err
+	}
+	if err := n.nl.LinkSetGSOMaxSegs(l, 1); err != nil {
+		return fmt.Errorf("namespace %s: device %s segmentation: %w", n.Name, device, err)
+	}
+	return nil
+}
+
 // SetMTU sets the greatest length of an IP packet on a device, in bytes.
 func (n *Namespace) SetMTU(device string, mtu int) error {
 	l, err := n.link(device)

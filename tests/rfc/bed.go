@@ -36,9 +36,9 @@ var (
 // wire is the far end of a router's port.
 type wire interface {
 	put(frame []byte) error
-	// take returns the frames that the router has sent, at least those that
-	// precede the one that last accepts.
-	take(last func(frame []byte) bool) ([][]byte, error)
+	// next returns a frame that the router has sent. nil means that there is
+	// none and will be none; where that cannot be known it waits.
+	next() ([]byte, error)
 	mac() frame.MAC // the router's
 }
 
@@ -136,7 +136,13 @@ func (w *memoryWire) put(b []byte) error {
 	return nil
 }
 
-func (w *memoryWire) take(func([]byte) bool) ([][]byte, error) { return w.far.Drain(), nil }
+func (w *memoryWire) next() ([]byte, error) {
+	var batch [1]frame.Frame
+	if w.far.TryRead(batch[:]) == 0 {
+		return nil, nil
+	}
+	return batch[0].Bytes(), nil
+}
 
 // sideOf is where a host lives.
 func sideOf(a frame.Addr) int {
@@ -236,18 +242,21 @@ func (b *bed) settle() (out [2][]datagram) {
 	return out
 }
 
-// until takes what came on a side, at least up to the packet that last accepts.
+// until takes what came on a side, up to the packet that last accepts, or all.
 func (b *bed) until(side int, out *[2][]datagram, last func(datagram) bool) {
 	b.t.Helper()
-	frames, err := b.ends[side].take(func(f []byte) bool {
-		d, ok := ipv4In(f)
-		return ok && last(d)
-	})
-	if err != nil {
-		b.t.Fatalf("side %d: %v (drops %v)", side, err, b.dropped())
-	}
-	for _, f := range frames {
+	for {
+		f, err := b.ends[side].next()
+		if err != nil {
+			b.t.Fatalf("side %d: %v (drops %v)", side, err, b.dropped())
+		}
+		if f == nil {
+			return
+		}
 		b.sort(side, f, &out[side])
+		if d, ok := ipv4In(f); ok && last(d) {
+			return
+		}
 	}
 }
 
@@ -329,7 +338,8 @@ func (b *bed) dropped() map[string]uint64 {
 }
 
 // after lets time pass. The router asks after the neighbours that it has used
-// in the last seconds, so the first ones go by slowly, and are answered.
+// in the last seconds, so the first ones go by slowly, and are answered; of
+// the others it hears again before anything is sent to them.
 func (b *bed) after(d time.Duration) (out [2][]datagram) {
 	b.t.Helper()
 	for d > 0 {
@@ -340,6 +350,10 @@ func (b *bed) after(d time.Duration) (out [2][]datagram) {
 		b.clock.Advance(step)
 		b.quiet += step
 		d -= step
+		for host := range b.known {
+			side := sideOf(host)
+			b.inject(side, host, frame.TypeARP, arp(1, host, routerAddr[side], frame.MAC{}))
+		}
 		came := b.settle()
 		for side := range out {
 			out[side] = append(out[side], came[side]...)

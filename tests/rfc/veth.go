@@ -112,7 +112,7 @@ func (w *vethWire) put(f []byte) error {
 	return err
 }
 
-func (w *vethWire) take(last func([]byte) bool) (out [][]byte, err error) {
+func (w *vethWire) next() ([]byte, error) {
 	buf := make([]byte, 1<<16)
 	for {
 		n, err := unix.Read(w.fd, buf)
@@ -120,12 +120,8 @@ func (w *vethWire) take(last func([]byte) bool) (out [][]byte, err error) {
 			continue
 		}
 		if err != nil {
-			return out, fmt.Errorf("the router has not answered a ping in %v: %w", patience, err)
+			return nil, fmt.Errorf("the router has not answered a ping in %v: %w", patience, err)
 		}
-		f := append([]byte(nil), buf[:n]...)
-		out = append(out, f)
-		if last(f) {
-			return out, nil
-		}
+		return buf[:n], nil
 	}
 }
