@@ -82,8 +82,16 @@ type AppProfile struct {
 	InboundRefresh Switch
 	// Exempt routes this profile's traffic untranslated (R13, RFC 6888 REQ-6).
 	Exempt bool
-	// SessionTimeout is NetScaler's lsn appsattributes: it stands in for the
-	// transport profile's. 0: the transport profile's holds.
+	// Attributes are idle times for some destination ports.
+	Attributes []Attributes
+}
+
+// Attributes is NetScaler's lsn appsattributes: an idle time that stands in for
+// the transport profile's where a session's remote port is one of Ports (RFC
+// 4787 REQ-5a: for well-known ports). The narrowest range wins, the first
+// among equally narrow ones.
+type Attributes struct {
+	Ports          []PortRange // none means all. Ignored for ICMP
 	SessionTimeout time.Duration
 }
 
@@ -132,9 +140,15 @@ type rules struct {
 	width     width
 	inRefresh bool
 	synCheck  bool
-	stun      bool   // sessions with a STUN server have an idle time of their own
-	static    bool   // of static mappings (R27)
-	strict    *rules // for what a helper expects: one remote at a time; itself if it is so
+	idles     []portIdle // idle times of their own, narrowest ports first
+	static    bool       // of static mappings (R27)
+	strict    *rules     // for what a helper expects: one remote at a time; itself if it is so
+}
+
+// portIdle is an idle time for sessions with some remote ports.
+type portIdle struct {
+	PortRange
+	idle time.Duration
 }
 
 // stunPort is where STUN servers listen (RFC 8489).
@@ -292,17 +306,42 @@ func setDefault(d *time.Duration, v time.Duration) {
 	}
 }
 
-func (set *settings) newRules(g *Group, a AppProfile, p TransportProfile) *rules {
-	stun := a.Proto == frame.ProtoUDP
-	if a.SessionTimeout > 0 {
-		p.SessionTimeout, stun = a.SessionTimeout, false
+// idles returns the idle times that depend on the port. What the profile says
+// of all ports it says of STUN's too.
+func (a *AppProfile) idles(p TransportProfile) (out []portIdle) {
+	for _, at := range a.Attributes {
+		ports := at.Ports
+		if len(ports) == 0 || a.Proto == frame.ProtoICMP {
+			ports = []PortRange{{0, 65535}}
+		}
+		for _, r := range ports {
+			out = append(out, portIdle{r, at.SessionTimeout})
+		}
 	}
+	if a.Proto == frame.ProtoUDP && !slices.ContainsFunc(out, func(i portIdle) bool { return i.First <= stunPort && stunPort <= i.Last }) {
+		out = append(out, portIdle{PortRange{stunPort, stunPort}, p.StunTimeout})
+	}
+	slices.SortStableFunc(out, func(x, y portIdle) int { return int(x.Last-x.First) - int(y.Last-y.First) })
+	return out
+}
+
+// idleOf returns the idle time of an open session with a remote port.
+func (r *rules) idleOf(port uint16) time.Duration {
+	for i := range r.idles {
+		if p := &r.idles[i]; p.First <= port && port <= p.Last {
+			return p.idle
+		}
+	}
+	return r.transport.SessionTimeout
+}
+
+func (set *settings) newRules(g *Group, a AppProfile, p TransportProfile) *rules {
 	r := &rules{
 		index: uint16(len(set.rules)), group: g, app: a, transport: p,
 		width:     max(width(a.Mapping), width(a.Filtering)),
 		inRefresh: a.InboundRefresh == Enabled || a.InboundRefresh == Unset && a.Filtering == APDF,
 		synCheck:  a.Proto == frame.ProtoTCP && p.SynCheck != Disabled,
-		stun:      stun,
+		idles:     a.idles(p),
 	}
 	set.rules = append(set.rules, r)
 	r.strict = r

@@ -54,8 +54,15 @@ func (g *Group) checkPolicy() error {
 		faults = append(faults, g.Transports[i].checkQuotas())
 	}
 	for i := range g.Apps {
-		if g.Apps[i].SessionTimeout < 0 {
-			faults = append(faults, fmt.Errorf("application profile %q: the session timeout is negative", g.Apps[i].Name))
+		for _, at := range g.Apps[i].Attributes {
+			if at.SessionTimeout <= 0 {
+				faults = append(faults, fmt.Errorf("application profile %q: a session timeout of its attributes is not positive", g.Apps[i].Name))
+			}
+			for _, p := range at.Ports {
+				if p.First > p.Last {
+					faults = append(faults, fmt.Errorf("application profile %q: the ports %d-%d of its attributes are backwards", g.Apps[i].Name, p.First, p.Last))
+				}
+			}
 		}
 	}
 	return errors.Join(faults...)

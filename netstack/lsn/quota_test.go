@@ -322,12 +322,12 @@ func (f *fixture) withinLimits(p *TransportProfile) {
 }
 
 func TestPolicyFaultsAreAllTold(t *testing.T) {
-	c := config(nat1, AppProfile{Name: "A", Proto: frame.ProtoUDP, SessionTimeout: -time.Second})
+	c := config(nat1, AppProfile{Name: "A", Proto: frame.ProtoUDP, Attributes: []Attributes{{SessionTimeout: -time.Second}}})
 	g := &c.Groups[0]
 	g.TrapLimit, g.OnRefusal = MaxTrapLimit+1, 9
 	g.Transports = []TransportProfile{{Name: "T", Proto: frame.ProtoUDP, PortQuota: -1}, {Name: "U", Proto: frame.ProtoTCP, SessionQuota: 65536}, {Name: "I", Proto: frame.ProtoICMP, StunTimeout: 1}}
 	_, err := New(c)
-	for _, want := range []string{"trap limit 10001", "unknown answer", "session timeout is negative", "port quota -1", "session quota 65536", "ICMP has no STUN"} {
+	for _, want := range []string{"trap limit 10001", "unknown answer", "session timeout of its attributes is not positive", "port quota -1", "session quota 65536", "ICMP has no STUN"} {
 		mustSay(t, err, want)
 	}
 	for _, w := range []fmt.Stringer{RefuseHostUnreachable, RefuseProhibited, RefuseSilently, GroupQuota, TableQuota} {

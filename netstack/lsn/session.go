@@ -175,10 +175,7 @@ func (s *session) idle(m *mapping, r *rules) int64 {
 	case stateClosing, stateResetOut, stateResetIn:
 		return int64(r.transport.FinRstTimeout)
 	}
-	if r.stun && s.remote.Port == stunPort {
-		return int64(r.transport.StunTimeout)
-	}
-	return int64(r.transport.SessionTimeout)
+	return int64(r.idleOf(s.remote.Port))
 }
 
 // expired: the idle time exceeds its value; at exactly the value it does not

@@ -264,7 +264,7 @@ func TestRFC6888_REQ6_DestinationsAreExempt(t *testing.T) {
 
 func TestAttributesGiveSomePortsAnotherIdleTime(t *testing.T) {
 	c := config(nat1,
-		AppProfile{Name: "dns", Proto: frame.ProtoUDP, Ports: []PortRange{{53, 53}}, SessionTimeout: 30 * time.Second}, // RFC 4787 REQ-5a
+		AppProfile{Name: "dns", Proto: frame.ProtoUDP, Ports: []PortRange{{53, 53}}, Attributes: []Attributes{{SessionTimeout: 30 * time.Second}}}, // RFC 4787 REQ-5a
 		AppProfile{Name: "all", Proto: frame.ProtoUDP})
 	f := build(t, c)
 	for port, want := range map[uint16]time.Duration{53: 30 * time.Second, 54: DefaultSessionTimeout, stunPort: DefaultStunTimeout} {
@@ -276,6 +276,31 @@ func TestAttributesGiveSomePortsAnotherIdleTime(t *testing.T) {
 	f = build(t, c)
 	if b := f.mustOut(udp(at(subscriber, 1), at(serverY, stunPort)), 0, 0); b.Idle != 900*time.Second {
 		t.Errorf("STUN: %v", b.Idle)
+	}
+}
+
+// One mapping, three idle times.
+func TestTheNarrowestAttributesApplyToASessionsRemotePort(t *testing.T) {
+	c := config(nat1, AppProfile{Name: "all", Proto: frame.ProtoUDP, Mapping: EIM, Attributes: []Attributes{
+		{Ports: []PortRange{{1, 1000}}, SessionTimeout: 40 * time.Second},
+		{Ports: []PortRange{{53, 53}, {5353, 5353}}, SessionTimeout: 30 * time.Second},
+	}})
+	f := build(t, c)
+	mapping := uint64(0)
+	for port, want := range map[uint16]time.Duration{
+		53: 30 * time.Second, 5353: 30 * time.Second, 54: 40 * time.Second, 1001: DefaultSessionTimeout, stunPort: DefaultStunTimeout,
+	} {
+		b := f.mustOut(udp(at(subscriber, 1), at(serverY, port)), 0, 0)
+		if b.Idle != want || mapping != 0 && b.Mapping != mapping {
+			t.Errorf("port %d: %v on mapping %x, want %v on %x", port, b.Idle, b.Mapping, want, mapping)
+		}
+		mapping = b.Mapping
+	}
+	f.Sweep(35 * second)
+	for port, want := range map[uint16]bool{53: false, 5353: false, 54: true, 1001: true} {
+		if _, live := f.FindOut(udp(at(subscriber, 1), at(serverY, port))); live != want {
+			t.Errorf("after 35 seconds the session with port %d is there: %v", port, live)
+		}
 	}
 }
 

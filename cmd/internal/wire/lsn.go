@@ -101,9 +101,9 @@ func ranges(in []configs.AddrRange) (out []lsn.Range) {
 func addr(a netip.Addr) frame.Addr { return a.As4() }
 
 func appsProfile(a *configs.AppsProfile) lsn.AppProfile {
-	out := lsn.AppProfile{Name: a.Name, Proto: protocol(a.Protocol)}
-	for _, p := range a.Ports {
-		out.Ports = append(out.Ports, lsn.PortRange{First: p.First, Last: p.Last})
+	out := lsn.AppProfile{Name: a.Name, Proto: protocol(a.Protocol), Ports: portRanges(a.Ports)}
+	for _, at := range a.Attributes {
+		out.Attributes = append(out.Attributes, lsn.Attributes{Ports: portRanges(at.Ports), SessionTimeout: at.SessionTimeout})
 	}
 	if a.Pooling == configs.PoolingPaired {
 		out.Pooling = lsn.Paired
@@ -119,6 +119,13 @@ func appsProfile(a *configs.AppsProfile) lsn.AppProfile {
 		out.Filtering = lsn.EIF
 	case configs.FilteringADF:
 		out.Filtering = lsn.ADF
+	}
+	return out
+}
+
+func portRanges(in []configs.PortRange) (out []lsn.PortRange) {
+	for _, p := range in {
+		out = append(out, lsn.PortRange{First: p.First, Last: p.Last})
 	}
 	return out
 }

@@ -24,6 +24,14 @@ nat_type = "DETERMINISTIC"
 addresses = ["203.0.113.9"]
 port_realloc_timeout = "7s"
 max_port_realloc_tmq = 8
+[lsn.appsattributes.D]
+protocol = "UDP"
+ports = ["53", "5353"]
+session_timeout = "31s"
+[lsn.appsprofile.A]
+protocol = "UDP"
+ports = ["1-9999"]
+appsattributes = ["D"]
 [lsn.transportprofile.T]
 protocol = "UDP"
 session_timeout = "301s"
@@ -49,6 +57,7 @@ nat_type = "DETERMINISTIC"
 alloc_policy = "IPADDRS"
 port_block_size = 300
 transport_profiles = ["T"]
+apps_profiles = ["A"]
 snmp_trap_limit = 0
 ftp = false
 `))
@@ -68,6 +77,10 @@ ftp = false
 		},
 		Groups: []lsn.Group{{
 			Name: "G", Client: "C", Pools: []string{"P"}, Type: lsn.Deterministic, Alloc: lsn.ByAddresses, BlockSize: 300, TrapLimit: lsn.NoTraps, TFTP: true,
+			Apps: []lsn.AppProfile{{
+				Name: "A", Proto: frame.ProtoUDP, Ports: []lsn.PortRange{{First: 1, Last: 9999}},
+				Attributes: []lsn.Attributes{{Ports: []lsn.PortRange{{First: 53, Last: 53}, {First: 5353, Last: 5353}}, SessionTimeout: 31 * time.Second}},
+			}},
 			Transports: []lsn.TransportProfile{{
 				Name: "T", Proto: frame.ProtoUDP, SessionTimeout: 301 * time.Second, FinRstTimeout: 30 * time.Second,
 				SynIdleTimeout: time.Minute, SynCheck: lsn.Enabled, StunTimeout: 302 * time.Second,
