@@ -13,6 +13,9 @@ need() { # need PROGRAM PACKAGE...
 need cc gcc libc6-dev # the race detector is linked by the C linker
 need ip iproute2      # tests look at ports as people do
 need nft nftables     # the baseline: what stock masquerading does
+need iperf3 iperf3    # tests/programs: programs that people use, through the router
+need traceroute traceroute
+need turnserver coturn
 need tshark tshark    # decodes our IPFIX, independently
 
 [ -z "$missing" ] && exit 0

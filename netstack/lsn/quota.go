@@ -55,17 +55,24 @@ func (g *Group) checkPolicy() error {
 	}
 	for i := range g.Apps {
 		for _, at := range g.Apps[i].Attributes {
-			if at.SessionTimeout <= 0 {
-				faults = append(faults, fmt.Errorf("application profile %q: a session timeout of its attributes is not positive", g.Apps[i].Name))
-			}
-			for _, p := range at.Ports {
-				if p.First > p.Last {
-					faults = append(faults, fmt.Errorf("application profile %q: the ports %d-%d of its attributes are backwards", g.Apps[i].Name, p.First, p.Last))
-				}
+			if err := at.check(); err != nil {
+				faults = append(faults, fmt.Errorf("application profile %q: %w", g.Apps[i].Name, err))
 			}
 		}
 	}
 	return errors.Join(faults...)
+}
+
+func (a *Attributes) check() error {
+	if a.SessionTimeout <= 0 {
+		return errors.New("a session timeout of its attributes is not positive")
+	}
+	for _, p := range a.Ports {
+		if p.First > p.Last {
+			return fmt.Errorf("the ports %d-%d of its attributes are backwards", p.First, p.Last)
+		}
+	}
+	return nil
 }
 
 func (p *TransportProfile) checkQuotas() error {

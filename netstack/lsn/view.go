@@ -31,13 +31,21 @@ func (t *Table) Walk(fn func(SessionInfo) bool) {
 	for i := range t.insides {
 		for next := uint32(1); next != 0; {
 			batch, next = t.copySome(&t.insides[i], next, batch[:0])
-			for _, s := range batch {
-				if !fn(s) {
-					return
-				}
+			if !all(batch, fn) {
+				return
 			}
 		}
 	}
+}
+
+// all calls fn for each session, and reports whether it always returned true.
+func all(batch []SessionInfo, fn func(SessionInfo) bool) bool {
+	for _, s := range batch {
+		if !fn(s) {
+			return false
+		}
+	}
+	return true
 }
 
 // copySome appends the sessions in some slots, and returns where to go on, 0 at

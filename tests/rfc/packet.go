@@ -77,19 +77,6 @@ func about(from frame.Addr, seen datagram, kind, code uint8) datagram {
 	}
 }
 
-// reply is what the receiver of d would answer.
-func reply(d datagram, flags uint8) datagram {
-	if d.Proto == frame.ProtoICMP {
-		return pong(d.Dst.Addr, d.Src)
-	}
-	return datagram{Proto: d.Proto, Src: d.Dst, Dst: d.Src, Flags: flags, Body: []byte("world")}
-}
-
-// isError tells ICMP errors from queries.
-func (d datagram) isError() bool {
-	return d.Proto == frame.ProtoICMP && d.Type != 8 && d.Type != 0
-}
-
 // bytes is the packet on the wire, with all checksums.
 func (d datagram) bytes() []byte {
 	payload := d.Body
