@@ -3,6 +3,7 @@ package wire
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -101,6 +102,28 @@ func TestEveryViewHasItsDomainAndItsFilter(t *testing.T) {
 			if got != want[view] {
 				t.Errorf("%s --td %q: %q, want %q", view, td, got, want[view])
 			}
+		}
+	}
+}
+
+// Both domains have the NAT address, one has the port.
+func TestWhoAsksEveryDomain(t *testing.T) {
+	_, red := newOperatedDomains(t)
+	p := red.peer(0x10, subscriberA, gatewayX)
+	for td, want := range map[string]string{
+		"": "7/192.0.2.10", "7": "7/192.0.2.10", "0": "", "9": "no NAT address " + strconv.Quote(p.nat.String()),
+	} {
+		f := control.Filter{NATIP: p.nat.Netip(), NATPort: p.port}
+		if td != "" {
+			if err := f.Set(control.ByTD, td); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := seen(red, red.client.Who(t.Context(), f), func(w control.Who) string {
+			return fmt.Sprintf("%d/%s", w.SubscriberTD, w.SubscriberIP)
+		})
+		if got != want {
+			t.Errorf("--td %q: %q, want %q", td, got, want)
 		}
 	}
 }
