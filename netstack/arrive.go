@@ -93,29 +93,14 @@ func (r *Router) expiring(p *packet) outcome {
 }
 
 // guard keeps outsiders away from the inside addresses of subscribers, who
-// are reached through their NAT addresses only (R13). Our own address among
-// them is for everybody on that network.
+// are reached through their NAT addresses only, but by what is exempt (R13).
+// Our own address among them is for everybody on that network.
 func (r *Router) guard(p *packet) outcome {
 	if _, to := r.lsn.Client(p.Dst); !to || r.isLocal(p.Dst) && r.home(p.Dst) == p.in {
 		return goOn
 	}
-	if _, from := r.lsn.Client(p.Src); from {
+	if _, from := r.lsn.Client(p.Src); from || r.exemptIn(p) {
 		return goOn
 	}
 	return dropped(drop.ClientNotReachable)
-}
-
-// hairpin refuses what a subscriber sends to a NAT address: it would have to
-// be translated twice (R26).
-func (r *Router) hairpin(p *packet) outcome {
-	if !r.lsn.Owns(p.Dst) {
-		return goOn
-	}
-	if _, from := r.lsn.Client(p.Src); !from {
-		return goOn
-	}
-	if p.Proto == frame.ProtoESP {
-		return dropped(drop.ESPHairpin)
-	}
-	return dropped(drop.Hairpin)
 }

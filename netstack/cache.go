@@ -40,7 +40,7 @@ func (r *Router) flowOf(p *packet) (flow.Entry, bool) {
 	if _, client := r.lsn.Client(p.Dst); !client {
 		return flow.Entry{}, false
 	}
-	if _, client := r.lsn.Client(p.Src); client {
+	if _, client := r.lsn.Client(p.Src); client || r.turned(p) {
 		return flow.Entry{}, false
 	}
 	if p.Proto == frame.ProtoESP {
@@ -99,6 +99,9 @@ func (r *Router) flowIn(p *packet) (flow.Entry, bool) {
 }
 
 func (r *Router) espFlowOut(p *packet) (flow.Entry, bool) {
+	if nat, own := r.lsn.OneToOne(p.Src, p.Dst); own {
+		return r.staticESP(p, flow.Source, p.Src, p.Dst, nat), true
+	}
 	e, ok := r.espFromInside(p)
 	if !ok {
 		return flow.Entry{}, false
@@ -117,6 +120,9 @@ func (r *Router) espFlowOut(p *packet) (flow.Entry, bool) {
 }
 
 func (r *Router) espFlowIn(p *packet) (flow.Entry, bool) {
+	if nat, own := r.lsn.OneToOne(p.Dst, p.Src); own && !r.exemptIn(p) {
+		return r.staticESP(p, flow.Destination, p.Src, nat, p.Dst), true
+	}
 	nat, ok := r.alg.NATOfInbound(p.Dst, p.Src, p.SPI)
 	if !ok {
 		return flow.Entry{}, false
@@ -132,6 +138,15 @@ func (r *Router) espFlowIn(p *packet) (flow.Entry, bool) {
 		Side: flow.Destination, Addr: p.Dst,
 		Owner: r.owner(flow.OwnerESP, res.Session), Idle: res.Idle,
 	}, true
+}
+
+// staticESP is a flow of ESP at a 1:1 address: it belongs to no session and
+// lives by its own traffic (R27).
+func (r *Router) staticESP(p *packet, side flow.Side, src, dst, addr frame.Addr) flow.Entry {
+	return flow.Entry{
+		Key:  flow.Key{Src: src, Dst: dst, ID: p.SPI, Proto: p.Proto, In: p.in},
+		Side: side, Addr: addr, Owner: r.owner(flow.OwnerLSN, 0), Idle: time.Minute,
+	}
 }
 
 // hop returns the next-hop row for p's route, if the neighbour is resolved;

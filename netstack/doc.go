@@ -20,8 +20,8 @@
 // its forwarding code, and none of its connection tracking, which does not
 // know ESP. What gVisor itself drops is counted as stack_… (stackdrops.go).
 //
-// Invariants: no packet of a subscriber leaves with its inside address, and a
-// subscriber is at home on one interface only (inside.go); every exit has a
+// Invariants: no packet of a subscriber leaves with its inside address but to
+// exempt destinations (exempt.go), and a subscriber is at home on one interface only (inside.go); every exit has a
 // verdict, and a dropped packet a reason; nothing is delivered into the stack
 // from inside a hook (see later.go); what Routers share (Chassis) has an
 // interface in its keys, and an interface belongs to one Router; time is read

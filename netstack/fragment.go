@@ -82,6 +82,9 @@ func (r *Router) piecesOut(p *packet) outcome {
 
 // firstOut is firstIn for the other direction.
 func (r *Router) firstOut(d frag.Datagram, p *packet) outcome {
+	if tuple, ok := insideView(p); ok && r.lsn.Exempt(tuple) {
+		return r.decide(d, frag.Translation{Addr: p.Src, Port: tuple.Inside.Port}, p) // as it is, by its profile (R13)
+	}
 	o := r.walkFirst(outward, d, p)
 	if o.verdict != Continue {
 		return o
@@ -147,7 +150,7 @@ func (r *Router) pieceFate(res frag.Result, p *packet) outcome {
 // to see, and of which subscriber: IKE of one with a profile. On port 4500 it
 // stands behind the marker; ESP in UDP passes in pieces (R50).
 func (r *Router) gathers(p *packet, dir alg.Direction) (inside frame.Addr, ok bool) {
-	if p.Proto != frame.ProtoUDP {
+	if p.Proto != frame.ProtoUDP || r.turned(p) {
 		return inside, false
 	}
 	server := p.DstPort

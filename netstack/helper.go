@@ -99,8 +99,8 @@ func (r *Router) step(h alg.Helper, p *packet, dir alg.Direction, b *lsn.Binding
 // helpIn shows a packet from outside to its helper.
 func (r *Router) helpIn(p *packet, b *lsn.Binding) outcome {
 	c := connOf(b)
-	h := r.helpers.watcher(b.Group, &c, true)
-	if h == nil {
+	h := r.helpers.watcher(b.Group, &c, !r.ownAddress(b))
+	if h == nil || r.turned(p) { // no helper has a part in a hairpin (R26)
 		return goOn
 	}
 	res, o := r.step(h, p, alg.Out2In, b)
@@ -114,7 +114,7 @@ func (r *Router) helpIn(p *packet, b *lsn.Binding) outcome {
 // helpFirst shows a subscriber's packet to its helper if that may hold it.
 func (r *Router) helpFirst(p *packet, b *lsn.Binding) outcome {
 	c := connOf(b)
-	switch h := r.helpers.watcher(b.Group, &c, true); {
+	switch h := r.helpers.watcher(b.Group, &c, !r.ownAddress(b)); {
 	case h == r.helpers.ike:
 		_, o := r.step(h, p, alg.In2Out, b)
 		return o

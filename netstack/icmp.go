@@ -62,6 +62,9 @@ func (r *Router) aboutInbound(p *packet) (bool, drop.Reason) {
 	if _, about := r.lsn.Client(q.Dst); !from && (!about || r.home(q.Dst) != p.in) {
 		return false, drop.None // an outsider who guesses must not be told the NAT's side
 	}
+	if r.exemptQuote(&q) {
+		return false, drop.None // it was never translated
+	}
 	if q.Src != p.Dst {
 		return false, drop.ICMPNoFlow // it goes to somebody who sent no such packet: forged
 	}
@@ -94,7 +97,7 @@ func (r *Router) icmpSelf(p *packet) outcome {
 		return dropped(drop.ICMPMalformed)
 	}
 	if r.lsn.Owns(p.Dst) {
-		inside, reason := r.quoteInward(p)
+		inside, reason := r.quoteBoth(p)
 		if reason != drop.None {
 			return dropped(reason)
 		}
@@ -108,11 +111,24 @@ func (r *Router) icmpSelf(p *packet) outcome {
 	if _, inbound := r.lsn.Client(q.Dst); !inbound {
 		return goOn
 	}
-	if _, client := r.lsn.Client(p.Dst); client {
-		return goOn // between two subscribers: untranslated on both sides
+	if _, client := r.lsn.Client(p.Dst); client || r.exemptQuote(&q) {
+		return goOn // between two subscribers, or exempt: untranslated on both sides
 	}
 	_, reason = r.quoteOutward(p)
 	return fate(reason)
+}
+
+// quoteBoth is quoteInward for an error of the stack: its quote may be of a
+// packet that was turned round, and is translated on both sides then.
+func (r *Router) quoteBoth(p *packet) (frame.Addr, drop.Reason) {
+	if q, reason := p.Quote(); reason == drop.None {
+		if _, turned := r.lsn.Client(q.Dst); turned {
+			if _, reason = r.quoteOutward(p); reason != drop.None {
+				return frame.Addr{}, reason
+			}
+		}
+	}
+	return r.quoteInward(p)
 }
 
 // quotesLaterPiece reports whether p quotes a fragment that is not the first
@@ -136,7 +152,7 @@ func (r *Router) quoteInward(p *packet) (frame.Addr, drop.Reason) {
 		return frame.Addr{}, drop.ICMPNoFlow // about somebody else's packet: forged
 	}
 	if q.Proto == frame.ProtoESP {
-		inside, reason := r.alg.OwnerOfOutbound(q.Src, q.Dst, q.SPI)
+		inside, reason := r.ownerOfESP(&q)
 		if reason == drop.None {
 			r.icmpESP.Add(1)
 			p.RewriteQuoteSource(&q, inside, 0)
@@ -150,6 +166,14 @@ func (r *Router) quoteInward(p *packet) (frame.Addr, drop.Reason) {
 	}
 	p.RewriteQuoteSource(&q, b.Inside.Addr, b.Inside.Port)
 	return b.Inside.Addr, drop.None
+}
+
+// ownerOfESP returns who sent a quoted outbound ESP packet.
+func (r *Router) ownerOfESP(q *frame.Quote) (frame.Addr, drop.Reason) {
+	if inside, own := r.lsn.OwnerOf(q.Src, q.Dst); own {
+		return inside, drop.None
+	}
+	return r.alg.OwnerOfOutbound(q.Src, q.Dst, q.SPI)
 }
 
 // quoteOutward rewrites the quote of an inbound packet to what the remote
@@ -172,6 +196,9 @@ func (r *Router) quoteOutward(p *packet) (frame.Addr, drop.Reason) {
 
 // quotedNAT returns the NAT side of a quoted inbound packet.
 func (r *Router) quotedNAT(q *frame.Quote) (frame.Endpoint, bool) {
+	if nat, own := r.lsn.OneToOne(q.Dst, q.Src); own && q.Proto == frame.ProtoESP {
+		return frame.Endpoint{Addr: nat}, true
+	}
 	if q.Proto == frame.ProtoESP {
 		nat, ok := r.alg.NATOfInbound(q.Dst, q.Src, q.SPI)
 		return frame.Endpoint{Addr: nat}, ok

@@ -10,7 +10,8 @@ import (
 )
 
 // exempt passes what needs no translation: packets that come from no
-// subscriber, and those from one subscriber network to another (R13).
+// subscriber, those from one subscriber network to another, and those to
+// destinations that the configuration exempts (R13).
 func (r *Router) exempt(p *packet) outcome {
 	if r.leaving(p) {
 		return goOn
@@ -18,13 +19,14 @@ func (r *Router) exempt(p *packet) outcome {
 	return accept
 }
 
-// leaving reports whether p is a subscriber's packet to somewhere else.
+// leaving reports whether p is a subscriber's packet to somewhere else, for
+// which it is translated.
 func (r *Router) leaving(p *packet) bool {
 	if _, from := r.lsn.Client(p.Src); !from {
 		return false
 	}
 	_, to := r.lsn.Client(p.Dst)
-	return !to
+	return !to && !r.exemptOut(p)
 }
 
 // carry refuses what cannot be translated.
@@ -38,6 +40,9 @@ func (r *Router) espOut(p *packet) outcome {
 	if p.Proto != frame.ProtoESP {
 		return goOn
 	}
+	if _, own := r.lsn.OneToOne(p.Src, p.Dst); own {
+		return accept // R27: no gate where nobody else has the address
+	}
 	group, _ := r.lsn.Client(p.Src)
 	profile := r.profile(group)
 	if _, bound := r.alg.NATOfOutbound(p.Src, p.Dst, p.SPI); profile == nil && !bound {
@@ -48,19 +53,27 @@ func (r *Router) espOut(p *packet) outcome {
 		return dropped(drop.ESPNoNATAddress)
 	}
 	e.Profile = profile
-	if o := r.obey(r.alg.StepESP(&e, p.now)); o.verdict != Continue {
+	o := r.obey(r.alg.StepESP(&e, p.now))
+	if o.verdict == Dropped && lsn.Refusing(o.reason) { // it counts as UDP (R37)
+		return r.refuse(p, group, lsn.Tuple{Proto: frame.ProtoUDP, Inside: frame.Endpoint{Addr: p.Src}, Remote: frame.Endpoint{Addr: p.Dst}}, o.reason)
+	}
+	if o.verdict != Continue {
 		return o
 	}
 	return accept
 }
 
-// espAddress is the NAT address of a subscriber's ESP packet: a bound SPI keeps
-// its own, an unknown one gets that of the subscriber's IKE (R37).
+// espAddress is the NAT address of a subscriber's ESP packet: a 1:1 address is
+// always the one (R27), a bound SPI keeps its own, an unknown one gets that of
+// the subscriber's IKE (R37).
 func (r *Router) espAddress(p *packet) (frame.Addr, bool) {
+	if nat, ok := r.lsn.OneToOne(p.Src, p.Dst); ok {
+		return nat, true
+	}
 	if nat, ok := r.alg.NATOfOutbound(p.Src, p.Dst, p.SPI); ok {
 		return nat, true
 	}
-	return r.lsn.PairedAddress(p.Src)
+	return r.lsn.IKEAddress(p.Src, p.Dst)
 }
 
 // espFromInside describes a subscriber's ESP packet to the ALG.
@@ -75,20 +88,32 @@ func (r *Router) espFromInside(p *packet) (ipsec.ESPPacket, bool) {
 // ALG about IKE. The rewrite itself is done in postrouting, so that an ICMP
 // error about this packet quotes what the subscriber sent.
 func (r *Router) in2out(p *packet) outcome {
+	b, o := r.session(p, r.wishedPort(p))
+	if o.verdict != Continue {
+		return o
+	}
+	return r.helpFirst(p, &b)
+}
+
+// session makes or refreshes the session of a subscriber's packet.
+func (r *Router) session(p *packet, wish uint16) (lsn.Binding, outcome) {
 	tuple, ok := insideView(p)
 	if !ok {
-		return dropped(drop.ProtocolUnsupported)
+		return lsn.Binding{}, dropped(drop.ProtocolUnsupported)
 	}
-	hints := lsn.Hints{TCPFlags: p.TCPFlags, Bytes: len(p.Bytes()), Port: r.wishedPort(p)}
+	hints := lsn.Hints{TCPFlags: p.TCPFlags, Bytes: len(p.Bytes()), Port: wish}
 	plan, reason := r.lsn.DecideOut(tuple, hints, p.now)
 	if reason != drop.None {
-		return dropped(reason)
+		return lsn.Binding{}, r.refuse(p, plan.Group, tuple, reason)
 	}
 	b, reason := r.lsn.CommitOut(&plan, p.now)
 	if reason != drop.None {
-		return dropped(reason)
+		return b, r.refuse(p, plan.Group, tuple, reason)
 	}
-	return r.helpFirst(p, &b)
+	if p.TCPFlags&frame.TCPSyn != 0 {
+		r.syns.cancel(synKey{b.Outside, b.Remote}) // a simultaneous open (R24)
+	}
+	return b, goOn
 }
 
 // wishedPort is 500 for the IKE of a client that sends from there, if its
@@ -131,12 +156,17 @@ func (r *Router) source(p *packet) outcome {
 	if about, reason := r.aboutInbound(p); about || reason != drop.None {
 		return r.icmpSource(p)
 	}
+	if r.turned(p) && !p.Fragment && !p.ICMPError() {
+		return fate(r.measure(p, p.Src))
+	}
 	if !r.leaving(p) {
 		p.cut = r.cutOf(p, frag.Out2In)
 		return goOn
 	}
 	if p.Fragment {
-		return fate(r.frags.Carry(frag.KeyOf(&p.Packet, p.in, frag.In2Out), &p.Packet, p.now))
+		why := r.frags.Carry(frag.KeyOf(&p.Packet, p.in, frag.In2Out), &p.Packet, p.now)
+		_, p.exempt = r.lsn.Client(p.Src) // firstOut let it keep its address
+		return fate(why)
 	}
 	outside, reason := r.outside(p)
 	if reason == drop.None {

@@ -62,12 +62,12 @@ func broadcast(subnet netip.Prefix) (frame.Addr, bool) {
 }
 
 // discreet is the last look at a packet that leaves: no interface may show the
-// address of a subscriber who does not live there. A packet between two
+// address of a subscriber who does not live there, unless it is exempt. A packet between two
 // subscribers shows both, and goes where the second one lives.
 func (r *Router) discreet(p *packet) outcome {
 	_, from := r.lsn.Client(p.Src)
 	_, to := r.lsn.Client(p.Dst)
-	if to && r.home(p.Dst) != p.out || from && !to && r.home(p.Src) != p.out {
+	if to && r.home(p.Dst) != p.out || from && !to && r.home(p.Src) != p.out && !r.exemptOut(p) {
 		return dropped(drop.InsideAddress)
 	}
 	return goOn

@@ -21,12 +21,12 @@ func (r *Router) out2in(p *packet) outcome {
 	}
 	hints := lsn.Hints{TCPFlags: p.TCPFlags, Bytes: len(p.Bytes())}
 	plan, reason := r.decideIn(p, outside, remote, hints)
-	if reason != drop.None {
-		return dropped(reason)
+	var b lsn.Binding
+	if reason == drop.None {
+		b, reason = r.lsn.CommitIn(&plan, p.now)
 	}
-	b, reason := r.lsn.CommitIn(&plan, p.now)
 	if reason != drop.None {
-		return dropped(reason)
+		return r.repel(p, &plan, reason)
 	}
 	if o := r.helpIn(p, &b); o.verdict != Continue {
 		return o
@@ -37,6 +37,16 @@ func (r *Router) out2in(p *packet) outcome {
 		r.frags.Remember(frag.KeyOf(&p.Packet, p.in, frag.Out2In), cut, p.now)
 	}
 	return accept
+}
+
+// repel ends a packet from outside for which there was no session. Its sender
+// is told nothing, but for R24 and only later.
+func (r *Router) repel(p *packet, plan *lsn.InPlan, why drop.Reason) outcome {
+	r.lsn.Refused(plan.Group, lsn.Tuple{Proto: plan.Proto, Inside: plan.Inside, Remote: plan.Remote}, why, p.now)
+	if !r.turned(p) {
+		r.unasked(p, plan.Outside, plan.Remote, why)
+	}
+	return dropped(why)
 }
 
 // decideIn finds the mapping that a packet from outside is for, and changes
@@ -54,7 +64,7 @@ func (r *Router) decideIn(p *packet, outside, remote frame.Endpoint, hints lsn.H
 // byCookie finds the outside endpoint that a server meant who answers IKE to
 // port 500 of the NAT address, whatever port it was asked from (N40).
 func (r *Router) byCookie(p *packet) (frame.Endpoint, bool) {
-	if p.Proto != frame.ProtoUDP || p.SrcPort != 500 || p.DstPort != 500 || !r.bindings.Load().cookieDemux() {
+	if p.Proto != frame.ProtoUDP || p.SrcPort != 500 || p.DstPort != 500 || !r.bindings.Load().cookieDemux() || r.turned(p) {
 		return frame.Endpoint{}, false
 	}
 	_, mapping, ok := r.alg.OwnerOfCookie(p.Dst, p.Src, p.UDPPayload(), p.now)
@@ -71,6 +81,10 @@ func (r *Router) espIn(p *packet) outcome {
 	if p.Proto != frame.ProtoESP || !r.lsn.Owns(p.Dst) {
 		return goOn
 	}
+	if inside, own := r.lsn.OwnerOf(p.Dst, p.Src); own {
+		p.SetDestination(inside, 0)
+		return accept // R27
+	}
 	res := r.alg.StepESP(&ipsec.ESPPacket{
 		Dir: alg.Out2In, NAT: p.Dst, Server: p.Src, SPI: p.SPI, Seq: p.Seq, Len: len(p.Bytes()),
 	}, p.now)
@@ -79,6 +93,16 @@ func (r *Router) espIn(p *packet) outcome {
 	}
 	p.SetDestination(res.Inside, 0)
 	return accept
+}
+
+// ownAddress reports whether a session is on a 1:1 address, whose ESP needs no
+// ALG (R27).
+func (r *Router) ownAddress(b *lsn.Binding) bool {
+	if !b.Static {
+		return false
+	}
+	_, own := r.lsn.OneToOne(b.Inside.Addr, b.Remote.Addr)
+	return own
 }
 
 // obey turns an ALG result into an outcome and does what it asks for.

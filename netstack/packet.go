@@ -14,6 +14,7 @@ type packet struct {
 	route   *stack.Route    // nil before routing
 	group   bool            // it came in a broadcast or multicast frame
 	now     int64           // monotonic nanoseconds
+	exempt  bool            // postrouting: a fragment that leaves untranslated (R13)
 	cut     int             // postrouting: the longest piece that it came in, 0: it came whole
 	ours    bool            // postrouting: not the stack's packet any more but one in its place
 

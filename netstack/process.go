@@ -15,18 +15,18 @@ var (
 		{"shape", (*Router).shape},       // can it be translated at all
 		{"spoofed", (*Router).spoofed},   // does its source live where it comes from
 		{"expiring", (*Router).expiring}, // TTL 1: answered by the stack, not forwarded with 0
-		{"hairpin", (*Router).hairpin},   // a subscriber to a NAT address (R26)
+		{"hairpin", (*Router).hairpin},   // a subscriber to a NAT address: gets its own one as the source (R26)
 		{"piecesIn", (*Router).piecesIn}, // a fragment to a NAT address: as its datagram's first (R29)
 		{"icmpIn", (*Router).icmpIn},     // an ICMP error about a translated packet (R74)
 		{"espIn", (*Router).espIn},       // ESP to a NAT address: by SPI (section 5)
 		{"out2in", (*Router).out2in},     // the rest to a NAT address: by mapping (R19), then the ALG (R38)
-		{"guard", (*Router).guard},       // an outsider to an inside address (R13)
+		{"guard", (*Router).guard},       // an outsider to an inside address, unless exempt (R13)
 	}
 
 	// forward meets it with its route, still untranslated.
 	forward = []step{
 		{"icmpOut", (*Router).icmpOut},     // an ICMP error from inside about a packet that we let in (R74)
-		{"exempt", (*Router).exempt},       // not from a subscriber, or to one: routed as it is (R13)
+		{"exempt", (*Router).exempt},       // not from a subscriber, to one, or exempt: routed as it is (R13)
 		{"carry", (*Router).carry},         // can this be translated at all
 		{"piecesOut", (*Router).piecesOut}, // a fragment: as its datagram's first (R29)
 		{"espOut", (*Router).espOut},       // ESP: by SPI (section 5)

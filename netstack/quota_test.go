@@ -44,7 +44,10 @@ func TestASubscriberAtItsQuotaGetsNoFurtherESPSession_R37(t *testing.T) {
 			w.wantDrop(c.reason, 1, func() { w.fromLAN(k.out()) })
 			w.wantDrop(c.reason, 1, func() { w.fromWAN(k.in()) })
 			w.none(w.atWAN())
-			w.none(w.atLAN())
+			told := w.one(w.atLAN()) // of its own packet, and nobody of the other
+			if q, _ := told.Quote(); told.Dst != client1 || told.ICMPType != 3 || told.ICMPCode != 1 || q.SPI != k.spiOut {
+				t.Errorf("told %v type %d code %d about SPI %x", told.Dst, told.ICMPType, told.ICMPCode, q.SPI)
+			}
 			if n := w.r.alg.Counters(); n.ESPSessions != 2 || n.Active != 2 || n.Dropped != 2 {
 				t.Errorf("%+v", n)
 			}
@@ -54,6 +57,7 @@ func TestASubscriberAtItsQuotaGetsNoFurtherESPSession_R37(t *testing.T) {
 			} else {
 				b := w.tunnel(client2, 0x2000)
 				w.wantDrop(c.reason, 1, func() { w.fromLAN(b.say(2, 0, ikeSAInit, flagV2Init, 0)) })
+				w.one(w.atLAN())
 			}
 			for range 6 { // what is established goes on; the first falls silent
 				w.advance(10 * time.Minute)

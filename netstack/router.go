@@ -76,6 +76,8 @@ type Router struct {
 	nat        []netip.Prefix // the NAT addresses
 	packets    sync.Pool      // of *packet
 	kept       kept
+	refusals   perSubscriber
+	syns       pendingSYNs
 	later      later
 	timers     timers
 }

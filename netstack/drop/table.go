@@ -52,7 +52,7 @@ var table = [NumReasons]Info{
 	NoFreePort:       {"no_free_port", "The subscriber's NAT address has no free port for this protocol.", "Add addresses to the pool, or shorten timeouts.", "R14"},
 	NotSYN:           {"not_syn", "A TCP segment without SYN that belongs to no session.", "Normal after a restart; switch off syn_check to let such sessions be picked up.", "R24"},
 	SessionTableFull: {"session_table_full", "The session table is at its configured size.", "Raise the limit, or look for a subscriber that floods.", "R20"},
-	Hairpin:          {"hairpin", "A subscriber sent to a NAT address of ours: hairpinning is not supported yet.", "Use the inside address.", "R26"},
+	Hairpin:          {"hairpin", "A subscriber sent something else than TCP, UDP or ICMP to a NAT address of ours, to which it could not be turned round.", "Use the inside address.", "R26"},
 	NATAddressSpoofed: {"nat_address_spoofed", "A packet came in with one of our own or NAT addresses as its source.",
 		"Somebody forges addresses, or a loop sends our packets back.", ""},
 	ClientSpoofed: {"client_spoofed", "A packet with a subscriber's address as its source came in where no route but the default one leads to that subscriber.",

@@ -75,7 +75,8 @@ type Group struct {
 	// a quota or for want of a port (R20).
 	OnRefusal Refusal
 	// SilentSYN leaves a SYN from outside unanswered that nobody asked for,
-	// instead of refusing it after SYNWait (R24).
+	// instead of refusing it after six seconds (R24). It holds for all that
+	// share a NAT address.
 	SilentSYN bool
 
 	hold     *atomic.Int64 // PairingHold as it is now

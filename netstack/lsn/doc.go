@@ -13,8 +13,7 @@
 // because another goroutine may have come first.
 //
 // It is not a packet rewriter: it hands out bindings, and whoever owns the
-// packet applies them. It starts no goroutine and reads no clock. Quotas, static
-// mappings and hairpinning are not here yet.
+// packet applies them. It starts no goroutine and reads no clock.
 //
 // Invariants:
 //   - Two live mappings never answer for the same remote on one outside port
@@ -27,5 +26,7 @@
 //     address, then outside shard, then the marks of an address; never two of
 //     a kind. Config.OnGone is called
 //     without any of them.
-//   - The number of sessions never exceeds Config.MaxSessions.
+//   - The number of sessions never exceeds Config.MaxSessions, nor any quota of
+//     a subscriber or group (R20). What is counted is what is there.
+//   - A port of a static mapping is never drawn (R27).
 package lsn

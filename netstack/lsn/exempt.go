@@ -54,6 +54,12 @@ func (t *Table) Exempt(tup Tuple) bool {
 	return r != nil && r.app.Exempt
 }
 
+// ExemptNetwork is Exempt for a packet of which only the addresses are known.
+func (t *Table) ExemptNetwork(inside, remote frame.Addr) bool {
+	g := t.cfg().clients.find(inside)
+	return g != nil && g.exempt.has(remote)
+}
+
 // MayExempt is Exempt for a packet whose ports are not known, a later fragment:
 // it reports whether some port of the protocol is exempt.
 func (t *Table) MayExempt(inside, remote frame.Addr, proto uint8) bool {

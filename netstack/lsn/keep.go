@@ -36,8 +36,10 @@ func (n *natAddress) keepFor(i int, port uint16) {
 		n.keepPort(i, port)
 		return
 	}
-	for p := 1; p <= LastPort; p++ {
-		n.keepPort(i, uint16(p))
+	for p := uint16(1); p != 0; p++ {
+		if !n.kept(i, p) {
+			n.tally(protocols[i], p, 1)
+		}
 	}
 	n.keeps.all[i], n.keeps.ports[i] = true, map[uint16]bool{}
 }

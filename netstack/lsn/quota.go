@@ -75,6 +75,24 @@ func (a *Attributes) check() error {
 	return nil
 }
 
+// silence notes which NAT addresses leave a SYN unanswered.
+func (set *settings) silence() {
+	set.silent = map[frame.Addr]bool{}
+	for _, g := range set.groups {
+		for _, a := range g.addrList {
+			set.silent[a] = set.silent[a] || g.SilentSYN
+		}
+	}
+	for _, s := range set.statics.list {
+		set.silent[s.Outside.Addr] = set.silent[s.Outside.Addr] || s.group.SilentSYN
+	}
+}
+
+// SilentSYN reports whether the sender of a SYN that nobody asked for gets no
+// answer from a NAT address, not even after a while (R24): because a group that
+// uses the address wants that.
+func (t *Table) SilentSYN(nat frame.Addr) bool { return t.cfg().silent[nat] }
+
 func (p *TransportProfile) checkQuotas() error {
 	switch {
 	case p.PortQuota < 0 || p.PortQuota > maxQuota:

@@ -18,6 +18,7 @@ type settings struct {
 	addrList  []frame.Addr
 	byAddr    map[frame.Addr]uint32 // index into addrs
 	statics   statics
+	silent    map[frame.Addr]bool // NAT addresses; see SilentSYN
 }
 
 // cfg returns the present settings. Whoever makes a mapping reads them with the
@@ -33,5 +34,6 @@ func newSettings(c Config) (*settings, error) {
 	if err != nil {
 		return nil, err
 	}
+	set.silence()
 	return set, nil
 }

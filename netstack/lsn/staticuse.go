@@ -74,7 +74,11 @@ func (t *Table) drawFor(sh *inside, tup Tuple, w *want, after *aftermath) (addre
 // drawStatic claims the outside port of a static mapping. It fails where a
 // narrower static mapping has the port, or a dynamic mapping from before.
 func (t *Table) drawStatic(st *static, tup Tuple, w *want) (address uint32, port uint16, ok bool) {
-	address, port = t.cfg().byAddr[st.Outside.Addr], st.port(tup.Inside.Port)
+	if st == nil {
+		return 0, 0, false // a reload took it away just now
+	}
+	set := t.cfg()
+	address, port = set.byAddr[st.Outside.Addr], st.port(tup.Inside.Port)
 	end := frame.Endpoint{Addr: st.Outside.Addr, Port: port}
 	if t.staticIn(tup.Proto, end, tup.Remote) != st {
 		return 0, 0, false
@@ -85,7 +89,7 @@ func (t *Table) drawStatic(st *static, tup Tuple, w *want) (address uint32, port
 	if !o.fits(end.Addr, port, w.claim) {
 		return 0, 0, false
 	}
-	o.take(t.cfg().addrs[address], port, w.claim, w.id)
+	o.take(set.addrs[address], port, w.claim, w.id)
 	return address, port, true
 }
 
@@ -128,6 +132,17 @@ func (t *Table) OneToOne(inside, remote frame.Addr) (nat frame.Addr, ok bool) {
 		return nat, false
 	}
 	return s.Outside.Addr, true
+}
+
+// IKEAddress returns the NAT address that a subscriber's IKE to a server leaves
+// from, and so its ESP (R37): that of a static mapping of its port 500, or the
+// one it is paired with.
+func (t *Table) IKEAddress(inside, server frame.Addr) (nat frame.Addr, ok bool) {
+	tup := Tuple{frame.ProtoUDP, frame.Endpoint{Addr: inside, Port: 500}, frame.Endpoint{Addr: server, Port: 500}}
+	if s := t.staticOut(tup); s != nil {
+		return s.Outside.Addr, true
+	}
+	return t.PairedAddress(inside)
 }
 
 // OwnerOf returns the subscriber that a NAT address belongs to alone, towards
