@@ -277,33 +277,46 @@ func (t *Table) outlook(sh *inside, pl *OutPlan, w *want) drop.Reason {
 	if paired {
 		pl.Addresses = t.cfg().addrList[only : only+1 : only+1]
 	}
+	if t.mayHaveRoom(sh, w, only, paired) {
+		return drop.None
+	}
 	for _, a := range g.addrs {
-		if (!paired || a == only) && t.mayServe(sh, a, w) {
+		if (!paired || a == only) && t.mayServe(a, w) {
 			return drop.None
 		}
 	}
 	return drop.NoFreePort
 }
 
-// mayServe reports whether an address may have a port for the mapping. It may
-// be wrong only in saying yes.
-func (t *Table) mayServe(sh *inside, a uint32, w *want) bool {
+// mayHaveRoom reports whether a block that was drawn for the subscriber may
+// have a port for the mapping. It may be wrong only in saying yes.
+func (t *Table) mayHaveRoom(sh *inside, w *want, only uint32, paired bool) bool {
+	if w.low() {
+		return false
+	}
+	for ref := sh.holdings[w.inside].head; ref != 0; ref = t.block(ref).next {
+		a, _ := ref.split()
+		if (!paired || a == only) && !t.block(ref).exhausted(w.claim, w.sets[w.n-1].kind, w.rules.group.BlockSize) {
+			return true
+		}
+	}
+	return false
+}
+
+// mayServe reports whether an address may have a port for the mapping, beside
+// those of blocks that were drawn for the subscriber before. It may be wrong
+// only in saying yes.
+func (t *Table) mayServe(a uint32, w *want) bool {
 	n := t.cfg().addrs[a]
-	last := w.sets[w.n-1].kind // the last set holds the others
 	if n.blocks == nil || w.low() {
 		return t.couldDraw(n, w)
 	}
 	if w.wishLow() && t.fitsNow(n, w.wish, w.claim) || n.blocks.anyFree() {
 		return true
 	}
-	if n.owner != nil {
-		_, number, ok := n.owner.dealt(w.inside)
-		return ok && !n.blocks.list[number].exhausted(w.claim, last, n.blocks.size)
+	if n.owner == nil {
+		return false
 	}
-	for ref := sh.holdings[w.inside].head; ref != 0; ref = t.block(ref).next {
-		if at, _ := ref.split(); at == a && !t.block(ref).exhausted(w.claim, last, n.blocks.size) {
-			return true
-		}
-	}
-	return false
+	_, number, ok := n.owner.dealt(w.inside)
+	return ok && !n.blocks.list[number].exhausted(w.claim, w.sets[w.n-1].kind, n.blocks.size) // the last set holds the others
 }

@@ -3,6 +3,7 @@ package lsn
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"spigate/netstack/frame"
 )
@@ -14,7 +15,8 @@ type blocks struct {
 	size int
 	list []block
 	mu   sync.Mutex
-	free []uint8 // numbers of blocks that nobody has, in no order; none if deterministic
+	free []uint8      // numbers of blocks that nobody has, in no order; none if deterministic
+	left atomic.Int32 // how many those are, to be read without the lock
 }
 
 // block is one block. Who has it is under blocks.mu; the rest is under the
@@ -56,6 +58,7 @@ func newBlocks(size int, loose bool) *blocks {
 			b.free = append(b.free, uint8(i))
 		}
 	}
+	b.left.Store(int32(len(b.free)))
 	return b
 }
 
@@ -73,6 +76,9 @@ func (b *blocks) of(port uint16) (number int, ok bool) {
 
 // draw takes a free block at random for a subscriber.
 func (b *blocks) draw(rand func(uint32) uint32, inside frame.Addr, group uint16, next blockRef) (number int, ok bool) {
+	if !b.anyFree() {
+		return 0, false
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.free) == 0 {
@@ -83,6 +89,7 @@ func (b *blocks) draw(rand func(uint32) uint32, inside frame.Addr, group uint16,
 	number = int(b.free[i])
 	b.free[i] = b.free[last]
 	b.free = b.free[:last]
+	b.left.Store(int32(last))
 	b.list[number] = block{inside: inside, taken: true, group: group, next: next}
 	return number, true
 }
@@ -92,6 +99,7 @@ func (b *blocks) giveBack(number int) {
 	defer b.mu.Unlock()
 	b.list[number].taken = false
 	b.free = append(b.free, uint8(number))
+	b.left.Store(int32(len(b.free)))
 }
 
 // owner returns who has a block that is drawn, not computed; ok is false if
@@ -102,12 +110,9 @@ func (b *blocks) owner(number int) (a frame.Addr, ok bool) {
 	return b.list[number].inside, b.list[number].taken
 }
 
-// anyFree reports whether a block can be drawn.
-func (b *blocks) anyFree() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.free) > 0
-}
+// anyFree reports whether a block can be drawn: without the lock, because a
+// flood against a full pool asks it of every address.
+func (b *blocks) anyFree() bool { return b.left.Load() > 0 }
 
 // exhausted reports whether it is known without a search that no port of the
 // set in the block fits. The subscriber's shard is locked.
