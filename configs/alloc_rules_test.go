@@ -101,6 +101,15 @@ func TestQuotasAndAttributes(t *testing.T) {
 }
 
 // What the file says stays, also where it says the default.
+func TestWhatIsNotTranslatedAndWhatIsTold(t *testing.T) {
+	runSpoils(t, []spoil{
+		{"a network that is none", "[lsn.group.G]", "[lsn.group.G]\nexempt = [\"10.0.0.0/33\"]", `lsn.group.G.exempt[0]: "10.0.0.0/33" is not an IPv4 prefix such as 192.0.2.0/24`},
+		{"an answer that there is not", "[lsn.group.G]", "[lsn.group.G]\nicmp_on_exhaustion = \"PROHIBIT\"",
+			`lsn.group.G.icmp_on_exhaustion: "PROHIBIT" is not one of HOST-UNREACHABLE, PROHIBITED, NONE; did you mean "PROHIBITED"?`},
+		{"all of it", "[lsn.group.G]", "[lsn.group.G]\nexempt = [\"10.0.0.0/8\"]\nicmp_on_exhaustion = \"none\"\nicmp_on_unasked_syn = false", ""},
+	})
+}
+
 func TestAPresetFillsInWhatIsNotWritten(t *testing.T) {
 	c, messages := parse(`version = 1
 [lsn.client.C]

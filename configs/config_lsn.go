@@ -52,6 +52,10 @@ type AppsProfile struct {
 	Ports     []PortRange // destination ports; none = all of them
 	// Attributes are idle times for some destination ports, narrowest first.
 	Attributes []*Attributes
+	// InboundRefresh: packets from outside restart idle timers (R21); nil:
+	// with FilteringAPDF alone.
+	InboundRefresh *bool
+	Exempt         bool // its traffic is not translated (R13)
 }
 
 // Attributes is [lsn.appsattributes.NAME]: an idle time for some destination
@@ -101,6 +105,9 @@ type Group struct {
 	Preset     Preset              // what keys that are not written mean
 	FTP, TFTP  bool                // helpers for these, each by itself (RFC 4787 REQ-10a)
 	TrapLimit  int                 // events of one kind told in a minute (R20)
+	Exempt     []netip.Prefix      // remotes to which nothing is translated (R13)
+	Refusal    Refusal             // what a subscriber at a limit is told (R20)
+	AnswerSYN  bool                // an unasked SYN is refused after six seconds (R24)
 
 	Logging        bool        // its mappings or blocks go to the NAT log
 	SessionLogging bool        // its sessions too, if Logging

@@ -178,6 +178,24 @@ func rewriteIDWords() []word[RewriteID] {
 // String returns FRAGMENTS or DF-CLEAR.
 func (r RewriteID) String() string { return spell(rewriteIDWords(), r) }
 
+// Refusal is the ICMP error that a subscriber gets whose packet is dropped at a
+// limit or for want of a port (R20).
+type Refusal uint8
+
+// The errors: that of RFC 6888 REQ-11, that of RFC 5508 REQ-8, none.
+const (
+	RefusalHost Refusal = iota
+	RefusalProhibited
+	RefusalNone
+)
+
+func refusalWords() []word[Refusal] {
+	return []word[Refusal]{{RefusalHost, "HOST-UNREACHABLE", nil}, {RefusalProhibited, "PROHIBITED", nil}, {RefusalNone, "NONE", nil}}
+}
+
+// String returns HOST-UNREACHABLE, PROHIBITED or NONE.
+func (r Refusal) String() string { return spell(refusalWords(), r) }
+
 // NATType says whether NAT addresses and ports are drawn or computed (R18).
 type NATType uint8
 

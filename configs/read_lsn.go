@@ -92,6 +92,10 @@ func (r *reader) appsProfiles(lsn *table, w *raw) {
 		}
 		t.checkPorts(p.Ports)
 		w.attributes[p] = list(t, "appsattributes", sameText)
+		if refresh := t.flag("inbound_refresh", false); t.has("inbound_refresh") {
+			p.InboundRefresh = &refresh
+		}
+		p.Exempt = t.flag("exempt", false)
 		t.off(false, "tcpproxy", "l2info")
 		p.Domain = t.keptDomain()
 		t.done()
@@ -189,6 +193,9 @@ func (r *reader) groups(lsn *table, w *raw) {
 		g.BlockSize = t.blockSize(g.Type)
 		g.Preset = choose(t, "preset", PresetNone, presetWords())
 		g.TrapLimit = int(t.whole("snmp_trap_limit", 100, 0, 10000))
+		g.Exempt = list(t, "exempt", parseNetwork)
+		g.Refusal = choose(t, "icmp_on_exhaustion", RefusalHost, refusalWords())
+		g.AnswerSYN = t.flag("icmp_on_unasked_syn", true)
 		t.flag("session_sync", true) // R72: matters with [ha] only
 		t.off("", "httphdrlogprofile", "pcpserver")
 		g.FTP, g.TFTP = t.flag("ftp", true), t.flag("tftp", true)

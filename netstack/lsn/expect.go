@@ -213,6 +213,7 @@ func (t *Table) fulfil(sh *inside, pl *InPlan, now int64, after *aftermath) (uin
 	sh.tuples.remove(hashOf(sh.seed, m.tuple(s.remote).key()), slot)
 	was := *s
 	s.start(pl.Remote, r, dirIn, pl.Hints, now)
+	sh.passed(r, dirIn, 1, uint64(max(pl.Hints.Bytes, 0)))
 	s.mapping, s.prev, s.next, s.due = was.mapping, was.prev, was.next, was.due
 	s.seen |= kept
 	sh.tuples.add(hashOf(sh.seed, m.tuple(s.remote).key()), slot)

@@ -36,6 +36,9 @@ func (t *Table) addSession(sh *inside, slot, mslot uint32, remote frame.Endpoint
 	s, m := sh.sessions.at(slot), sh.mappings.at(mslot)
 	r := t.cfg().rules[m.rules]
 	s.start(remote, r, dir, h, now)
+	if h.Bytes > 0 { // there is no packet where a helper asks for a session
+		sh.passed(r, dir, 1, uint64(h.Bytes))
+	}
 	s.mapping = mslot
 	sh.link(slot, s, m)
 	sh.tuples.add(hashOf(sh.seed, m.tuple(remote).key()), slot)
@@ -56,6 +59,7 @@ func (t *Table) touch(sh *inside, slot uint32, dir int, h Hints, now int64) {
 	m := sh.mappings.at(s.mapping)
 	r := t.cfg().rules[m.rules]
 	before := s.idle(m, r)
+	sh.passed(r, dir, 1, uint64(max(h.Bytes, 0)))
 	if s.touch(r, dir, h, now) {
 		t.adopt(sh, slot)
 	}

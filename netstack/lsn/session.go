@@ -217,6 +217,7 @@ func (t *Table) FlowActive(id uint64, out bool, now int64, packets, bytes uint64
 		dir, mark = dirOut, seenOut
 	}
 	s.count(dir, packets, bytes)
+	sh.passed(t.cfg().rules[m.rules], dir, packets, bytes)
 	first := out && !s.own()
 	s.seen |= mark
 	if now > s.last {

@@ -18,7 +18,8 @@ type GroupStats struct {
 	Name        string
 	Subscribers int // with a session
 	Sessions    [numProtocols]int
-	Dropped     [numProtocols]uint64
+	Dropped     [numProtocols]uint64 // packets for which there was no session
+	Out, In     [numProtocols]Volume // what the sessions carried
 }
 
 // PoolStats is the use of one pool.
@@ -55,6 +56,7 @@ func (t *Table) Stats() Stats {
 		sh := &t.insides[i]
 		sh.mu.Lock()
 		s.Paired += sh.pairKeys.n
+		s.add(sh)
 		sh.mu.Unlock()
 	}
 	for _, name := range t.cfg().poolNames {

@@ -48,6 +48,7 @@ type inside struct {
 
 	holdings map[frame.Addr]holding // subscribers with port blocks
 	users    map[frame.Addr]usage
+	traffic  []traffic // by group
 
 	expiry wheel[session, *session]
 	holds  wheel[pair, *pair] // of pairs without a mapping

@@ -49,6 +49,13 @@ func pool(p *configs.Pool) lsn.Pool {
 
 func group(g *configs.Group) lsn.Group {
 	out := lsn.Group{Name: g.Name, Client: g.Client.Name, BlockSize: g.BlockSize, TrapLimit: g.TrapLimit}
+	out.Exempt, out.SilentSYN = g.Exempt, !g.AnswerSYN
+	switch g.Refusal {
+	case configs.RefusalProhibited:
+		out.OnRefusal = lsn.RefuseProhibited
+	case configs.RefusalNone:
+		out.OnRefusal = lsn.RefuseSilently
+	}
 	if g.TrapLimit == 0 {
 		out.TrapLimit = lsn.NoTraps
 	}
@@ -104,6 +111,12 @@ func appsProfile(a *configs.AppsProfile) lsn.AppProfile {
 	out := lsn.AppProfile{Name: a.Name, Proto: protocol(a.Protocol), Ports: portRanges(a.Ports)}
 	for _, at := range a.Attributes {
 		out.Attributes = append(out.Attributes, lsn.Attributes{Ports: portRanges(at.Ports), SessionTimeout: at.SessionTimeout})
+	}
+	out.Exempt = a.Exempt
+	if on := a.InboundRefresh; on != nil && *on {
+		out.InboundRefresh = lsn.Enabled
+	} else if on != nil {
+		out.InboundRefresh = lsn.Disabled
 	}
 	if a.Pooling == configs.PoolingPaired {
 		out.Pooling = lsn.Paired

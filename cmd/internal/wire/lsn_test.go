@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -32,6 +33,8 @@ session_timeout = "31s"
 protocol = "UDP"
 ports = ["1-9999"]
 appsattributes = ["D"]
+inbound_refresh = true
+exempt = true
 [lsn.transportprofile.T]
 protocol = "UDP"
 session_timeout = "301s"
@@ -59,6 +62,9 @@ port_block_size = 300
 transport_profiles = ["T"]
 apps_profiles = ["A"]
 snmp_trap_limit = 0
+exempt = ["10.0.0.0/8"]
+icmp_on_exhaustion = "PROHIBITED"
+icmp_on_unasked_syn = false
 ftp = false
 `))
 	if err != nil {
@@ -77,9 +83,11 @@ ftp = false
 		},
 		Groups: []lsn.Group{{
 			Name: "G", Client: "C", Pools: []string{"P"}, Type: lsn.Deterministic, Alloc: lsn.ByAddresses, BlockSize: 300, TrapLimit: lsn.NoTraps, TFTP: true,
+			Exempt: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, OnRefusal: lsn.RefuseProhibited, SilentSYN: true,
 			Apps: []lsn.AppProfile{{
 				Name: "A", Proto: frame.ProtoUDP, Ports: []lsn.PortRange{{First: 1, Last: 9999}},
-				Attributes: []lsn.Attributes{{Ports: []lsn.PortRange{{First: 53, Last: 53}, {First: 5353, Last: 5353}}, SessionTimeout: 31 * time.Second}},
+				Attributes:     []lsn.Attributes{{Ports: []lsn.PortRange{{First: 53, Last: 53}, {First: 5353, Last: 5353}}, SessionTimeout: 31 * time.Second}},
+				InboundRefresh: lsn.Enabled, Exempt: true,
 			}},
 			Transports: []lsn.TransportProfile{{
 				Name: "T", Proto: frame.ProtoUDP, SessionTimeout: 301 * time.Second, FinRstTimeout: 30 * time.Second,
@@ -99,7 +107,7 @@ ftp = false
 			},
 		},
 	}
-	ignore := cmp.Options{cmpopts.IgnoreUnexported(lsn.Group{}), cmpopts.IgnoreFields(lsn.Config{}, "Clients", "Rand", "OnGone", "OnEvent")}
+	ignore := cmp.Options{cmpopts.EquateComparable(netip.Prefix{}), cmpopts.IgnoreUnexported(lsn.Group{}), cmpopts.IgnoreFields(lsn.Config{}, "Clients", "Rand", "OnGone", "OnEvent")}
 	if diff := cmp.Diff(want, got, ignore); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
