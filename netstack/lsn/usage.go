@@ -35,11 +35,12 @@ type tally struct {
 // protoUDP is the place of UDP in arrays over protocols.
 const protoUDP = 1
 
-// change lets fn count in a subscriber's usage. The shard's lock is held.
-func (t *Table) change(sh *inside, a frame.Addr, g *Group, fn func(u *usage)) {
+// change lets fn count in a subscriber's usage, which goes in and out by value:
+// a pointer would cost an allocation. The shard's lock is held.
+func (t *Table) change(sh *inside, a frame.Addr, g *Group, fn func(u usage) usage) {
 	u, known := sh.users[a]
 	u.group = g.index
-	fn(&u)
+	u = fn(u)
 	switch {
 	case !u.none():
 		if !known {
@@ -91,7 +92,7 @@ func (t *Table) reserve(sh *inside, g *Group, i int, a frame.Addr) drop.Reason {
 		t.sessions.Add(-1)
 		return drop.GroupSessionLimit
 	}
-	t.change(sh, a, g, func(u *usage) { u.sessions[i]++ })
+	t.change(sh, a, g, func(u usage) usage { u.sessions[i]++; return u })
 	return drop.None
 }
 
@@ -99,7 +100,7 @@ func (t *Table) reserve(sh *inside, g *Group, i int, a frame.Addr) drop.Reason {
 func (t *Table) unreserve(sh *inside, g *Group, i int, a frame.Addr) {
 	t.sessions.Add(-1)
 	g.tally.sessions[i].Add(-1)
-	t.change(sh, a, g, func(u *usage) { u.sessions[i]-- })
+	t.change(sh, a, g, func(u usage) usage { u.sessions[i]--; return u })
 }
 
 // countPort counts a mapping that came (1) or went (-1).
@@ -108,7 +109,7 @@ func (t *Table) countPort(sh *inside, r *rules, a frame.Addr, n int) {
 		return
 	}
 	i, _ := protoIndex(r.app.Proto)
-	t.change(sh, a, r.group, func(u *usage) { u.ports[i] += uint32(n) })
+	t.change(sh, a, r.group, func(u usage) usage { u.ports[i] += uint32(n); return u })
 }
 
 // TakeESP counts an ESP session of a subscriber like a UDP session of the group
@@ -124,7 +125,7 @@ func (t *Table) TakeESP(a frame.Addr) drop.Reason {
 	defer sh.mu.Unlock()
 	why := t.reserve(sh, g, protoUDP, a)
 	if why == drop.None {
-		t.change(sh, a, g, func(u *usage) { u.esp++ })
+		t.change(sh, a, g, func(u usage) usage { u.esp++; return u })
 	}
 	return why
 }
@@ -139,7 +140,7 @@ func (t *Table) GiveESP(a frame.Addr) {
 		return
 	}
 	g := t.cfg().groups[u.group]
-	t.change(sh, a, g, func(u *usage) { u.esp-- })
+	t.change(sh, a, g, func(u usage) usage { u.esp--; return u })
 	t.unreserve(sh, g, protoUDP, a)
 }
 
