@@ -51,6 +51,8 @@ func (l *NATLog) lsnEvent(e *lsn.Event, domain uint16) {
 // told sorts out what the group's settings leave out. A port of a block, or one
 // that arithmetic leads back to its subscriber (RFC 7422), needs no record of
 // its own: blocks have a line each and deterministic NAT has none (R17, R18).
+// Ports below the first block, for IKE (R39) or a preserved range, have to say
+// by themselves whose they are.
 func told(e *lsn.Event, kind natlog.Kind, sessions bool) bool {
 	switch kind {
 	case 0:
@@ -58,7 +60,7 @@ func told(e *lsn.Event, kind natlog.Kind, sessions bool) bool {
 	case natlog.SessionCreated, natlog.SessionDeleted:
 		return sessions
 	case natlog.MappingCreated, natlog.MappingDeleted:
-		return e.Static || e.Group.BlockSize == 0 && e.Group.Type != lsn.Deterministic
+		return e.Static || e.Outside.Port < lsn.FirstPort || e.Group.BlockSize == 0 && e.Group.Type != lsn.Deterministic
 	case natlog.BlockAllocated, natlog.BlockFreed:
 		return e.Group.Type != lsn.Deterministic
 	}

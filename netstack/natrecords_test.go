@@ -107,6 +107,7 @@ func TestWhichEventsAreTold(t *testing.T) {
 	}}
 	blocks := &lsn.Group{Name: "G", BlockSize: 256}
 	fixed := &lsn.Group{Name: "G", Type: lsn.Deterministic}
+	low, high := frame.Endpoint{Addr: natAddr, Port: 500}, frame.Endpoint{Addr: natAddr, Port: 1024}
 	for _, c := range []struct {
 		name  string
 		event lsn.Event
@@ -116,8 +117,12 @@ func TestWhichEventsAreTold(t *testing.T) {
 		{"a block", lsn.Event{Kind: lsn.BlockAllocated, Group: blocks, First: 1024, Last: 1279},
 			natlog.Record{Kind: natlog.BlockAllocated, First: 1024, Last: 1279}, true},
 		{"the end of a block", lsn.Event{Kind: lsn.BlockFreed, Group: blocks}, natlog.Record{Kind: natlog.BlockFreed}, true},
-		{"a port of a block (R17)", lsn.Event{Kind: lsn.MappingCreated, Group: blocks}, natlog.Record{}, false},
-		{"a deterministic port (RFC 7422)", lsn.Event{Kind: lsn.MappingDeleted, Group: fixed}, natlog.Record{}, false},
+		{"a port of a block (R17)", lsn.Event{Kind: lsn.MappingCreated, Group: blocks, Outside: high}, natlog.Record{}, false},
+		{"a deterministic port (RFC 7422)", lsn.Event{Kind: lsn.MappingDeleted, Group: fixed, Outside: high}, natlog.Record{}, false},
+		{"port 500 of a subscriber with blocks (R39)", lsn.Event{Kind: lsn.MappingCreated, Group: blocks, Outside: low},
+			natlog.Record{Kind: natlog.MappingCreated, Outside: low}, true},
+		{"the end of a deterministic subscriber's port 500", lsn.Event{Kind: lsn.MappingDeleted, Group: fixed, Outside: low},
+			natlog.Record{Kind: natlog.MappingDeleted, Outside: low}, true},
 		{"a deterministic block", lsn.Event{Kind: lsn.BlockAllocated, Group: fixed}, natlog.Record{}, false},
 		{"a deterministic session", lsn.Event{Kind: lsn.SessionCreated, Group: fixed}, natlog.Record{Kind: natlog.SessionCreated}, true},
 		{"no port left", lsn.Event{Kind: lsn.PortsExhausted, Group: plain}, natlog.Record{Kind: natlog.PortsExhausted}, true},

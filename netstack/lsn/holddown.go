@@ -16,7 +16,9 @@ import (
 // not used: NetScaler's timers are not the state machine that it asks for.
 //
 // Ports wait in a heap, the one that was freed first on top: what is removed
-// late is told with its true instant, so that they do not come in order.
+// late is told with its true instant, so that they do not come in order. Where
+// a mapping is ended before its time (RemoveMapping), its port waits from the
+// last Sweep on, and so up to a second less.
 type holdDown struct {
 	timeout atomic.Int64 // nanoseconds, 0: nothing is held
 	next    atomic.Int64 // when the first port is free; MaxInt64: none waits
