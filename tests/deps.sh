@@ -16,6 +16,10 @@ need nft nftables     # the baseline: what stock masquerading does
 need iperf3 iperf3    # tests/programs: programs that people use, through the router
 need traceroute traceroute
 need turnserver coturn
+need curl curl        # tests/netns: FTP and TFTP, clients and servers
+need tftp tftp-hpa
+need dnsmasq dnsmasq-base
+/usr/bin/python3 -c "import pyftpdlib" 2>/dev/null || missing="$missing python3-pyftpdlib"
 need tshark tshark    # decodes our IPFIX, independently
 
 [ -z "$missing" ] && exit 0
