@@ -112,7 +112,7 @@ func (t *Table) dropSession(sh *inside, slot uint32, after *aftermath) {
 	sh.sessions.give(slot)
 	i, _ := protoIndex(r.app.Proto)
 	t.live[i].sessions.Add(-1)
-	t.unreserve(sh, r.group, i, m.inside.Addr)
+	t.unreserve(sh, i, m.inside.Addr)
 }
 
 // removeMapping ends a mapping with the sessions it still has. The shard's
@@ -127,7 +127,7 @@ func (t *Table) removeMapping(sh *inside, mslot uint32, at int64, after *afterma
 		sh.keys.remove(hashOf(sh.seed, m.tuple(m.remote).mapKey(r)), mslot)
 	}
 	unused := t.giveBack(m, r, makeID(sh.number, m.generation, mslot), at)
-	t.countPort(sh, r, m.inside.Addr, -1)
+	t.uncountPort(sh, r, m.inside.Addr)
 	if r.pairs() {
 		sh.unpair(m.inside.Addr, r.group, at)
 	}

@@ -163,7 +163,7 @@ func (t *Table) newSession(sh *inside, pl *OutPlan, r *rules, dir int, now int64
 	}
 	mslot, why := t.mappingFor(sh, pl, r, now, after)
 	if why != drop.None {
-		t.unreserve(sh, r.group, i, pl.Tuple.Inside.Addr)
+		t.unreserve(sh, i, pl.Tuple.Inside.Addr)
 		return 0, why
 	}
 	slot := sh.sessions.take()
@@ -208,7 +208,7 @@ func (t *Table) mappingFor(sh *inside, pl *OutPlan, r *rules, now int64, after *
 	if r.pairs() {
 		sh.pair(tup.Inside.Addr, r.group, address)
 	}
-	t.countPort(sh, r, tup.Inside.Addr, 1)
+	t.countPort(sh, r, tup.Inside.Addr)
 	t.live[i].mappings.Add(1)
 	t.note(after, t.mappingEvent(MappingCreated, sh, mslot))
 	return mslot, drop.None

@@ -20,12 +20,19 @@ func (f *fixture) checkUsage() {
 		sh := &f.insides[i]
 		want := map[frame.Addr]usage{}
 		f.countUsage(sh, want)
-		for a, u := range sh.users {
+		known := 0
+		for slot := uint32(1); slot < sh.users.end(); slot++ {
+			u := *sh.users.at(slot)
+			a := u.inside
+			if a.IsZero() {
+				continue
+			}
+			known++
 			w := want[a]
-			w.esp, w.group = u.esp, u.group
+			w.esp, w.group, w.inside = u.esp, u.group, a
 			w.sessions[protoUDP] += u.esp
-			if u != w {
-				f.t.Fatalf("%v: counted %+v, there are %+v", a, u, w)
+			if got, _ := sh.findUsage(a); u != w || got != slot {
+				f.t.Fatalf("%v: counted %+v, there are %+v; at %d, found at %d", a, u, w, slot, got)
 			}
 			for p := range groups[u.group] {
 				groups[u.group][p] += int64(u.sessions[p])
@@ -33,9 +40,10 @@ func (f *fixture) checkUsage() {
 			subscribers[u.group]++
 			delete(want, a)
 		}
-		if len(want) != 0 {
-			f.t.Fatalf("not counted: %+v", want)
+		if len(want) != 0 || known != sh.userKeys.n {
+			f.t.Fatalf("not counted: %+v; %d known, %d found", want, known, sh.userKeys.n)
 		}
+		sh.userKeys.check(f.t)
 	}
 	for i, g := range f.cfg().groups {
 		for p := range groups[i] {
@@ -315,9 +323,10 @@ func (f *fixture) withinLimits(p *TransportProfile) {
 		f.t.Fatalf("group has %d sessions of %d", n, p.GroupSessionLimit)
 	}
 	for i := range f.insides {
-		for a, u := range f.insides[i].users {
+		for slot := uint32(1); slot < f.insides[i].users.end(); slot++ {
+			u := f.insides[i].users.at(slot)
 			if over(int(u.sessions[protoUDP]), p.SessionQuota) || over(int(u.ports[protoUDP]), p.PortQuota) {
-				f.t.Fatalf("%v has %+v of %+v", a, u, p)
+				f.t.Fatalf("%+v of %+v", u, p)
 			}
 		}
 	}

@@ -40,15 +40,16 @@ type inside struct {
 	mappings slab[mapping, *mapping]
 	permits  slab[permit, *permit]
 	pairs    slab[pair, *pair]
+	users    slab[usage, *usage]
 
 	tuples     index // of sessions
 	keys       index // of mappings; not for wideFull, whose tuple says it all
 	permitKeys index
 	pairKeys   index
+	userKeys   index
 
 	holdings map[frame.Addr]holding // subscribers with port blocks
-	users    map[frame.Addr]usage
-	traffic  []traffic // by group
+	traffic  []traffic              // by group
 
 	expiry wheel[session, *session]
 	holds  wheel[pair, *pair] // of pairs without a mapping
@@ -58,7 +59,6 @@ func (t *Table) makeShards() {
 	for i := range t.insides {
 		t.insides[i].number = i
 		t.insides[i].holdings = map[frame.Addr]holding{}
-		t.insides[i].users = map[frame.Addr]usage{}
 		t.insides[i].seed = maphash.MakeSeed()
 		t.outsides[i].seed = maphash.MakeSeed()
 	}

@@ -9,13 +9,16 @@ import (
 )
 
 // usage is what one subscriber has, against which its quotas are held (R20).
-// It lies in the subscriber's shard.
+// It lies in the subscriber's shard: 36 bytes, no pointer.
 type usage struct {
 	sessions [numProtocols]uint32 // UDP: with those of ESP (R37)
 	ports    [numProtocols]uint32 // mappings; those that share a port count each
 	esp      uint32
-	group    uint16
+	inside   frame.Addr
+	group    uint16 // in whose tally the sessions are
 }
+
+func (u *usage) chain() *uint32 { return &u.esp }
 
 func (u *usage) none() bool {
 	return u.sessions == [numProtocols]uint32{} && u.ports == [numProtocols]uint32{}
@@ -35,22 +38,58 @@ type tally struct {
 // protoUDP is the place of UDP in arrays over protocols.
 const protoUDP = 1
 
-// change lets fn count in a subscriber's usage, which goes in and out by value:
-// a pointer would cost an allocation. The shard's lock is held.
-func (t *Table) change(sh *inside, a frame.Addr, g *Group, fn func(u usage) usage) {
-	u, known := sh.users[a]
-	u.group = g.index
-	u = fn(u)
-	switch {
-	case !u.none():
-		if !known {
-			g.tally.subscribers.Add(1)
+// findUsage returns what a subscriber has, 0 and nil if that is nothing. The
+// shard's lock is held.
+func (sh *inside) findUsage(a frame.Addr) (slot uint32, u *usage) {
+	for p := sh.userKeys.probe(hashOf(sh.seed, a)); ; {
+		slot = p.next()
+		if slot == 0 {
+			return 0, nil
 		}
-		sh.users[a] = u
-	case known:
-		g.tally.subscribers.Add(-1)
-		delete(sh.users, a)
+		if u = sh.users.at(slot); u.inside == a {
+			return slot, u
+		}
 	}
+}
+
+// user returns the usage of a subscriber of a group, and makes it if need be.
+// What it had in another group before counts for this one now. The shard's lock
+// is held.
+func (t *Table) user(sh *inside, a frame.Addr, g *Group) *usage {
+	slot, u := sh.findUsage(a)
+	switch {
+	case slot == 0:
+		slot = sh.users.take()
+		u = sh.users.at(slot)
+		*u = usage{inside: a, group: g.index}
+		sh.userKeys.add(hashOf(sh.seed, a), slot)
+		g.tally.subscribers.Add(1)
+	case u.group != g.index:
+		t.cfg().groups[u.group].tally.take(u, -1)
+		g.tally.take(u, 1)
+		u.group = g.index
+	}
+	return u
+}
+
+// take counts a subscriber in (1) or out (-1).
+func (c *tally) take(u *usage, by int64) {
+	c.subscribers.Add(by)
+	for i, n := range u.sessions {
+		c.sessions[i].Add(by * int64(n))
+	}
+}
+
+// forget drops the usage of a subscriber that has nothing any more.
+func (t *Table) forget(sh *inside, slot uint32) {
+	u := sh.users.at(slot)
+	if !u.none() {
+		return
+	}
+	t.cfg().groups[u.group].tally.subscribers.Add(-1)
+	sh.userKeys.remove(hashOf(sh.seed, u.inside), slot)
+	*u = usage{}
+	sh.users.give(slot)
 }
 
 // limited says which limit a new session of a subscriber would break, in the
@@ -62,7 +101,7 @@ func (t *Table) limited(sh *inside, g *Group, i int, a frame.Addr) drop.Reason {
 		return drop.SessionTableFull
 	case limits.GroupSessionLimit > 0 && g.tally.sessions[i].Load() >= int64(limits.GroupSessionLimit):
 		return drop.GroupSessionLimit
-	case limits.SessionQuota > 0 && int(sh.users[a].sessions[i]) >= limits.SessionQuota:
+	case limits.SessionQuota > 0 && sh.sessionsOf(a, i) >= limits.SessionQuota:
 		return drop.SessionQuota
 	}
 	return drop.None
@@ -72,7 +111,18 @@ func (t *Table) limited(sh *inside, g *Group, i int, a frame.Addr) drop.Reason {
 // static mappings are the configuration's and do not count.
 func (sh *inside) portless(r *rules, i int, a frame.Addr) bool {
 	quota := r.transport.PortQuota
-	return quota > 0 && !r.static && int(sh.users[a].ports[i]) >= quota
+	if quota == 0 || r.static {
+		return false
+	}
+	_, u := sh.findUsage(a)
+	return u != nil && int(u.ports[i]) >= quota
+}
+
+func (sh *inside) sessionsOf(a frame.Addr, i int) int {
+	if _, u := sh.findUsage(a); u != nil {
+		return int(u.sessions[i])
+	}
+	return 0
 }
 
 // reserve counts one session of a subscriber within all limits, or says which
@@ -92,24 +142,34 @@ func (t *Table) reserve(sh *inside, g *Group, i int, a frame.Addr) drop.Reason {
 		t.sessions.Add(-1)
 		return drop.GroupSessionLimit
 	}
-	t.change(sh, a, g, func(u usage) usage { u.sessions[i]++; return u })
+	t.user(sh, a, g).sessions[i]++
 	return drop.None
 }
 
 // unreserve undoes reserve.
-func (t *Table) unreserve(sh *inside, g *Group, i int, a frame.Addr) {
+func (t *Table) unreserve(sh *inside, i int, a frame.Addr) {
 	t.sessions.Add(-1)
-	g.tally.sessions[i].Add(-1)
-	t.change(sh, a, g, func(u usage) usage { u.sessions[i]--; return u })
+	slot, u := sh.findUsage(a)
+	t.cfg().groups[u.group].tally.sessions[i].Add(-1)
+	u.sessions[i]--
+	t.forget(sh, slot)
 }
 
-// countPort counts a mapping that came (1) or went (-1).
-func (t *Table) countPort(sh *inside, r *rules, a frame.Addr, n int) {
+// countPort counts a mapping that came. uncountPort undoes it.
+func (t *Table) countPort(sh *inside, r *rules, a frame.Addr) {
+	if i, _ := protoIndex(r.app.Proto); !r.static {
+		t.user(sh, a, r.group).ports[i]++
+	}
+}
+
+func (t *Table) uncountPort(sh *inside, r *rules, a frame.Addr) {
 	if r.static {
 		return
 	}
 	i, _ := protoIndex(r.app.Proto)
-	t.change(sh, a, r.group, func(u usage) usage { u.ports[i] += uint32(n); return u })
+	slot, u := sh.findUsage(a)
+	u.ports[i]--
+	t.forget(sh, slot)
 }
 
 // TakeESP counts an ESP session of a subscriber like a UDP session of the group
@@ -125,7 +185,7 @@ func (t *Table) TakeESP(a frame.Addr) drop.Reason {
 	defer sh.mu.Unlock()
 	why := t.reserve(sh, g, protoUDP, a)
 	if why == drop.None {
-		t.change(sh, a, g, func(u usage) usage { u.esp++; return u })
+		t.user(sh, a, g).esp++
 	}
 	return why
 }
@@ -135,13 +195,10 @@ func (t *Table) GiveESP(a frame.Addr) {
 	sh := &t.insides[insideShard(a)]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	u := sh.users[a]
-	if u.esp == 0 {
-		return
+	if _, u := sh.findUsage(a); u != nil && u.esp > 0 {
+		u.esp--
+		t.unreserve(sh, protoUDP, a)
 	}
-	g := t.cfg().groups[u.group]
-	t.change(sh, a, g, func(u usage) usage { u.esp--; return u })
-	t.unreserve(sh, g, protoUDP, a)
 }
 
 // Refused notes the end of a packet for which there was no session: g is the
