@@ -124,7 +124,8 @@ func (set *settings) cut(g *Group) error {
 			n.blocks = newBlocks(g.BlockSize, g.Type == Dynamic)
 		}
 		if g.Type == Deterministic {
-			n.owner, n.row = g, row
+			n.owner.Store(g)
+			n.row = row
 		}
 	}
 	return nil

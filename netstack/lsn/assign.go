@@ -105,7 +105,7 @@ func (t *Table) drawBlocks(sh *inside, w *want, after *aftermath) (address uint3
 	}
 	held := sh.holdings[w.inside]
 	if w.wish >= FirstPort {
-		address, port, ok = t.inHeld(held, only, paired, func(n *natAddress, number int) (uint16, bool) {
+		address, port, ok = t.inHeld(w.rules.group, held, only, paired, func(n *natAddress, number int) (uint16, bool) {
 			return t.drawWished(n, number, w)
 		})
 		if ok {
@@ -113,7 +113,7 @@ func (t *Table) drawBlocks(sh *inside, w *want, after *aftermath) (address uint3
 		}
 	}
 	for _, set := range w.sets[:w.n] {
-		address, port, ok = t.inHeld(held, only, paired, func(n *natAddress, number int) (uint16, bool) {
+		address, port, ok = t.inHeld(w.rules.group, held, only, paired, func(n *natAddress, number int) (uint16, bool) {
 			return t.drawIn(n, number, set, w)
 		})
 		if !ok {
@@ -129,8 +129,8 @@ func (t *Table) drawBlocks(sh *inside, w *want, after *aftermath) (address uint3
 // drawBelow draws a port below FirstPort in a group with blocks: on the paired
 // address, or else first on one where the subscriber has a block.
 func (t *Table) drawBelow(sh *inside, w *want, only uint32, paired bool) (address uint32, port uint16, ok bool) {
-	if held := sh.holdings[w.inside]; !paired && held.head != 0 {
-		only, _ = held.head.split()
+	if held := sh.holdings[w.inside]; !paired && held.head != 0 && w.rules.group.serves(held.head.address()) {
+		only = held.head.address()
 		paired = !w.low() // a wish is tried on one address
 	} else if !paired {
 		only = w.rules.group.addrs[t.rand(uint32(len(w.rules.group.addrs)))]
@@ -149,7 +149,7 @@ func (t *Table) drawBelow(sh *inside, w *want, only uint32, paired bool) (addres
 
 // inHeld tries the blocks of a subscriber until draw succeeds, beginning with
 // a random one. With paired, only those of one address count.
-func (t *Table) inHeld(held holding, only uint32, paired bool, draw func(*natAddress, int) (uint16, bool)) (address uint32, port uint16, ok bool) {
+func (t *Table) inHeld(g *Group, held holding, only uint32, paired bool, draw func(*natAddress, int) (uint16, bool)) (address uint32, port uint16, ok bool) {
 	if held.count == 0 {
 		return 0, 0, false
 	}
@@ -159,7 +159,7 @@ func (t *Table) inHeld(held holding, only uint32, paired bool, draw func(*natAdd
 	}
 	for range held.count {
 		a, number := ref.split()
-		if !paired || a == only {
+		if (!paired || a == only) && g.serves(a) {
 			if port, ok = draw(t.cfg().addrs[a], number); ok {
 				return a, port, true
 			}
@@ -221,7 +221,7 @@ func (t *Table) leaveBlock(sh *inside, m *mapping, c claim, unused bool, after *
 	}
 	k := &n.blocks.list[number]
 	k.shrink(c, unused)
-	if k.claims > 0 || n.owner != nil {
+	if k.claims > 0 || n.owner.Load() != nil {
 		return
 	}
 	t.note(after, t.blockEvent(BlockFreed, n, number))
@@ -314,9 +314,9 @@ func (t *Table) mayServe(a uint32, w *want) bool {
 	if w.wishLow() && t.fitsNow(n, w.wish, w.claim) || n.blocks.anyFree() {
 		return true
 	}
-	if n.owner == nil {
+	if n.owner.Load() == nil {
 		return false
 	}
-	_, number, ok := n.owner.dealt(w.inside)
+	_, number, ok := n.owner.Load().dealt(w.inside)
 	return ok && !n.blocks.list[number].exhausted(w.claim, w.sets[w.n-1].kind, n.blocks.size) // the last set holds the others
 }

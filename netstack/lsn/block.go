@@ -44,6 +44,11 @@ func refTo(address uint32, number int) blockRef { return blockRef(address<<8|uin
 
 func (r blockRef) split() (address uint32, number int) { return uint32(r-1) >> 8, int(uint8(r - 1)) }
 
+func (r blockRef) address() uint32 {
+	a, _ := r.split()
+	return a
+}
+
 // holding is what a shard knows of a subscriber's blocks.
 type holding struct {
 	head  blockRef // the block it got last; the others follow

@@ -81,7 +81,9 @@ type Group struct {
 
 	hold     *atomic.Int64 // PairingHold as it is now
 	index    uint16
-	addrs    []uint32 // of its pools, indices into Table.addrs
+	paused   *atomic.Bool // nothing new, while Reload moves it to other addresses
+	addrs    []uint32     // of its pools, indices into settings.addrs
+	sorted   []uint32     // the same, ascending
 	addrList []frame.Addr
 	dealing  *dealing // of a deterministic group
 	choices  [numProtocols][]choice
@@ -149,7 +151,7 @@ func (set *settings) addGroups(c Config, pools map[string][]uint32) error {
 		g.index = uint16(i)
 		g.hold = new(atomic.Int64)
 		g.hold.Store(int64(g.PairingHold))
-		g.tally = new(tally)
+		g.tally, g.paused = new(tally), new(atomic.Bool)
 		g.exempt = newNetworks(g.Exempt)
 		set.groups = append(set.groups, g)
 		faulty := func(err error) {

@@ -11,8 +11,9 @@ const sweepStep = 128
 // sessions that it removes go to Config.OnGone.
 func (t *Table) Sweep(now int64) {
 	t.swept.Store(now)
-	for _, n := range t.cfg().addrs {
-		t.release(n, now)
+	set := t.cfg()
+	for _, i := range set.live {
+		t.release(set.addrs[i], now)
 	}
 	var after aftermath
 	for i := range t.insides {

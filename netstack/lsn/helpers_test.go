@@ -304,8 +304,8 @@ func (f *fixture) checkCounters(c *census) {
 		for _, p := range st.Pools {
 			used += p.Used[i]
 		}
-		for _, n := range f.cfg().addrs {
-			if n.pool == noPool {
+		for at, n := range f.cfg().addrs {
+			if f.cfg().pools[at] == noPool {
 				setKind(0).lanes(func(lane int) { used += int(n.used[i][lane].Load()) })
 			}
 			if m := n.ports[i].Load(); m != nil {

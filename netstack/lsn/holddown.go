@@ -92,6 +92,11 @@ func (h *holdDown) changed(p heldPort, by int32) {
 	if i, _ := protoIndex(p.proto); p.port >= FirstPort {
 		h.count[i].Add(by)
 	}
+	h.schedule()
+}
+
+// schedule notes when the first port is due. The lock is held.
+func (h *holdDown) schedule() {
 	next := int64(math.MaxInt64)
 	if len(h.heap) > 0 {
 		next = h.heap[0].at + h.timeout.Load()
@@ -136,4 +141,21 @@ func (t *Table) giveBack(m *mapping, r *rules, id uint64, at int64) (unused bool
 	o.mu.Unlock()
 	n.full.clear(c)
 	return unused
+}
+
+// reconfigure takes over what a configuration says. What waits already does so
+// by the new time; a queue that is too long takes nobody in until it is short
+// enough.
+func (h *holdDown) reconfigure(c *holdDown) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.limit = c.limit
+	h.timeout.Store(c.timeout.Load())
+	h.schedule()
+}
+
+// releaseAll gives back all ports of an address that wait.
+func (t *Table) releaseAll(n *natAddress) {
+	n.hold.reconfigure(&holdDown{})
+	t.release(n, math.MaxInt64-1)
 }

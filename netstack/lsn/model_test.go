@@ -1,6 +1,7 @@
 package lsn
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ type model struct {
 	f        *fixture
 	now      int64
 	mappings []*modelMapping
+	idle     int64
 }
 
 type modelMapping struct {
@@ -44,7 +46,7 @@ func (m *model) purge() {
 		var sessions []*modelSession
 		own := false
 		for _, s := range mp.sessions {
-			if m.now-s.last <= modelIdle {
+			if m.now-s.last <= m.idle {
 				sessions = append(sessions, s)
 				own = own || s.own
 			}
@@ -186,41 +188,102 @@ func (m *model) compare(t *rapid.T) {
 	}
 }
 
-// modelConfig gives every combination of modes a destination port of its own,
+// modelSettings is what a reload changes.
+type modelSettings struct {
+	allocation string
+	last       byte  // of the last address: 3 or 4
+	changed    int   // the profile that has another filter than usual, -1: none
+	idle       int64 // nanoseconds
+}
+
+var divisions = []string{"single ports", "held", "blocks", "deterministic"}
+
+// config gives every combination of modes a destination port of its own,
 // all on the same two addresses, and few ports to begin a search at, so that
 // mappings meet.
-func modelConfig(seed uint64) Config {
+func (s modelSettings) config(seed uint64) Config {
 	var apps []AppProfile
 	for m := APDM; m <= EIM; m++ {
 		for fl := APDF; fl <= EIF; fl++ {
 			port := uint16(100 + 10*len(apps))
 			apps = append(apps, AppProfile{
+				Name:  fmt.Sprint("A", len(apps)),
 				Proto: frame.ProtoUDP, Ports: []PortRange{{port, port + 1}}, Mapping: m, Filtering: fl,
 				Pooling: Pooling(len(apps) % 2), InboundRefresh: Switch(len(apps) % 3),
 			})
 		}
 	}
-	c := config(frame.Addr{203, 0, 113, 4}, apps...)
+	if s.changed >= 0 {
+		apps[s.changed].Filtering = (apps[s.changed].Filtering + 1) % 3
+	}
+	c := config(frame.Addr{203, 0, 113, s.last}, apps...)
+	for _, proto := range []uint8{frame.ProtoUDP, frame.ProtoICMP} {
+		c.Groups[0].Transports = append(c.Groups[0].Transports, TransportProfile{Proto: proto, SessionTimeout: time.Duration(s.idle)})
+	}
 	r := rand.New(rand.NewPCG(seed, 2))
 	c.Rand = func(n uint32) uint32 { return r.Uint32N(min(n, 3)) }
+	switch s.allocation {
+	case "held":
+		return held(c, 60*time.Second, 4)
+	case "blocks":
+		return blocked(c, 256)
+	case "deterministic":
+		return deterministic(c, ByAddresses, 256)
+	}
 	return c
+}
+
+// divides says whether ports of an address are handed out in another manner.
+func (s modelSettings) divides() string {
+	if s.allocation == "held" {
+		return "single ports"
+	}
+	return s.allocation
+}
+
+// reload ends the mappings that must not survive, and gives the others the
+// rules and times of the new settings.
+func (m *model) reload(t *rapid.T, was, is modelSettings) {
+	m.purge()
+	if err := m.f.Reload(is.config(0), m.now); err != nil {
+		t.Fatal(err)
+	}
+	m.idle = is.idle
+	var kept []*modelMapping
+	for _, mp := range m.mappings {
+		r := m.f.sameRules(mp.rules)
+		if r == nil || was.divides() != is.divides() || mp.outside.Addr[3] > is.last {
+			continue
+		}
+		mp.rules = r
+		kept = append(kept, mp)
+	}
+	m.mappings = kept
+	m.purge()
+	m.compare(t)
+}
+
+// sameRules finds the present rules of the profile with the same name and the
+// same modes.
+func (f *fixture) sameRules(was *rules) *rules {
+	for _, r := range f.cfg().ruleList {
+		a, b := r.app, was.app
+		if a.Name == b.Name && a.Proto == b.Proto && a.Mapping == b.Mapping && a.Filtering == b.Filtering && a.Pooling == b.Pooling {
+			return r
+		}
+	}
+	return nil
 }
 
 func TestRandomTrafficMatchesTheModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		c := modelConfig(rapid.Uint64().Draw(rt, "seed"))
-		switch rapid.SampledFrom([]string{"single ports", "held", "blocks", "deterministic"}).Draw(rt, "allocation") {
-		case "held":
-			c = held(c, 60*time.Second, 4)
-		case "blocks":
-			c = blocked(c, 256)
-		case "deterministic":
-			c = deterministic(c, ByAddresses, 256)
-		}
+		s := modelSettings{allocation: rapid.SampledFrom(divisions).Draw(rt, "allocation"), last: 4, changed: -1, idle: modelIdle}
+		seed := rapid.Uint64().Draw(rt, "seed")
+		c := s.config(seed)
 		journal := &blockJournal{}
 		c.OnEvent = journal.note
 		f := build(rt, c)
-		m := &model{f: f}
+		m := &model{f: f, idle: modelIdle}
 		hosts := []frame.Addr{subscriber, other, {192, 0, 2, 3}}
 		remotes := []frame.Addr{serverY, serverZ}
 		// Few profiles in one run, so that their sessions meet more often.
@@ -255,6 +318,24 @@ func TestRandomTrafficMatchesTheModel(t *testing.T) {
 			},
 			"time passes": func(t *rapid.T) {
 				m.now += rapid.SampledFrom([]int64{1, second, 59 * second, 60 * second, modelIdle}).Draw(t, "step")
+			},
+			"reload": func(t *rapid.T) {
+				next := s
+				switch rapid.IntRange(0, 3).Draw(t, "what") {
+				case 0:
+					next.last = rapid.SampledFrom([]byte{3, 4}).Draw(t, "last address")
+				case 1:
+					next.idle = rapid.SampledFrom([]int64{60 * second, modelIdle, 180 * second}).Draw(t, "idle")
+				case 2:
+					next.changed = rapid.IntRange(-1, 8).Draw(t, "other mode")
+				default:
+					next.allocation = rapid.SampledFrom(divisions).Draw(t, "allocation")
+				}
+				if next.allocation == "deterministic" {
+					next.last = 4 // one address has not blocks enough
+				}
+				m.reload(t, s, next)
+				s = next
 			},
 			"check": func(t *rapid.T) { f.check() },
 			"sweep": func(t *rapid.T) { m.compare(t) },

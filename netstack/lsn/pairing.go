@@ -38,7 +38,7 @@ func (sh *inside) pairOf(a frame.Addr, r *rules, now int64) (address uint32, ok 
 		return 0, false
 	}
 	_, p := sh.findPair(a)
-	if p == nil || !p.kept(r.group, now) {
+	if p == nil || !p.kept(r.group, now) || !r.group.serves(p.address) {
 		return 0, false
 	}
 	return p.address, true
@@ -96,7 +96,7 @@ func (sh *inside) dropPair(slot uint32) {
 // SetPairingHold changes the PairingHold of the group with that name, also for
 // the mappings that have ended already and are still held.
 func (t *Table) SetPairingHold(group string, hold time.Duration) {
-	for _, g := range t.cfg().groups {
+	for _, g := range t.cfg().list {
 		if g.Name == group && g.hold.Swap(int64(hold)) > int64(hold) {
 			t.shortenHolds(g)
 		}

@@ -40,17 +40,16 @@ type Pool struct {
 // natAddress is the state of one NAT address that is not per port.
 type natAddress struct {
 	addr   frame.Addr
-	pool   uint16
 	used   [numProtocols][numLanes]atomic.Int32  // ports that are claimed or held
 	ports  [numProtocols]atomic.Pointer[portMap] // the same as bits; nil before the first
 	full   exhausted
 	hold   holdDown
 	blocks *blocks // nil: ports are drawn one by one
 
-	owner *Group // of a deterministic address, whose group.addrs[row] it is
+	owner atomic.Pointer[Group] // of a deterministic address, whose group.addrs[row] it is
 	row   int
 
-	keeps *keeping // ports for static mappings; nil: none
+	keeps atomic.Pointer[keeper] // ports for static mappings; nil: none
 }
 
 // tally counts a port that came into use or out of it, but for one of a static
@@ -60,6 +59,10 @@ func (n *natAddress) tally(proto uint8, port uint16, by int) {
 	if n.kept(i, port) {
 		return
 	}
+	n.count(i, port, by)
+}
+
+func (n *natAddress) count(i int, port uint16, by int) {
 	n.used[i][laneOf(port)].Add(int32(by))
 	m := n.ports[i].Load()
 	for m == nil { // ports of other regions may come at the same time
@@ -193,11 +196,12 @@ func (set *settings) addPool(index int, p Pool) (out []uint32, err error) {
 			var a frame.Addr
 			binary.BigEndian.PutUint32(a[:], first+i)
 			if n, twice := set.byAddr[a]; twice {
-				return nil, fmt.Errorf("pool %q: address %v is already in pool %q", p.Name, a, set.poolNames[set.addrs[n].pool])
+				return nil, fmt.Errorf("pool %q: address %v is already in pool %q", p.Name, a, set.poolNames[set.pools[n]])
 			}
 			set.byAddr[a] = uint32(len(set.addrs))
 			out = append(out, uint32(len(set.addrs)))
-			n := &natAddress{addr: a, pool: uint16(index)}
+			n := &natAddress{addr: a}
+			set.pools = append(set.pools, uint16(index))
 			n.hold.init(p)
 			set.addrs = append(set.addrs, n)
 			set.addrList = append(set.addrList, a)
@@ -214,4 +218,4 @@ func (t *Table) Owns(a frame.Addr) bool {
 
 // Addresses returns all NAT addresses, in the order of the configuration. The
 // caller must not change it.
-func (t *Table) Addresses() []frame.Addr { return t.cfg().addrList }
+func (t *Table) Addresses() []frame.Addr { return t.cfg().addresses }

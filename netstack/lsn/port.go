@@ -10,6 +10,7 @@ const (
 
 	regionBits = 10 // ports that share an outside shard: 1024
 	regionSize = 1 << regionBits
+	numRegions = 1 << 16 / regionSize
 	picks      = 8 // independent random ports tried before the search in a row
 )
 

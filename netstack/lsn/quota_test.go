@@ -86,15 +86,16 @@ func (f *fixture) countUsage(sh *inside, want map[frame.Addr]usage) {
 // that could be, and all.
 func (f *fixture) keptPorts() (n, all int) {
 	for _, a := range f.cfg().addrs {
-		if a.keeps == nil {
+		k := a.keeps.Load()
+		if k == nil || k.is == nil {
 			continue
 		}
 		for i := range protocols {
-			if a.keeps.all[i] {
+			if k.is.all[i] {
 				n += numPorts
 				all += LastPort
 			}
-			for p := range a.keeps.ports[i] {
+			for p := range k.is.ports[i] {
 				all++
 				if p >= FirstPort {
 					n++

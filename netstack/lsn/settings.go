@@ -2,6 +2,7 @@ package lsn
 
 import (
 	"errors"
+	"slices"
 
 	"spigate/netstack/frame"
 )
@@ -11,14 +12,23 @@ import (
 // settings as long as anything in the shards refers to it.
 type settings struct {
 	clients   clients
-	groups    []*Group
-	rules     []*rules
-	poolNames []string
-	addrs     []*natAddress
-	addrList  []frame.Addr
-	byAddr    map[frame.Addr]uint32 // index into addrs
 	statics   statics
 	silent    map[frame.Addr]bool // NAT addresses; see SilentSYN
+	poolNames []string
+	byAddr    map[frame.Addr]uint32 // index into addrs
+	addresses []frame.Addr          // all, in the order of the configuration
+
+	// By index, with what the settings before had and this one has not.
+	groups   []*Group
+	rules    []*rules
+	addrs    []*natAddress
+	addrList []frame.Addr
+	pools    []uint16 // of addresses: index into poolNames, or noPool
+
+	// Without that, in the order of the configuration.
+	list     []*Group
+	ruleList []*rules
+	live     []uint32 // indices into addrs
 }
 
 // cfg returns the present settings. Whoever makes a mapping reads them with the
@@ -35,5 +45,18 @@ func newSettings(c Config) (*settings, error) {
 		return nil, err
 	}
 	set.silence()
+	set.list, set.ruleList, set.addresses = set.groups, set.rules, set.addrList
+	for i := range set.addrs {
+		set.live = append(set.live, uint32(i))
+	}
+	for _, g := range set.list {
+		g.sorted = slices.Sorted(slices.Values(g.addrs))
+	}
 	return set, nil
+}
+
+// serves reports whether the group's pools have an address.
+func (g *Group) serves(address uint32) bool {
+	_, ok := slices.BinarySearch(g.sorted, address)
+	return ok
 }

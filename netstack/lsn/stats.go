@@ -45,7 +45,8 @@ func (t *Table) Stats() Stats {
 		s.Created[i] = t.created[i].Load()
 		s.Dropped[i] = t.dropped[i].Load()
 	}
-	for _, g := range t.cfg().groups {
+	set := t.cfg()
+	for _, g := range set.list {
 		in := GroupStats{Name: g.Name, Subscribers: int(g.tally.subscribers.Load())}
 		for i := range protocols {
 			in.Sessions[i], in.Dropped[i] = int(g.tally.sessions[i].Load()), g.tally.dropped[i].Load()
@@ -59,14 +60,14 @@ func (t *Table) Stats() Stats {
 		s.add(sh)
 		sh.mu.Unlock()
 	}
-	for _, name := range t.cfg().poolNames {
+	for _, name := range set.poolNames {
 		s.Pools = append(s.Pools, PoolStats{Name: name})
 	}
-	for _, n := range t.cfg().addrs {
-		if n.pool == noPool {
+	for _, i := range set.live {
+		if set.pools[i] == noPool {
 			continue
 		}
-		p := &s.Pools[n.pool]
+		n, p := set.addrs[i], &s.Pools[set.pools[i]]
 		p.Addresses++
 		p.Ports += numPorts
 		p.add(n)
@@ -85,8 +86,8 @@ func (p *PoolStats) add(n *natAddress) {
 		return
 	}
 	p.Blocks += len(n.blocks.list)
-	if n.owner != nil {
-		p.BlocksUsed += n.owner.dealing.blocksOf(n.row)
+	if n.owner.Load() != nil {
+		p.BlocksUsed += n.owner.Load().dealing.blocksOf(n.row)
 		return
 	}
 	n.blocks.mu.Lock()

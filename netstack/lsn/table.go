@@ -12,7 +12,8 @@ import (
 // Table is the NAT: its settings, and the shards with the state. It is safe for
 // concurrent use.
 type Table struct {
-	settings atomic.Pointer[settings]
+	settings  atomic.Pointer[settings]
+	reloading sync.Mutex // one Reload at a time
 
 	domain  uint16
 	limit   int64

@@ -97,6 +97,8 @@ func (t *Table) forget(sh *inside, slot uint32) {
 func (t *Table) limited(sh *inside, g *Group, i int, a frame.Addr) drop.Reason {
 	limits := &g.transports[i]
 	switch {
+	case g.paused.Load():
+		return drop.NoFreePort
 	case t.sessions.Load() >= t.limit:
 		return drop.SessionTableFull
 	case limits.GroupSessionLimit > 0 && g.tally.sessions[i].Load() >= int64(limits.GroupSessionLimit):
@@ -176,13 +178,13 @@ func (t *Table) uncountPort(sh *inside, r *rules, a frame.Addr) {
 // (R37). What it refuses must not be made; the reasons are those of a session.
 // GiveESP gives it back.
 func (t *Table) TakeESP(a frame.Addr) drop.Reason {
+	sh := &t.insides[insideShard(a)]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
 	g := t.cfg().clients.find(a)
 	if g == nil {
 		return drop.None // it is nobody's whom limits concern
 	}
-	sh := &t.insides[insideShard(a)]
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
 	why := t.reserve(sh, g, protoUDP, a)
 	if why == drop.None {
 		t.user(sh, a, g).esp++

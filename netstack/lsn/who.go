@@ -75,7 +75,7 @@ func (t *Table) dealtTo(g *Group, a frame.Addr) (info DeterministicInfo, ok bool
 // keeps nothing. An address of the client's networks that belongs to another
 // group, by a longer prefix, is left out: its block is nobody's.
 func (t *Table) WalkDeterministic(fn func(DeterministicInfo) bool) {
-	for _, g := range t.cfg().groups {
+	for _, g := range t.cfg().list {
 		if g.Type != Deterministic {
 			continue
 		}
@@ -91,11 +91,11 @@ func (t *Table) WalkDeterministic(fn func(DeterministicInfo) bool) {
 // in the order of their ports.
 func (t *Table) WalkDeterministicOn(nat frame.Addr, fn func(DeterministicInfo) bool) {
 	i, ok := t.cfg().byAddr[nat]
-	if !ok || t.cfg().addrs[i].owner == nil {
+	if !ok || t.cfg().addrs[i].owner.Load() == nil {
 		return
 	}
 	n := t.cfg().addrs[i]
-	for number := range n.owner.dealing.perAddress {
+	for number := range n.owner.Load().dealing.perAddress {
 		if info, ok := t.dealtAt(n, number); ok && !fn(info) {
 			return
 		}
@@ -105,23 +105,25 @@ func (t *Table) WalkDeterministicOn(nat frame.Addr, fn func(DeterministicInfo) b
 // dealtAt returns whose block is at a place of a deterministic address; ok is
 // false if it is nobody's.
 func (t *Table) dealtAt(n *natAddress, number int) (info DeterministicInfo, ok bool) {
-	a, ok := n.owner.dealing.backward(place{n.row, number})
-	if !ok || t.cfg().clients.find(a) != n.owner {
+	a, ok := n.owner.Load().dealing.backward(place{n.row, number})
+	if !ok || t.cfg().clients.find(a) != n.owner.Load() {
 		return info, false
 	}
-	return t.dealtTo(n.owner, a)
+	return t.dealtTo(n.owner.Load(), a)
 }
 
 // WalkBlocks calls fn for every drawn block that has a subscriber, by address
 // and port, until it returns false. It copies the blocks of one address at a
 // time; no lock is held while fn runs.
 func (t *Table) WalkBlocks(fn func(BlockInfo) bool) {
-	for i, n := range t.cfg().addrs {
-		if n.blocks == nil || n.owner != nil {
+	set := t.cfg()
+	for _, i := range set.live {
+		n := set.addrs[i]
+		if n.blocks == nil || n.owner.Load() != nil {
 			continue
 		}
 		for number := range n.blocks.list {
-			if info, ok := t.blockInfo(uint32(i), number); ok && !fn(info) {
+			if info, ok := t.blockInfo(set, i, number); ok && !fn(info) {
 				return
 			}
 		}
@@ -129,8 +131,8 @@ func (t *Table) WalkBlocks(fn func(BlockInfo) bool) {
 }
 
 // blockInfo describes a drawn block; ok is false if nobody has it.
-func (t *Table) blockInfo(address uint32, number int) (info BlockInfo, ok bool) {
-	n := t.cfg().addrs[address]
+func (t *Table) blockInfo(set *settings, address uint32, number int) (info BlockInfo, ok bool) {
+	n := set.addrs[address]
 	a, ok := n.blocks.owner(number)
 	if !ok {
 		return info, false
@@ -143,7 +145,7 @@ func (t *Table) blockInfo(address uint32, number int) (info BlockInfo, ok bool) 
 		return info, false // it has just changed hands
 	}
 	info = BlockInfo{
-		Group: t.cfg().groups[k.group], Pool: t.cfg().poolNames[n.pool], Domain: t.domain,
+		Group: set.groups[k.group], Pool: set.poolNames[set.pools[address]], Domain: t.domain,
 		Inside: a, NAT: n.addr, Mappings: int(k.claims),
 	}
 	info.First, info.Last = n.blocks.ports(number)
@@ -162,11 +164,12 @@ func (t *Table) blockInfo(address uint32, number int) (info BlockInfo, ok bool) 
 // Only what follows from the configuration is true at other times too; for the
 // rest the NAT log has to be asked.
 func (t *Table) WhoOwns(outside frame.Endpoint, now int64, fn func(Owner) bool) {
-	i, ok := t.cfg().byAddr[outside.Addr]
+	set := t.cfg()
+	i, ok := set.byAddr[outside.Addr]
 	if !ok {
 		return
 	}
-	if o, ok := t.blockOwner(i, outside.Port); ok && !fn(o) {
+	if o, ok := t.blockOwner(set, i, outside.Port); ok && !fn(o) {
 		return
 	}
 	if !t.staticOwners(outside, fn) {
@@ -184,8 +187,8 @@ func (t *Table) WhoOwns(outside frame.Endpoint, now int64, fn func(Owner) bool) 
 }
 
 // blockOwner returns the subscriber whose block a port lies in.
-func (t *Table) blockOwner(address uint32, port uint16) (o Owner, ok bool) {
-	n := t.cfg().addrs[address]
+func (t *Table) blockOwner(set *settings, address uint32, port uint16) (o Owner, ok bool) {
+	n := set.addrs[address]
 	if n.blocks == nil {
 		return o, false
 	}
@@ -193,11 +196,11 @@ func (t *Table) blockOwner(address uint32, port uint16) (o Owner, ok bool) {
 	if !ok {
 		return o, false
 	}
-	if n.owner != nil {
+	if n.owner.Load() != nil {
 		d, ok := t.dealtAt(n, number)
 		return Owner{Kind: OwnedByArithmetic, Group: d.Group, Domain: d.Domain, Inside: frame.Endpoint{Addr: d.Inside}, First: d.First, Last: d.Last}, ok
 	}
-	b, ok := t.blockInfo(address, number)
+	b, ok := t.blockInfo(set, address, number)
 	return Owner{Kind: OwnedByBlock, Group: b.Group, Domain: b.Domain, Inside: frame.Endpoint{Addr: b.Inside}, First: b.First, Last: b.Last}, ok
 }
 
