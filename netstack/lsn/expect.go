@@ -61,6 +61,9 @@ func (t *Table) expect(sh *inside, id uint64, port uint16, now int64, after *aft
 		return frame.Endpoint{}, drop.NoMapping
 	}
 	m := sh.mappings.at(s.mapping)
+	if !t.cfg().keeps(m) {
+		return frame.Endpoint{}, drop.NoMapping // Reload is about to end it
+	}
 	r := t.cfg().rules[m.rules]
 	tup := m.tuple(frame.Endpoint{Addr: s.remote.Addr})
 	tup.Inside.Port = port
@@ -100,7 +103,7 @@ func (t *Table) await(sh *inside, m *mapping, mslot uint32, tup Tuple, now int64
 	if mslot == 0 {
 		pl := OutPlan{Tuple: tup, beside: m}
 		if mslot, why = t.mappingFor(sh, &pl, r.strict, now, after); why != drop.None {
-			t.unreserve(sh, r.group, i, own)
+			t.unreserve(sh, i, own)
 			return frame.Endpoint{}, why
 		}
 	}

@@ -11,9 +11,6 @@ import (
 // both mean the same: then nothing in the shards has to change.
 type graft struct {
 	old, set *settings
-	groups   []bool // by index: of the new settings
-	rules    []bool
-	addrs    []bool
 	moved    []takeover
 	replaced map[frame.Addr]bool // in both, but divided in another manner
 }
@@ -24,6 +21,7 @@ type takeover struct{ stays, says *natAddress }
 
 // newGraft changes set, which nobody uses yet, and nothing of old.
 func newGraft(old, set *settings) (*graft, error) {
+	set.nowRules, set.nowAddrs = nil, nil
 	g := &graft{old: old, set: set, replaced: map[frame.Addr]bool{}}
 	g.graftGroups()
 	g.graftRules()
@@ -63,14 +61,16 @@ func put[T any](list []T, i int, v T) []T {
 	return list
 }
 
-// listed notes an index as one of the new settings.
-func listed(list []bool, i int) []bool {
+// enlist notes an index as one of the new settings; listed asks for it.
+func enlist(list []bool, i int) []bool {
 	for len(list) <= i {
 		list = append(list, false)
 	}
 	list[i] = true
 	return list
 }
+
+func listed(list []bool, i int) bool { return i < len(list) && list[i] }
 
 // graftGroups: a group is the same if its name and its client are.
 func (g *graft) graftGroups() {
@@ -93,7 +93,6 @@ func (g *graft) graftGroups() {
 		}
 		n.index = uint16(i)
 		groups = put(groups, i, n)
-		g.groups = listed(g.groups, i)
 	}
 	g.set.groups = groups
 }
@@ -154,7 +153,7 @@ func (g *graft) graftRules() {
 		}
 		r.index = uint16(place)
 		list = put(list, place, r)
-		g.rules = listed(g.rules, place)
+		g.set.nowRules = enlist(g.set.nowRules, place)
 	}
 	g.set.rules = list
 }
@@ -181,7 +180,7 @@ func (g *graft) graftAddresses() {
 		}
 		index[i] = uint32(place)
 		addrs, addrList, pools = put(addrs, place, keep), put(addrList, place, n.addr), put(pools, place, g.set.pools[i])
-		g.addrs = listed(g.addrs, place)
+		g.set.nowAddrs = enlist(g.set.nowAddrs, place)
 	}
 	g.set.addrs, g.set.addrList, g.set.pools, g.set.live = addrs, addrList, pools, index
 	g.renumber(index)

@@ -68,7 +68,7 @@ func (t *Table) reloadShard(g *graft, sh *inside, now int64) {
 func (t *Table) reloadMappings(g *graft, sh *inside, from uint32, now int64, after *aftermath) (next uint32) {
 	ended := 0
 	for next = from; next < min(from+sweepStep, sh.mappings.end()) && ended < flushStep; next++ {
-		if m := sh.mappings.at(next); m.head != 0 && !g.keeps(m) {
+		if m := sh.mappings.at(next); m.head != 0 && !g.set.keeps(m) {
 			t.removeMapping(sh, next, now, after)
 			ended++
 		}
@@ -83,22 +83,6 @@ func more(next, end uint32) uint32 {
 	}
 	return next
 }
-
-// keeps reports whether a mapping fits the new settings.
-func (g *graft) keeps(m *mapping) bool {
-	if !g.has(g.rules, int(m.rules)) || !g.has(g.addrs, int(m.address)) {
-		return false
-	}
-	r := g.set.rules[m.rules]
-	if r.static {
-		i, _ := protoIndex(m.proto)
-		st := find(g.set.statics.inside, m.proto, m.inside, m.remote.Addr)
-		return st != nil && st.rules(i) == r && st.Outside.Addr == m.outside.Addr && st.port(m.inside.Port) == m.outside.Port
-	}
-	return g.set.clients.find(m.inside.Addr) == r.group && r.group.serves(m.address)
-}
-
-func (g *graft) has(list []bool, i int) bool { return i < len(list) && list[i] }
 
 // reloadSessions puts the sessions in some slots where their new idle times
 // belong.
@@ -160,7 +144,7 @@ func (t *Table) reloadUsers(sh *inside, from uint32) (next uint32) {
 func (t *Table) retire(g *graft) {
 	var left *settings
 	for i, n := range g.set.addrs {
-		if g.has(g.addrs, i) {
+		if listed(g.set.nowAddrs, i) {
 			continue
 		}
 		t.releaseAll(n)

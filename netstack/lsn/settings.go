@@ -29,6 +29,8 @@ type settings struct {
 	list     []*Group
 	ruleList []*rules
 	live     []uint32 // indices into addrs
+	nowRules []bool   // by index: in ruleList
+	nowAddrs []bool   // by index: in live
 }
 
 // cfg returns the present settings. Whoever makes a mapping reads them with the
@@ -47,7 +49,10 @@ func newSettings(c Config) (*settings, error) {
 	set.silence()
 	set.list, set.ruleList, set.addresses = set.groups, set.rules, set.addrList
 	for i := range set.addrs {
-		set.live = append(set.live, uint32(i))
+		set.live, set.nowAddrs = append(set.live, uint32(i)), append(set.nowAddrs, true)
+	}
+	for range set.rules {
+		set.nowRules = append(set.nowRules, true)
 	}
 	for _, g := range set.list {
 		g.sorted = slices.Sorted(slices.Values(g.addrs))
@@ -59,4 +64,20 @@ func newSettings(c Config) (*settings, error) {
 func (g *Group) serves(address uint32) bool {
 	_, ok := slices.BinarySearch(g.sorted, address)
 	return ok
+}
+
+// keeps reports whether a mapping fits the settings: what New or Reload made of
+// them, and not what is left of those before.
+func (set *settings) keeps(m *mapping) bool {
+	if !listed(set.nowRules, int(m.rules)) || !listed(set.nowAddrs, int(m.address)) {
+		return false
+	}
+	r := set.rules[m.rules]
+	if r.static {
+		i, _ := protoIndex(m.proto)
+		st := find(set.statics.inside, m.proto, m.inside, m.remote.Addr)
+		return st != nil && st.rules(i) == r && st.Outside.Addr == m.outside.Addr && st.port(m.inside.Port) == m.outside.Port
+	}
+	// Beside a static mapping a helper may have one on an address of no pool.
+	return set.clients.find(m.inside.Addr) == r.group && (r.group.serves(m.address) || set.pools[m.address] == noPool)
 }
