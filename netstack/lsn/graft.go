@@ -11,6 +11,7 @@ import (
 // both mean the same: then nothing in the shards has to change.
 type graft struct {
 	old, set *settings
+	begun    []uint16 // indices of groups that were not there
 	moved    []takeover
 	replaced map[frame.Addr]bool // in both, but divided in another manner
 }
@@ -33,23 +34,28 @@ func newGraft(old, set *settings) (*graft, error) {
 }
 
 // places hands out indices: of old things that are the same, or free ones.
-type places struct{ used []bool }
+type places struct {
+	used []bool
+	from int // no free one before
+}
 
 // newPlaces begins with the indices below n, of which live are in use.
 func newPlaces(n int, live func(yield func(int))) places {
-	p := places{make([]bool, n)}
+	p := places{used: make([]bool, n)}
 	live(func(i int) { p.used[i] = true })
 	return p
 }
 
 // free returns an index that nothing in the shards refers to.
 func (p *places) free() int {
-	i := slices.Index(p.used, false)
-	if i < 0 {
-		i, p.used = len(p.used), append(p.used, false)
+	for p.from < len(p.used) && p.used[p.from] {
+		p.from++
 	}
-	p.used[i] = true
-	return i
+	if p.from == len(p.used) {
+		p.used = append(p.used, false)
+	}
+	p.used[p.from] = true
+	return p.from
 }
 
 // put stores v at an index, behind the end if need be.
@@ -90,6 +96,7 @@ func (g *graft) graftGroups() {
 			i, n.tally, n.hold = int(o.index), o.tally, o.hold
 		} else {
 			i = at.free()
+			g.begun = append(g.begun, uint16(i))
 		}
 		n.index = uint16(i)
 		groups = put(groups, i, n)

@@ -48,6 +48,13 @@ func (t *Table) Reload(c Config, now int64) error {
 // reloadShard brings a shard in line with the new settings, in short steps.
 func (t *Table) reloadShard(g *graft, sh *inside, now int64) {
 	var after aftermath
+	sh.mu.Lock()
+	for _, i := range g.begun {
+		if int(i) < len(sh.traffic) {
+			sh.traffic[i] = traffic{} // it was another group's
+		}
+	}
+	sh.mu.Unlock()
 	for _, step := range []func(from uint32) (next uint32){
 		func(from uint32) uint32 { return t.reloadMappings(g, sh, from, now, &after) },
 		func(from uint32) uint32 { return t.reloadSessions(sh, from) },

@@ -57,7 +57,7 @@ func (t *Table) Stats() Stats {
 		sh := &t.insides[i]
 		sh.mu.Lock()
 		s.Paired += sh.pairKeys.n
-		s.add(sh)
+		s.add(sh, set.list)
 		sh.mu.Unlock()
 	}
 	for _, name := range set.poolNames {

@@ -19,11 +19,14 @@ func (sh *inside) passed(r *rules, dir int, packets, bytes uint64) {
 }
 
 // add adds up what a shard has counted for groups that still exist.
-func (s *Stats) add(sh *inside) {
-	for g := range min(len(sh.traffic), len(s.Groups)) {
-		for i, both := range sh.traffic[g] {
-			s.Groups[g].Out[i].add(both[dirOut])
-			s.Groups[g].In[i].add(both[dirIn])
+func (s *Stats) add(sh *inside, list []*Group) {
+	for at, g := range list {
+		if int(g.index) >= len(sh.traffic) {
+			continue
+		}
+		for i, both := range sh.traffic[g.index] {
+			s.Groups[at].Out[i].add(both[dirOut])
+			s.Groups[at].In[i].add(both[dirIn])
 		}
 	}
 }
@@ -45,7 +48,7 @@ func (t *Table) ClearStats() {
 	for i := range protocols {
 		t.created[i].Store(0)
 		t.dropped[i].Store(0)
-		for _, g := range t.cfg().groups {
+		for _, g := range t.cfg().list {
 			g.tally.dropped[i].Store(0)
 		}
 	}
