@@ -84,6 +84,8 @@ func recordKind(k lsn.EventKind) natlog.Kind {
 		return natlog.BlockFreed
 	case lsn.PortsExhausted:
 		return natlog.PortsExhausted
+	case lsn.AddressesExhausted:
+		return natlog.AddressesExhausted
 	case lsn.QuotaExceeded:
 		return natlog.QuotaExceeded
 	}

@@ -68,8 +68,9 @@ type Group struct {
 	// Exempt are destinations to which the group's subscribers are routed
 	// untranslated, and which reach them likewise (R13, RFC 6888 REQ-6).
 	Exempt []netip.Prefix
-	// TrapLimit is how many events QuotaExceeded and PortsExhausted the group
-	// makes in a minute (R20): 0 means DefaultTrapLimit, NoTraps none.
+	// TrapLimit is how many events QuotaExceeded, PortsExhausted and
+	// AddressesExhausted the group makes in a minute (R20): 0 means
+	// DefaultTrapLimit, NoTraps none.
 	TrapLimit int
 	// OnRefusal is what a subscriber is told whose packet is refused because of
 	// a quota or for want of a port (R20).

@@ -13,8 +13,9 @@ const (
 	SessionDeleted
 	BlockAllocated // a port block now belongs to a subscriber (R17)
 	BlockFreed
-	PortsExhausted // a subscriber got no port (R20)
-	QuotaExceeded  // a subscriber or group is at its limit (R20)
+	PortsExhausted     // a subscriber got no port on its one NAT address, which is Outside (R20)
+	AddressesExhausted // a subscriber got no port on any address of its group
+	QuotaExceeded      // a subscriber or group is at its limit (R20)
 )
 
 // Event is one entry of the NAT's journal: what logging tells the world (R30)

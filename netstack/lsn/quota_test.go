@@ -254,15 +254,22 @@ func TestQuotaEventsAreLimitedByTheMinute(t *testing.T) {
 	}
 }
 
-func TestExhaustedPortsAreTold(t *testing.T) {
-	c := config(nat1)
+func TestItIsToldWhetherOneAddressIsFullOrAll(t *testing.T) {
+	c := config(nat1, AppProfile{Name: "A", Proto: frame.ProtoUDP, Pooling: Paired})
 	var got []Event
 	c.OnEvent = func(e Event) { got = append(got, e) }
 	f := build(t, c)
 	f.Refused(f.cfg().groups[0], udp(at(subscriber, 1), at(serverY, 53)), drop.NoFreePort, 1)
 	f.Refused(f.cfg().groups[0], udp(at(subscriber, 1), at(serverY, 53)), drop.NotSYN, 1) // of no limit
-	if len(got) != 1 || got[0].Kind != PortsExhausted || got[0].Inside != at(subscriber, 1) {
-		t.Errorf("told %+v", got)
+	if len(got) != 1 || got[0].Kind != AddressesExhausted || got[0].Inside != at(subscriber, 1) {
+		t.Errorf("a subscriber without an address: told %+v", got)
+	}
+	f.mustOut(udp(at(subscriber, 1), at(serverY, 53)), 0, 0)
+	got = nil
+	f.Refused(f.cfg().groups[0], udp(at(subscriber, 2), at(serverY, 53)), drop.NoFreePort, 1)
+	f.Refused(f.cfg().groups[0], tcp(at(subscriber, 2), at(serverY, 53)), drop.NoFreePort, 1) // RANDOM
+	if len(got) != 2 || got[0].Kind != PortsExhausted || got[0].Outside.Addr != nat1 || got[1].Kind != AddressesExhausted {
+		t.Errorf("a subscriber with an address: told %+v", got)
 	}
 }
 

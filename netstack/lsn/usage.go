@@ -217,14 +217,27 @@ func (t *Table) Refused(g *Group, tup Tuple, why drop.Reason, now int64) {
 	}
 	g.tally.dropped[i].Add(1)
 	e := Event{Kind: QuotaExceeded, Proto: tup.Proto, Group: g, Inside: tup.Inside, Remote: tup.Remote}
-	if e.Quota = quotaOf(why); why == drop.NoFreePort {
-		e.Kind = PortsExhausted
-	} else if e.Quota == NoQuota {
+	if e.Quota = quotaOf(why); e.Quota == NoQuota && why != drop.NoFreePort {
 		return
 	}
-	if t.onEvent != nil && g.mayTell(now) {
-		t.onEvent(e)
+	if t.onEvent == nil || !g.mayTell(now) {
+		return
 	}
+	if why == drop.NoFreePort {
+		e.Kind, e.Outside.Addr = t.exhaustion(g, &tup)
+	}
+	t.onEvent(e)
+}
+
+// exhaustion tells whether a subscriber found no port because its one address
+// is full, or because all of the group's are (RFC 8158 has an event for each).
+func (t *Table) exhaustion(g *Group, tup *Tuple) (EventKind, frame.Addr) {
+	if r := g.rules(tup.Proto, tup.Remote.Port); r != nil && (r.app.Pooling == Paired || g.Type == Deterministic) {
+		if nat, ok := t.PairedAddress(tup.Inside.Addr); ok {
+			return PortsExhausted, nat
+		}
+	}
+	return AddressesExhausted, frame.Addr{}
 }
 
 func quotaOf(why drop.Reason) Quota {
