@@ -10,10 +10,13 @@ import (
 // given to anybody for a while (R25, RFC 6888 REQ-8), so that packets of the
 // last user's remotes do not reach the next user.
 //
-// Not held, as the RFC allows: ports of static mappings, ports of blocks and deterministic ones, whose
-// next user is the last one (its case B), and ports behind a filter, which
-// keeps those packets out (case C). Case A, TCP whose states are tracked, is
-// not used: NetScaler's timers are not the state machine that it asks for.
+// Not held, as the RFC allows: static and deterministic ports, whose next user
+// is the last one (its case B), and ports behind a filter, which keeps those
+// packets out (case C). Nor are ports of drawn blocks, as on a NetScaler: the
+// next user is the same subscriber as long as it keeps the block, but a block
+// that was given back may be another's at once. Case A, TCP whose states are
+// tracked, is not used: NetScaler's timers are not the state machine that it
+// asks for.
 //
 // Ports wait in a heap, the one that was freed first on top: what is removed
 // late is told with its true instant, so that they do not come in order. Where
