@@ -28,7 +28,7 @@ func (a *app) newShow() *cobra.Command {
 	show := newGroup("show", "Print what the running router is doing",
 		newGroup("ipsecalg", "The IPsec ALG", s.ipsecSession(), s.ipsecGate(), s.ipsecProfile()),
 		newGroup("lsn", "Large scale NAT", s.lsnSession(), s.lsnBlock(), s.lsnDeterministic(),
-			s.lsnClient(), s.lsnPool(), s.lsnGroup(), s.lsnAppsProfile()),
+			s.lsnClient(), s.lsnPool(), s.lsnGroup(), s.lsnAppsProfile(), s.lsnStatic()),
 		s.flow(), s.drops(), s.status())
 	s.addFlags(show)
 	return show

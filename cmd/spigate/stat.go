@@ -13,7 +13,7 @@ import (
 
 func (a *app) newStat() *cobra.Command {
 	s := &shower{app: a}
-	stat := newGroup("stat", "Print counters of the running router", s.ipsecStat())
+	stat := newGroup("stat", "Print counters of the running router", s.ipsecStat(), s.lsnStat())
 	s.addFlags(stat)
 	return stat
 }

@@ -26,6 +26,7 @@ type GroupStats struct {
 type PoolStats struct {
 	Name      string
 	Addresses int
+	Busy      int               // addresses with a port in use
 	Ports     int               // possible ports of one protocol, all addresses
 	Used      [numProtocols]int // of them, ports with at least one mapping
 	Held      [numProtocols]int // of them, ports in hold-down (R25)
@@ -76,11 +77,17 @@ func (t *Table) Stats() Stats {
 }
 
 func (p *PoolStats) add(n *natAddress) {
+	busy := false
 	for i := range protocols {
+		before := p.Used[i]
 		held := int(n.hold.count[i].Load())
 		p.Held[i] += held
 		setKind(0).lanes(func(lane int) { p.Used[i] += int(n.used[i][lane].Load()) })
 		p.Used[i] -= held
+		busy = busy || p.Used[i] > before
+	}
+	if busy {
+		p.Busy++
 	}
 	if n.blocks == nil {
 		return

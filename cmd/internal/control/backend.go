@@ -27,6 +27,7 @@ type Backend interface {
 	Status() Status
 	Settings
 	Owners
+	LSNStats
 	Operator
 }
 
@@ -47,6 +48,11 @@ const (
 	pathLSNApps       = "/v1/lsn/appsprofile"
 	pathLSNBlocks     = "/v1/lsn/block"
 	pathWho           = "/v1/who"
+	pathLSNStat       = "/v1/lsn/stat"
+	pathLSNGroupStat  = "/v1/lsn/group/stat"
+	pathLSNPoolStat   = "/v1/lsn/pool/stat"
+	pathLSNStatics    = "/v1/lsn/static"
+	pathLSNClear      = "/v1/lsn/stat/clear"
 
 	pathLSNDeterministic = "/v1/lsn/deterministicnat"
 

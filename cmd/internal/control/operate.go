@@ -17,6 +17,9 @@ type Operator interface {
 	// ClearIPsecStat sets counters of the IPsec ALG to zero, of one profile or
 	// for "" of all, and returns what they were. NotFound as IPsecStat.
 	ClearIPsecStat(profile string, level ClearLevel) (IPsecStat, error)
+	// ClearLSNStat sets the counters of the NAT to zero, in the traffic domains
+	// that pass, and returns what they were.
+	ClearLSNStat(f Filter) LSNStat
 }
 
 // ClearLevel says which counters are cleared. What says how things are now is

@@ -162,6 +162,7 @@ func (s *Server) handler() http.Handler {
 	mux.Handle(pathLSNPools, setting(s, "lsn pool", b.LSNPools, FiltersOfObjects()...))
 	mux.Handle(pathLSNGroups, setting(s, "lsn group", b.LSNGroups, FiltersOfObjects()...))
 	mux.Handle(pathLSNApps, setting(s, "lsn appsprofile", b.LSNAppsProfiles))
+	s.lsnStats(mux)
 	mux.Handle(pathIPsecClearBasic, s.clearing(pathIPsecClearBasic, ClearBasic))
 	mux.Handle(pathIPsecClearFull, s.clearing(pathIPsecClearFull, ClearFull))
 	mux.Handle(pathIPsecFlush, operation(s, pathIPsecFlush, FiltersOfIPsecFlush(), b.FlushIPsec))
