@@ -23,8 +23,8 @@ func TestBlocksComeAndGoInAnyOrder_R17(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 9))
 		live := map[uint16][]Binding{} // by first port of the block, whichever the address
 		next := uint16(0)
-		for range 6 {
-			for range r.IntN(1500) {
+		for range 4 {
+			for range r.IntN(1000) {
 				next++
 				b := f.mustOut(udp(at(frame.Addr{192, 0, 2, byte(r.IntN(3))}, next), at(serverY, 53)), 0, 0)
 				first := b.Outside.Port &^ 255
