@@ -171,11 +171,8 @@ func (t *Table) lookupIn(proto uint8, out, remote frame.Endpoint) (sh *inside, m
 }
 
 // waiting returns the session of a mapping that waits for a remote, 0 if there
-// is none. Port 0 is nobody's (RFC 6335 section 6). The shard's lock is held.
+// is none. The shard's lock is held.
 func (t *Table) waiting(sh *inside, mslot uint32, remote frame.Endpoint, now int64) uint32 {
-	if remote.Port == 0 {
-		return 0
-	}
 	slot := sh.sessionOf(mslot, frame.Endpoint{Addr: remote.Addr})
 	if s := sh.sessions.at(slot); slot == 0 || s.state != stateExpected || !t.liveSession(sh, s, now) {
 		return 0

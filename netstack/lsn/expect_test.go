@@ -2,6 +2,7 @@ package lsn
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -99,6 +100,20 @@ func TestAnExpectedConnectionHasItsOwnTimers(t *testing.T) {
 		t.Errorf("after the idle time: %v", why)
 	}
 	f.check()
+}
+
+func TestAnExpectedConnectionThatNobodyAnswersEndsEarly(t *testing.T) {
+	c := config(nat7)
+	c.Groups[0].Transports = []TransportProfile{{Name: "T", Proto: frame.ProtoTCP, SynIdleTimeout: 30 * time.Second}}
+	f := build(t, c)
+	e := f.mustExpect(f.control(frame.ProtoTCP, 21, 0), 40001, 0)
+	f.in(frame.ProtoTCP, e, at(serverY, 20), frame.TCPSyn, second)
+	f.check()
+	f.gone = nil
+	f.Sweep(33 * second)
+	if f.check(); len(f.gone) != 1 {
+		t.Errorf("%d sessions ended", len(f.gone))
+	}
 }
 
 func TestNobodyComesAndTheExpectationEnds(t *testing.T) {
@@ -331,4 +346,42 @@ func TestExpectationsAmongRandomTraffic(t *testing.T) {
 			t.Fatalf("%+v", got)
 		}
 	})
+}
+
+// Several ports at once: packets of both directions, expectations and the sweep.
+func TestExpectationsFromManyGoroutines(t *testing.T) {
+	c := config(nat1)
+	c.OnGone = func(uint64) {}
+	f := build(t, c)
+	var all sync.WaitGroup
+	for n := range 4 {
+		all.Go(func() {
+			inside := at(frame.Addr{192, 0, 2, byte(n % 2)}, 50000)
+			for i := range 500 {
+				now := int64(i) * second
+				pl, _ := f.DecideOut(tcp(inside, at(serverY, 21)), Hints{TCPFlags: frame.TCPSyn}, now)
+				b, why := f.CommitOut(&pl, now)
+				if why != drop.None {
+					t.Errorf("out: %v", why)
+					return
+				}
+				e, why := f.Expect(b.Session, uint16(2000+i%3), now)
+				if why != drop.None {
+					continue // another goroutine is ahead in time, and the session has ended for it
+				}
+				in, _ := f.DecideIn(frame.ProtoTCP, e, at(serverY, uint16(1000+i)), Hints{TCPFlags: frame.TCPSyn}, now)
+				f.CommitIn(&in, now)
+				if i%50 == 0 {
+					f.Sweep(now)
+				}
+			}
+		})
+	}
+	all.Wait()
+	f.check()
+	f.Sweep(10_000 * second)
+	f.check()
+	if got := f.Expectations(); got.Waiting != 0 || got.Opened == 0 || got.Used == 0 || got.Used > got.Opened {
+		t.Errorf("%+v", got)
+	}
 }

@@ -85,6 +85,8 @@ func (t *Table) decideMapped(sh *inside, pl *InPlan, mslot uint32, now int64) dr
 		pl.use(t, sh, slot, s)
 		return drop.None
 	}
+	// A packet from port 0, which is nobody's (RFC 6335 section 6), finds the
+	// waiting session live and is not what it waits for.
 	if waits := t.waiting(sh, mslot, pl.Remote, now); waits != 0 && !live {
 		return t.decideExpected(sh, pl, waits)
 	}
