@@ -83,7 +83,7 @@ func (r *Router) lsnEvent(next func(lsn.Event)) func(lsn.Event) {
 		if e.Kind == lsn.MappingDeleted && e.Proto == frame.ProtoUDP && r.alg.Carries(e.Mapping) {
 			r.later.mappingGone(e.Mapping)
 		}
-		r.natlog.lsnEvent(&e, r.domain)
+		r.natlog.Load().lsnEvent(&e, r.domain)
 		if next != nil {
 			next(e)
 		}

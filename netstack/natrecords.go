@@ -132,18 +132,19 @@ func (r *Router) logESP(e *ipsec.Event) {
 	if e.What == espDeleted {
 		kind = natlog.SessionDeleted
 	}
-	if r.natlog.Emit == nil || e.What != espCreated && e.What != espDeleted {
+	log := r.natlog.Load()
+	if log.Emit == nil || e.What != espCreated && e.What != espDeleted {
 		return
 	}
 	g, ok := r.lsn.Client(e.Inside)
 	if !ok {
 		return // it was a subscriber, and the configuration says otherwise now
 	}
-	group, logged := r.natlog.Groups[g.Name]
+	group, logged := log.Groups[g.Name]
 	if !logged || !group.Sessions {
 		return
 	}
-	r.natlog.Emit(natlog.Record{
+	log.Emit(natlog.Record{
 		Kind: kind, Proto: frame.ProtoESP, Domain: r.domain,
 		Inside: frame.Endpoint{Addr: e.Inside}, Outside: frame.Endpoint{Addr: e.NAT}, Remote: frame.Endpoint{Addr: e.Server},
 		SPIIn: e.SPIIn, SPIOut: e.SPIOut, Group: g.Name, Profile: group.Profile,

@@ -51,18 +51,22 @@ func (r *Router) profile(g *lsn.Group) *ipsec.Profile {
 // sessions live until they are idle or flushed (R11).
 func (r *Router) SetProfiles(groups []lsn.Group, profiles map[string]ipsec.Profile) {
 	r.fire(func(now int64) {
-		next := newBindings(groups, profiles)
-		r.bindings.Store(&next)
 		for _, g := range groups {
 			r.lsn.SetPairingHold(g.Name, g.PairingHold)
 		}
-		for _, name := range slices.Sorted(maps.Keys(profiles)) {
-			r.actAtOnce(r.alg.SetProfile(name, profiles[name], now))
-		}
-		r.alg.Unbind(func(inside frame.Addr) bool {
-			group, _ := r.lsn.Client(inside)
-			return r.profile(group) == nil
-		}, now, r.actAtOnce)
-		r.armDeadline()
+		r.setProfiles(groups, profiles, now)
 	})
+}
+
+func (r *Router) setProfiles(groups []lsn.Group, profiles map[string]ipsec.Profile, now int64) {
+	next := newBindings(groups, profiles)
+	r.bindings.Store(&next)
+	for _, name := range slices.Sorted(maps.Keys(profiles)) {
+		r.actAtOnce(r.alg.SetProfile(name, profiles[name], now))
+	}
+	r.alg.Unbind(func(inside frame.Addr) bool {
+		group, _ := r.lsn.Client(inside)
+		return r.profile(group) == nil
+	}, now, r.actAtOnce)
+	r.armDeadline()
 }

@@ -58,7 +58,7 @@ type Router struct {
 	*Chassis
 	domain     uint16
 	events     eventLog
-	natlog     NATLog
+	natlog     atomic.Pointer[NATLog]
 	frags      *frag.Table
 	wholeIDs   bool // some group has RewriteID
 	lsn        *lsn.Table
@@ -73,8 +73,7 @@ type Router struct {
 	local      map[frame.Addr]bool
 	broadcasts map[frame.Addr]frame.Interface // of the connected networks
 	paths      []path
-	nat        []netip.Prefix // the NAT addresses
-	packets    sync.Pool      // of *packet
+	packets    sync.Pool // of *packet
 	kept       kept
 	refusals   perSubscriber
 	syns       pendingSYNs
@@ -94,11 +93,12 @@ func New(c Config) (*Router, error) {
 // newRouter makes a Router without interfaces.
 func newRouter(ch *Chassis, c RouterConfig) (*Router, error) {
 	r := &Router{
-		Chassis: ch, domain: c.Domain, events: eventLog{log: ch.log, domain: c.Domain}, natlog: c.NATLog,
+		Chassis: ch, domain: c.Domain, events: eventLog{log: ch.log, domain: c.Domain},
 		local: map[frame.Addr]bool{}, broadcasts: map[frame.Addr]frame.Interface{},
 	}
 	bound := newBindings(c.LSN.Groups, c.Profiles)
 	r.bindings.Store(&bound)
+	r.natlog.Store(&c.NATLog)
 	if err := r.buildTables(c); err != nil {
 		return nil, err
 	}
@@ -121,10 +121,16 @@ func (r *Router) buildTables(c RouterConfig) (err error) {
 	if r.lsn, err = lsn.New(c.LSN); err != nil {
 		return fmt.Errorf("lsn: %w", err)
 	}
-	for _, a := range r.lsn.Addresses() {
-		r.nat = append(r.nat, netip.PrefixFrom(a.Netip(), 32))
-	}
 	return nil
+}
+
+// proxy answers ARP for the NAT addresses, on all interfaces of the Router.
+func (r *Router) proxy() {
+	var nat []netip.Prefix
+	for _, a := range r.lsn.Addresses() {
+		nat = append(nat, netip.PrefixFrom(a.Netip(), 32))
+	}
+	r.fabric.SetProxy(nat, r.links)
 }
 
 // owner names a session of this Router in the flow table, where the sessions
@@ -139,9 +145,16 @@ func (r *Router) owner(kind flow.OwnerKind, session uint64) flow.Owner {
 func (r *Router) announce() {
 	for _, on := range r.connected {
 		on.link.Announce(on.addr)
-		for _, nat := range r.nat {
-			if on.subnet.Contains(nat.Addr()) {
-				on.link.Announce(nat.Addr().As4())
+	}
+	r.announceNAT(r.lsn.Addresses())
+}
+
+// announceNAT is announce for NAT addresses alone.
+func (r *Router) announceNAT(addrs []frame.Addr) {
+	for _, on := range r.connected {
+		for _, nat := range addrs {
+			if on.subnet.Contains(nat.Netip()) {
+				on.link.Announce(nat)
 			}
 		}
 	}

@@ -38,7 +38,7 @@ func (r *Router) connect(routes []Route) error {
 	if err := tcpipError(r.stack.SetForwardingDefaultAndAllNICs(ipv4.ProtocolNumber, true)); err != nil {
 		return fmt.Errorf("forwarding: %w", err)
 	}
-	r.fabric.SetProxy(r.nat, r.links)
+	r.proxy()
 	return r.setRoutes(routes)
 }
 

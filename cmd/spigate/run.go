@@ -25,9 +25,10 @@ func newRunCommand() *cobra.Command {
 		Long: `Runs the router on one configuration file, in the foreground, as root.
 It logs to stderr, tells systemd when it is ready (NOTIFY_SOCKET), and ends
 cleanly on SIGTERM: kernel ports are given back as they were.
-SIGHUP reads the file again. Changed profiles of the IPsec ALG, and which group
-has which, take effect at once; if anything else has changed, or is wrong, the
-log says what, and nothing changes.`,
+SIGHUP reads the file again. Changes in [lsn.…] and [ipsecalg.…] take effect at
+once: sessions whose NAT address, group or profile is gone end, all others go
+on. If anything else has changed, or is wrong, the log says what, and nothing
+changes.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return run(cmd.Context(), file, cmd.ErrOrStderr())

@@ -60,6 +60,11 @@ func (t *Table) ExemptNetwork(inside, remote frame.Addr) bool {
 	return g != nil && g.exempt.has(remote)
 }
 
+// exempts reports whether the group has any exemption at all.
+func (g *Group) exempts() bool {
+	return len(g.exempt.lengths) > 0 || slices.ContainsFunc(g.Apps, func(a AppProfile) bool { return a.Exempt })
+}
+
 // MayExempt is Exempt for a packet whose ports are not known, a later fragment:
 // it reports whether some port of the protocol is exempt.
 func (t *Table) MayExempt(inside, remote frame.Addr, proto uint8) bool {

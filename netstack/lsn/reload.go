@@ -1,5 +1,11 @@
 package lsn
 
+// Check returns all faults of what Reload would take.
+func Check(c Config) error {
+	_, err := newSettings(c)
+	return err
+}
+
 // Reload makes another configuration that of the table, while packets pass. It
 // returns all faults at once, and then nothing has changed. Of c only Clients,
 // Pools, Groups and Statics count; the rest is fixed by New.
@@ -7,7 +13,8 @@ package lsn
 // A session goes on, with a timeout that counts from its last packet (R10), if
 // its NAT address is still in a pool of its subscriber's group and divided as
 // before, its group has the same name, type and client, and its profile the
-// same name and modes; that of a static mapping, if that still translates it.
+// same name and modes, and its remote is not exempt; that of a static mapping,
+// if that still translates it.
 // All others end with Reload, and are told as events. So do the pairings with
 // addresses that are gone, and their ports in hold-down.
 //
@@ -57,7 +64,7 @@ func (t *Table) reloadShard(g *graft, sh *inside, now int64) {
 	sh.mu.Unlock()
 	for _, step := range []func(from uint32) (next uint32){
 		func(from uint32) uint32 { return t.reloadMappings(g, sh, from, now, &after) },
-		func(from uint32) uint32 { return t.reloadSessions(sh, from) },
+		func(from uint32) uint32 { return t.reloadSessions(sh, from, now, &after) },
 		func(from uint32) uint32 { return t.reloadPairs(g, sh, from) },
 		func(from uint32) uint32 { return t.reloadUsers(sh, from) },
 	} {
@@ -92,15 +99,20 @@ func more(next, end uint32) uint32 {
 }
 
 // reloadSessions puts the sessions in some slots where their new idle times
-// belong.
-func (t *Table) reloadSessions(sh *inside, from uint32) (next uint32) {
+// belong, and ends those to destinations that are exempt now.
+func (t *Table) reloadSessions(sh *inside, from uint32, now int64, after *aftermath) (next uint32) {
 	for next = from; next < min(from+sweepStep, sh.sessions.end()); next++ {
 		s := sh.sessions.at(next)
 		if s.state == stateNone {
 			continue
 		}
 		m := sh.mappings.at(s.mapping)
-		sh.expiry.set(&sh.sessions, next, s.last+s.idle(m, t.cfg().rules[m.rules]))
+		r := t.cfg().rules[m.rules]
+		if !r.static && r.group.exempts() && t.Exempt(m.tuple(s.remote)) {
+			t.removeSession(sh, next, now, after)
+			continue
+		}
+		sh.expiry.set(&sh.sessions, next, s.last+s.idle(m, r))
 	}
 	return more(next, sh.sessions.end())
 }

@@ -111,14 +111,14 @@ func TestTheNATLogOfAConfiguration(t *testing.T) {
 	}
 }
 
-func TestAChangedNATLogNeedsARestart(t *testing.T) {
+func TestOtherLogTargetsNeedARestartAndOtherLogProfilesNone(t *testing.T) {
 	was, _, err := configs.Parse("f", []byte(withNATLog))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, change := range []struct{ from, to, names string }{
 		{"192.0.2.6:514", "192.0.2.7:514", "log"},
-		{"log_subscr_info = true", "log_subscr_info = false", "lsn"},
+		{"log_subscr_info = true", "log_subscr_info = false", ""},
 		{"192.0.2.6:514", "192.0.2.6:514", ""},
 	} {
 		is, _, err := configs.Parse("f", []byte(strings.Replace(withNATLog, change.from, change.to, 1)))

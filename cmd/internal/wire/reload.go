@@ -1,27 +1,45 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 
 	"spigate/configs"
+	"spigate/netstack"
 )
 
 // Reload makes c the running configuration as far as that is possible without
-// a restart: the profiles of the IPsec ALG and which group has which (R10,
-// R11). If c changes anything else, nothing is changed, and the error names
-// the tables. Reload must not be called twice at a time.
+// a restart: [lsn.…] and [ipsecalg.…] (R10, R11, N28). If c changes anything
+// else, or something that a router cannot take, nothing is changed, and the
+// error names it all. Reload must not be called twice at a time.
 func (d *Daemon) Reload(c *configs.Config) error {
 	if fixed := fixedChanges(d.views.config.Load(), c); len(fixed) > 0 {
 		return fmt.Errorf("%s: changed in the file; that takes effect at the next start only, so nothing was changed",
 			strings.Join(fixed, ", "))
 	}
+	var faults []error
 	for _, r := range d.chassis.Routers() {
-		r.SetProfiles(lsnConfig(c, r.Domain()).Groups, algProfiles(c))
+		faults = append(faults, r.CheckReload(settings(c, r.Domain())))
+	}
+	if err := errors.Join(faults...); err != nil {
+		return fmt.Errorf("nothing was changed: %w", err)
+	}
+	for _, r := range d.chassis.Routers() {
+		if err := r.Reload(settings(c, r.Domain())); err != nil {
+			return err // CheckReload has all that can be told before
+		}
 	}
 	d.views.config.Store(c)
 	return nil
+}
+
+// settings is what of c a running router of a traffic domain may be given.
+func settings(c *configs.Config, domain uint16) netstack.Settings {
+	return netstack.Settings{
+		LSN: lsnConfig(c, domain), Profiles: algProfiles(c), Logged: natLog(c, domain).Groups,
+	}
 }
 
 // fixedChanges names the tables in which two configurations differ and that
@@ -37,7 +55,6 @@ func fixedChanges(was, is *configs.Config) (names []string) {
 		{"port", was.Ports, is.Ports},
 		{"vlan", was.VLANs, is.VLANs},
 		{"route", was.Routes, is.Routes},
-		{"lsn", withoutALG(was.LSN), withoutALG(is.LSN)},
 		{"log", was.Log, is.Log},
 	} {
 		if !reflect.DeepEqual(table.was, table.is) {
@@ -45,16 +62,4 @@ func fixedChanges(was, is *configs.Config) (names []string) {
 		}
 	}
 	return names
-}
-
-// withoutALG is [lsn.…] without what its groups say of the ALG.
-func withoutALG(l configs.LSN) configs.LSN {
-	groups := make([]*configs.Group, len(l.Groups))
-	for i, g := range l.Groups {
-		bare := *g
-		bare.ALG = nil
-		groups[i] = &bare
-	}
-	l.Groups = groups
-	return l
 }

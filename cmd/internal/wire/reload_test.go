@@ -18,13 +18,13 @@ func reloaded(t *testing.T, replace ...string) *configs.Config {
 	return c
 }
 
-func TestAReloadThatChangesMoreThanTheALGNamesItAndChangesNothing(t *testing.T) {
+func TestWhatTakesARestartIsNamed(t *testing.T) {
 	was := reloaded(t)
 	for _, tc := range []struct{ name, from, to, want string }{
 		{"nothing", "version = 1", "version = 1", ""},
 		{"a gate timeout", `esp_gate_timeout    = "20s"`, `esp_gate_timeout = "3s"`, ""},
 		{"a group without its profile", `ipsecalg_profile = "IPSECALGPROFILE-1"`, "", ""},
-		{"a pool", "203.0.113.3-203.0.113.9", "203.0.113.3", "lsn"},
+		{"a pool", "203.0.113.3-203.0.113.9", "203.0.113.3", ""},
 		{"a port and an address", "eth0", "eth7", "port, vlan"},
 		{"a route", "203.0.113.254", "203.0.113.253", "route"},
 		{"the name", "gw1", "gw2", "system"},
@@ -46,8 +46,23 @@ func TestAReloadedProfileIsTheOneThatIsShownAndUsed(t *testing.T) {
 	if got := d.views.config.Load().ALG[0].ESPSessionTimeout.Minutes(); got != 10 {
 		t.Errorf("shown: %v minutes", got)
 	}
-	err := d.Reload(reloaded(t, "203.0.113.3-203.0.113.9", "203.0.113.3"))
-	if err == nil || !strings.Contains(err.Error(), "lsn: changed in the file") {
-		t.Errorf("a changed pool: %v", err)
+}
+
+func TestReloadedPoolsAreThoseOfTheRouterAtOnce(t *testing.T) {
+	c := reloaded(t)
+	r := newOperated(t).router
+	d := &Daemon{views: newViews(c), chassis: r.Chassis, log: silent}
+	if err := d.Reload(reloaded(t, "203.0.113.3-203.0.113.9", "203.0.113.3-203.0.113.5")); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(r.LSN().Addresses()); n != 3 {
+		t.Errorf("%d NAT addresses, want 3", n)
+	}
+	err := d.Reload(reloaded(t, "203.0.113.3-203.0.113.9", "203.0.113.3", "gw1", "gw2"))
+	if err == nil || !strings.Contains(err.Error(), "system: changed in the file") {
+		t.Errorf("a changed name: %v", err)
+	}
+	if n := len(r.LSN().Addresses()); n != 3 {
+		t.Errorf("a refused reload left %d NAT addresses", n)
 	}
 }

@@ -17,6 +17,7 @@ var acts = map[string]func(*world, *words){
 	"advance":  (*world).actAdvance,
 	"wall":     (*world).actWall,
 	"restart":  (*world).actRestart,
+	"reload":   (*world).actReload,
 	"failover": (*world).actFailover,
 	"flush":    (*world).actFlush,
 	"profile":  (*world).actProfile,
@@ -57,6 +58,23 @@ func (w *world) actRestart(in *words) {
 		w.config = c
 	}
 	w.reboot(in)
+}
+
+// actReload reads "reload": next.toml becomes the configuration while the
+// router runs, as SIGHUP does.
+func (w *world) actReload(in *words) {
+	c, warnings, err := configs.Parse("next.toml", []byte(w.next))
+	if err != nil || len(warnings) > 0 {
+		in.fail("next.toml: %v %v", warnings, err)
+		return
+	}
+	v := newViews(w.config)
+	if err := (&Daemon{views: v, chassis: w.chassis}).Reload(c); err != nil {
+		in.fail("%w", err)
+		return
+	}
+	w.config = c
+	w.collect()
 }
 
 func (w *world) reboot(in *words) {

@@ -21,7 +21,7 @@ import (
 // send returns.
 type world struct {
 	config  *configs.Config
-	next    string // the configuration for "restart next"
+	next    string // the configuration for "restart next" and "reload"
 	chassis *netstack.Chassis
 	clock   *clock
 	drops   *drop.Counters

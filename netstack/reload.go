@@ -1,0 +1,92 @@
+package netstack
+
+import (
+	"errors"
+	"maps"
+	"slices"
+
+	"spigate/alg/ipsec"
+	"spigate/netstack/frame"
+	"spigate/netstack/lsn"
+)
+
+// Settings is what of a Router may change while it runs.
+type Settings struct {
+	LSN      lsn.Config // Clients, Pools, Groups and Statics; the rest is not looked at
+	Profiles map[string]ipsec.Profile
+	Logged   map[string]LoggedGroup // NATLog.Groups
+}
+
+// CheckReload returns all that keeps Reload from taking s.
+func (r *Router) CheckReload(s Settings) error {
+	err := lsn.Check(s.LSN)
+	if !r.wholeIDs && slices.ContainsFunc(s.LSN.Groups, func(g lsn.Group) bool { return g.RewriteID }) {
+		// The ids are divided between pieces and whole packets once.
+		err = errors.Join(err, errors.New("rewrite_ip_id = \"df-clear\" takes effect at the next start only, because no group had it at this one"))
+	}
+	return err
+}
+
+// Reload makes s what the Router goes by, while packets pass (R10, R11, N28).
+// What it cannot take changes nothing, and the error has all the faults.
+//
+// Sessions that s has no place for end with it, with their flows and the IKE
+// sessions on them, and are told to the log; see lsn.Table.Reload. ESP sessions
+// and held messages of NAT addresses that are gone end too. ARP is answered for
+// the addresses there are now, and those that are new are announced. It does
+// nothing once the Router has ended.
+func (r *Router) Reload(s Settings) error {
+	if err := r.CheckReload(s); err != nil {
+		return err
+	}
+	var err error
+	r.fire(func(now int64) { err = r.reload(s, now) })
+	return err
+}
+
+func (r *Router) reload(s Settings, now int64) error {
+	before := r.lsn.Addresses()
+	log := *r.natlog.Load()
+	// What ends is told as it began, and what begins is told already.
+	both := log
+	both.Groups = maps.Clone(log.Groups)
+	if both.Groups == nil {
+		both.Groups = map[string]LoggedGroup{}
+	}
+	for name, g := range s.Logged {
+		if _, was := both.Groups[name]; !was {
+			both.Groups[name] = g
+		}
+	}
+	r.natlog.Store(&both)
+	err := r.lsn.Reload(s.LSN, now)
+	if err == nil {
+		log.Groups = s.Logged
+	}
+	r.natlog.Store(&log)
+	if err != nil {
+		return err
+	}
+	r.proxy()
+	r.setProfiles(s.LSN.Groups, s.Profiles, now)
+	r.announceNAT(without(r.lsn.Addresses(), before))
+	for _, gone := range without(before, r.lsn.Addresses()) {
+		r.alg.Flush(ipsec.Filter{NAT: gone}, now, r.actAtOnce)
+	}
+	r.armDeadline()
+	return nil
+}
+
+// without returns what of list is not in other.
+func without(list, other []frame.Addr) (out []frame.Addr) {
+	have := map[frame.Addr]bool{}
+	for _, a := range other {
+		have[a] = true
+	}
+	for _, a := range list {
+		if !have[a] {
+			out = append(out, a)
+		}
+	}
+	return out
+}
