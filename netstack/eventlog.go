@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"spigate/alg/ipsec"
+	"spigate/netstack/lsn"
 )
 
 // eventsPerSecond bounds the ALG's log lines: an event is an IKE or ESP
@@ -76,4 +77,17 @@ func (l *eventLog) admit(now int64) (ok bool, lost int) {
 	}
 	l.written++
 	return true, lost
+}
+
+// static logs that a NAT address is one subscriber's alone (R27). Its ESP makes
+// no sessions, and so no lines: this one tells whose it is.
+func (l *eventLog) static(s *lsn.StaticInfo) {
+	if s.Proto != 0 || s.Outside.Port != 0 {
+		return
+	}
+	args := []any{"event", "STATIC", "name", s.Name, "src", s.Inside.Addr, "nat", s.Outside.Addr}
+	if !s.Remote.IsZero() {
+		args = append(args, "dst", s.Remote)
+	}
+	l.log.Info("lsn", l.where(args)...)
 }

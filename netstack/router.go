@@ -121,6 +121,10 @@ func (r *Router) buildTables(c RouterConfig) (err error) {
 	if r.lsn, err = lsn.New(c.LSN); err != nil {
 		return fmt.Errorf("lsn: %w", err)
 	}
+	r.lsn.WalkStatic(func(s lsn.StaticInfo) bool {
+		r.events.static(&s)
+		return true
+	})
 	return nil
 }
 

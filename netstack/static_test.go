@@ -1,6 +1,7 @@
 package netstack
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -68,6 +69,9 @@ func TestESPPassesA1to1AddressWithoutAGate_R27(t *testing.T) {
 	}
 	if c := w.r.alg.Counters(); c.ESPSessions != 0 || c.Dropped != 0 {
 		t.Errorf("the ALG saw it: %+v", c)
+	}
+	if want := "msg=lsn event=STATIC name=one src=192.0.2.12 nat=203.0.113.40"; strings.Count(w.log.String(), want) != 1 {
+		t.Errorf("the log does not say once %q:\n%s", want, w.log.String())
 	}
 }
 
