@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -46,6 +47,10 @@ func TestEverySubscriberOfADeterministicGroupNeedsABlock(t *testing.T) {
 		name, text string
 		want       []string
 	}{
+		{"a network inside another one", strings.Replace(text("203.0.113.3-203.0.113.6", "", ""), `/24"`, `/24", "192.0.2.128/25"`, 1), []string{
+			"f:3:29: lsn.client.C.networks[1]: 192.0.2.128/25 overlaps another network of this client: in [lsn.group.G], which is DETERMINISTIC, a subscriber is counted once (rule R18)",
+			"f:3:29: lsn.client.C.networks[1]: warning: 192.0.2.128/25 lies inside 192.0.2.0/24 of [lsn.client.C]: the longer prefix decides (rule R13)",
+		}},
 		{"252 blocks for 256", text("203.0.113.3", "", ""),
 			[]string{"f:9:9: lsn.group.G.pools: 256 subscribers need a block of 256 ports each, and the pools have 252: 252 on each address (rule R18)"}},
 		{"504 blocks for 256", text("203.0.113.3-203.0.113.4", "", ""), nil},
@@ -75,6 +80,12 @@ func TestStaticMappings(t *testing.T) {
 			"lsn.static.web.nat: either both ports are given, or both are *: with * every port maps to itself"},
 		{"a port of ICMP", "[lsn.pool.P]", static("protocol = \"ICMP\"\nsubscriber = \"192.0.2.10:7\"\nnat = \"203.0.113.3\""),
 			"lsn.static.web.subscriber: protocol ICMP has no ports: write the address alone"},
+		{"a second NAT endpoint of one subscriber's", "[lsn.pool.P]", static(web + "\n[lsn.static.web2]\nprotocol = \"ALL\"\nsubscriber = \"192.0.2.10\"\nnat = \"203.0.113.4\"\n" +
+			"[lsn.static.web3]\nprotocol = \"UDP\"\nsubscriber = \"192.0.2.10\"\nnat = \"203.0.113.5\""),
+			"lsn.static.web3.subscriber: has [lsn.static.web2] already: a subscriber's endpoint has one NAT endpoint"},
+		{"a subscriber's address as NAT address", "[lsn.pool.P]", static("protocol = \"TCP\"\nsubscriber = \"192.0.2.10:80\"\nnat = \"192.0.2.11:80\""),
+			"lsn.static.web.nat: 192.0.2.11 is a subscriber's: it is in a network of a client that a group is bound to"},
+		{"no remote at all", "[lsn.pool.P]", static(web + "\ndest_ip = \"0.0.0.0\""), `lsn.static.web.dest_ip: "0.0.0.0" is an address of "this network"`},
 		{"a stranger", "[lsn.pool.P]", static("protocol = \"TCP\"\nsubscriber = \"198.18.0.1:80\"\nnat = \"203.0.113.3:80\""),
 			"lsn.static.web.subscriber: 198.18.0.1 is in no network of a client that a group is bound to"},
 		{"the router's own address", "[lsn.pool.P]", static("protocol = \"TCP\"\nsubscriber = \"192.0.2.10:80\"\nnat = \"203.0.113.1:80\""),

@@ -1,5 +1,7 @@
 package configs
 
+import "slices"
+
 // The ports of one NAT address that can be drawn or computed (R16, R18).
 const (
 	firstDynamicPort = 1024
@@ -69,8 +71,16 @@ func (r *reader) checkRoom(g *Group) {
 	if g.Client == nil || len(g.Pools) == 0 {
 		return
 	}
-	for _, n := range g.Client.Networks {
+	for i, n := range g.Client.Networks {
 		if !n.IsValid() {
+			return
+		}
+		if slices.Contains(g.Client.Networks[:i], n) {
+			return // checkClients has said so
+		}
+		if slices.ContainsFunc(g.Client.Networks[:i], n.Overlaps) {
+			r.fault(keyAt("lsn", "client", g.Client.Name, "networks").of(i), "%s overlaps another network of this client: in %s, which is DETERMINISTIC, a subscriber is counted once (rule R18)",
+				n, label("lsn", "group", g.Name))
 			return
 		}
 		subscribers += 1 << (32 - n.Bits())

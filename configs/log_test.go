@@ -68,6 +68,7 @@ func TestFaultsOfTheNATLog(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"no kind", target(`address = "192.0.2.5:514"`), "log.nat.target.a.kind: is missing"},
 		{"no address", target(`kind = "ipfix"`), "log.nat.target.a.address: is missing"},
+		{"another kind with keys of one", target("kind = \"ipfx\"\naddress = \"192.0.2.5:514\"\nnumbering = \"junos\""), `"ipfx" is not one of syslog, ipfix; did you mean "ipfix"?`},
 		{"another kind", target("kind = \"snmp\"\naddress = \"192.0.2.5:514\""), `"snmp" is not one of syslog, ipfix`},
 		{"a name", target("kind = \"syslog\"\naddress = \"log.example:514\""), `"log.example:514" is not an address with a port`},
 		{"no port", target("kind = \"syslog\"\naddress = \"192.0.2.5\""), `"192.0.2.5" is not an address with a port`},
@@ -84,6 +85,11 @@ func TestFaultsOfTheNATLog(t *testing.T) {
 		{"sixteen and one", sound + manyTargets(17), "17 targets: at most 16"},
 		{"no such log profile", logging(`log_profile = "X"`), "log_profile: there is no [lsn.logprofile.X]"},
 		{"session_logging alone", logging("session_logging = true"), "session_logging: warning: has no effect without logging = true"},
+		{"log_profile alone", logging(`log_profile = "L"`) + "\n[lsn.logprofile.L]", "log_profile: warning: has no effect without logging = true"},
+		{
+			"a profile without IPFIX and nothing else", logging("logging = true\nlog_profile = \"L\"") + "\n[lsn.logprofile.L]\n[log.nat.target.a]\nkind = \"ipfix\"\naddress = \"192.0.2.5:4739\"",
+			`G.logging: warning: has no effect: [lsn.logprofile.L] has log_ipfix = false, and every [log.nat.target.NAME] is of kind "ipfix"`,
+		},
 		{"nobody to tell", logging("logging = true"), "G.logging: warning: has no effect: there is no [log.nat.target.NAME]"},
 		{
 			"nobody to tell of sessions", logging("logging = true\nsession_logging = true") + "\n[log.nat.target.a]\n" + good,

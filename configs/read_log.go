@@ -55,7 +55,10 @@ func (t *table) logTarget() *LogTarget {
 	if t.need("kind") == "" {
 		return out
 	}
-	out.Kind = choose(t, "kind", LogSyslog, logKindWords())
+	const neither = LogKind(math.MaxUint8)
+	if out.Kind = choose(t, "kind", neither, logKindWords()); out.Kind == neither {
+		return out // which keys it may have is not known
+	}
 	t.onlyFor(LogSyslog, out.Kind, "format", "framing", "facility", "host")
 	t.onlyFor(LogIPFIX, out.Kind, "numbering", "enterprise", "template_interval")
 	if i := strings.IndexFunc(out.Host, func(c rune) bool { return c <= ' ' || c > '~' }); i >= 0 || len(out.Host) > 255 {
@@ -125,15 +128,19 @@ func (r *reader) checkLog(w *raw) {
 		g.LogProfile = resolve(r, key("log_profile"), w.refs[g].log, w.LSN.LogProfiles,
 			func(p *LogProfile) string { return p.Name }, "lsn", "logprofile")
 		target := label("log", "nat", "target", "NAME")
-		wants := func(detail LogDetail) bool {
-			return slices.ContainsFunc(w.Log.NAT, func(t *LogTarget) bool { return t.Detail >= detail })
-		}
+		has := func(like func(*LogTarget) bool) bool { return slices.ContainsFunc(w.Log.NAT, like) }
+		gets := func(t *LogTarget) bool { return t.Kind == LogSyslog || g.LogProfile == nil || g.LogProfile.IPFIX }
 		switch {
+		case g.LogProfile != nil && !g.Logging:
+			r.warn(key("log_profile"), "has no effect without logging = true")
 		case g.SessionLogging && !g.Logging:
 			r.warn(key("session_logging"), "has no effect without logging = true")
-		case g.Logging && !wants(LogBlocks):
+		case g.Logging && len(w.Log.NAT) == 0:
 			r.warn(key("logging"), "has no effect: there is no %s", target)
-		case g.SessionLogging && !wants(LogSessions):
+		case g.Logging && !has(gets):
+			r.warn(key("logging"), "has no effect: %s has log_ipfix = false, and every %s is of kind \"ipfix\"",
+				label("lsn", "logprofile", g.LogProfile.Name), target)
+		case g.SessionLogging && !has(func(t *LogTarget) bool { return gets(t) && t.Detail == LogSessions }):
 			r.warn(key("session_logging"), `has no effect: no %s has detail = "session"`, target)
 		}
 	}

@@ -16,7 +16,7 @@ func (r *reader) statics(lsn *table, w *raw) {
 		s.Inside = needOne(t, "subscriber", parseEndpoint)
 		s.Outside = needOne(t, "nat", parseEndpoint)
 		if t.has("dest_ip") {
-			s.Remote = needOne(t, "dest_ip", parseAddr)
+			s.Remote = needOne(t, "dest_ip", parseHost)
 		}
 		s.Domain = t.trafficDomain()
 		t.done()
@@ -68,6 +68,13 @@ func parseEndpoint(s string) (Endpoint, error) {
 	return hostEndpoint(s, e, nil)
 }
 
+// parseHost takes the address of one host: 0.0.0.0 would stand for all of them.
+func parseHost(s string) (netip.Addr, error) {
+	a, err := parseAddr(s)
+	e, err := hostEndpoint(s, netip.AddrPortFrom(a, 0), err)
+	return e.Addr, err
+}
+
 func hostEndpoint(s string, e netip.AddrPort, err error) (Endpoint, error) {
 	if err != nil {
 		return Endpoint{}, err
@@ -87,6 +94,14 @@ func (s *Static) overlaps(o *Static) bool {
 	return protocols && ports && remotes && s.Domain == o.Domain && s.Outside.Addr == o.Outside.Addr
 }
 
+// sameInside reports whether two static mappings want the same subscriber's
+// endpoint for the same remote. A narrower one beside a wider one is legal: a
+// packet from inside takes the narrowest.
+func (s *Static) sameInside(o *Static) bool {
+	protocols := s.Protocol == o.Protocol || s.Protocol == ProtocolAll || o.Protocol == ProtocolAll
+	return protocols && s.Inside == o.Inside && s.Remote == o.Remote && s.Domain == o.Domain
+}
+
 // checkStatics: each belongs to a subscriber, and no two share an endpoint.
 func (r *reader) checkStatics(w *raw) {
 	for i, s := range w.LSN.Statics {
@@ -97,9 +112,15 @@ func (r *reader) checkStatics(w *raw) {
 		if h, ok := w.connected(s.Outside.Addr)[s.Domain]; ok && h.own {
 			r.fault(at("nat"), "%s is the router's own address on %s", s.Outside.Addr, label("vlan", h.vlan.Name))
 		}
+		if s.Outside.Addr.IsValid() && w.isSubscriber(s.Outside.Addr, s.Domain) {
+			r.fault(at("nat"), "%s is a subscriber's: it is in a network of a client that a group is bound to", s.Outside.Addr)
+		}
 		for _, before := range w.LSN.Statics[:i] {
 			if s.Outside.Addr.IsValid() && s.overlaps(before) {
 				r.fault(at("nat"), "overlaps %s: an outside endpoint has one subscriber", label("lsn", "static", before.Name))
+			}
+			if s.Inside.Addr.IsValid() && s.sameInside(before) {
+				r.fault(at("subscriber"), "has %s already: a subscriber's endpoint has one NAT endpoint", label("lsn", "static", before.Name))
 			}
 		}
 		r.checkStaticPool(s, w)
