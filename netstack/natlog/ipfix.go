@@ -102,7 +102,7 @@ func (e *ipfix) domainOf(id uint16) *domain {
 
 // encode writes the next message: templates if the domain of the first record
 // needs them (then no record is used), else records of that domain.
-func (e *ipfix) encode(batch []Record, now time.Time) (message []byte, used int) {
+func (e *ipfix) encode(batch []Record, _ uint64, now time.Time) (message []byte, used int) {
 	d := e.domainOf(batch[0].Domain)
 	if e.stale(d, now) {
 		d.next = 0

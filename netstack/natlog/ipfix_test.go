@@ -108,7 +108,7 @@ func (d *decoder) records(m *message, id uint16, b []byte) error {
 func (d *decoder) send(t interface{ Fatal(...any) }, e *ipfix, now time.Time, batch ...Record) []message {
 	var out []message
 	for len(batch) > 0 {
-		b, used := e.encode(batch, now)
+		b, used := e.encode(batch, 1, now)
 		if len(b) > e.most {
 			t.Fatal("a message of", len(b), "bytes, at most", e.most)
 		}
@@ -142,7 +142,7 @@ func TestIPFIXSessionAndItsTemplateByteForByte(t *testing.T) {
 	e, now := testIPFIX(nil), time.Unix(0, testWall)
 	r := sampleSession()
 	r.Domain = 9
-	first, used := e.encode([]Record{r}, now)
+	first, used := e.encode([]Record{r}, 1, now)
 	if used != 0 {
 		t.Fatalf("%d records went before their template", used)
 	}
@@ -163,7 +163,7 @@ func TestIPFIXSessionAndItsTemplateByteForByte(t *testing.T) {
 	if diff := cmp.Diff(want, first[16:16+len(want)]); diff != "" {
 		t.Errorf("the first template (-want +got):\n%s", diff)
 	}
-	data, used := e.encode([]Record{r}, now)
+	data, used := e.encode([]Record{r}, 1, now)
 	if used != 1 {
 		t.Fatalf("%d records used", used)
 	}
@@ -183,8 +183,8 @@ func TestIPFIXSessionAndItsTemplateByteForByte(t *testing.T) {
 
 func TestIPFIXPadsEachSet(t *testing.T) {
 	e, now := testIPFIX(nil), time.Unix(0, testWall)
-	e.encode([]Record{sampleMapping()}, now)
-	data, _ := e.encode([]Record{sampleMapping()}, now)
+	e.encode([]Record{sampleMapping()}, 1, now)
+	data, _ := e.encode([]Record{sampleMapping()}, 1, now)
 	want := bytesOf(t, `
 		0102 0020                             ; set of template 258: 4 + 26 + 2
 		0000019cc78dce02 08 06                ; time, NAT44 BIB create, TCP

@@ -196,7 +196,7 @@ func BenchmarkEncode(b *testing.B) {
 			now := time.Unix(0, testWall)
 			for b.Loop() {
 				for rest := batch; len(rest) > 0; {
-					_, used := e.encode(rest, now)
+					_, used := e.encode(rest, 1, now)
 					rest = rest[used:]
 				}
 			}

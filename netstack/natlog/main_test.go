@@ -177,19 +177,31 @@ func numbered(n int) *Record {
 // ports lists the destination ports of compact lines, and GAPn for a gap of n.
 func ports(t *testing.T, messages []string) string {
 	t.Helper()
+	return listed(t, messages, func(r *Record, _ uint64) string {
+		if r.Kind == Gap {
+			return "GAP" + decimal(r.Lost)
+		}
+		return decimal(uint64(r.Remote.Port))
+	})
+}
+
+// numbers lists the numbers of compact lines.
+func numbers(t *testing.T, messages []string) string {
+	t.Helper()
+	return listed(t, messages, func(_ *Record, number uint64) string { return decimal(number) })
+}
+
+func listed(t *testing.T, messages []string, show func(r *Record, number uint64) string) string {
+	t.Helper()
 	var out []string
 	for _, m := range messages {
 		for line := range strings.Lines(m) {
 			_, body, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "nat: ")
-			r, _, err := ParseCompact(body)
+			r, number, err := ParseCompact(body)
 			if err != nil {
 				t.Fatalf("%q: %v", line, err)
 			}
-			if r.Kind == Gap {
-				out = append(out, "GAP"+decimal(r.Lost))
-			} else {
-				out = append(out, decimal(uint64(r.Remote.Port)))
-			}
+			out = append(out, show(&r, number))
 		}
 	}
 	return strings.Join(out, " ")

@@ -25,7 +25,7 @@ import (
 //	       / ("QG" / "QS" / "QP") SP proto SP client SP natip SP limit     ; group sessions, subscriber's sessions, ports
 //	       / "G" SP lost SP time                                           ; gap: from this time to that of the line
 //	time   = 1*DIGIT                      ; milliseconds since 1970-01-01 00:00 UTC
-//	seq    = 1*DIGIT                      ; number of the line at this target, from 1
+//	seq    = 1*DIGIT                      ; number of the line at this target, from 1; the same if it is sent again
 //	mode   = "E" / "A" / "P" / "S"        ; EIM, ADM, APDM, STATIC
 //	proto  = "T" / "U" / "I" / "E" / 1*3DIGIT ; TCP, UDP, ICMP, ESP, IANA's number for any other
 //	inside = addr ":" port ["/" td]       ; td only if not 0

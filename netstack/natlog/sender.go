@@ -59,8 +59,10 @@ type encoder interface {
 	// reset is told of each new connection and its own address.
 	reset(local string)
 	// encode writes a message for the first records of batch and says for how
-	// many: none if something else has to be sent before them.
-	encode(batch []Record, now time.Time) (message []byte, used int)
+	// many: none if something else has to be sent before them. number is that
+	// of the first record at this target, from 1; it is the same again for one
+	// that is sent again.
+	encode(batch []Record, number uint64, now time.Time) (message []byte, used int)
 	// due returns what has to be sent without records, or nil.
 	due(now time.Time) []byte
 }
@@ -172,7 +174,7 @@ func (s *sender) drain(ctx context.Context) {
 func (s *sender) send() bool {
 	part := s.batch[s.next:]
 	part = part[:min(len(part), batchSize)]
-	message, used := s.encoder.encode(part, s.now())
+	message, used := s.encoder.encode(part, s.sent.Load()+1, s.now())
 	if !s.write(message) {
 		return false
 	}

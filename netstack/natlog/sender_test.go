@@ -64,6 +64,12 @@ func TestADeadUDPCollectorLosesNothingUntilTheQueueIsFull(t *testing.T) {
 	if len(got) != 73 || got[0] != "1" || got[1] != "2" || got[71] != "72" || got[72] != "GAP10" {
 		t.Errorf("once it is back it gets %v, want 1 to 72 and a gap of 10", got)
 	}
+	if got := numbers(t, dead.messages()); got != "2" {
+		t.Errorf("the record that was sent again had the number %s, want 2 as before", got)
+	}
+	if got := numbers(t, back.messages()[:3]); got != "2 3 4" {
+		t.Errorf("once it is back the numbers are %s: a number that is missing is a line that is lost", got)
+	}
 	if st := s.stats(); !st.Up || st.Queued != 0 || st.Lost != 10 || st.Failures != 3 {
 		t.Errorf("at last: %+v", st)
 	}
@@ -126,6 +132,9 @@ func TestAFailedTCPWriteIsWrittenAgain(t *testing.T) {
 	s.drain(t.Context())
 	if got := ports(t, second.messages()); got != "0 1 2" || s.stats().Sent != 3 {
 		t.Errorf("%s, %+v", got, s.stats())
+	}
+	if got := numbers(t, second.messages()); got != "1 2 3" {
+		t.Errorf("numbers %s: a write that failed uses up none", got)
 	}
 }
 

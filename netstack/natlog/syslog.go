@@ -40,7 +40,6 @@ type syslog struct {
 	stream   bool // TCP
 	most     int  // bytes of one message over TCP
 
-	seq uint64 // of the last line
 	buf []byte
 }
 
@@ -60,25 +59,23 @@ func (s *syslog) reset(local string) {
 }
 
 // encode writes the first records of batch as one message.
-func (s *syslog) encode(batch []Record, now time.Time) (message []byte, used int) {
+func (s *syslog) encode(batch []Record, number uint64, now time.Time) (message []byte, used int) {
 	s.buf = s.buf[:0]
 	for i := range batch {
 		start := len(s.buf)
-		s.buf = s.line(s.buf, &batch[i], now)
+		s.buf = s.line(s.buf, &batch[i], number+uint64(i), now)
 		if !s.stream {
 			return s.buf, 1
 		}
 		s.buf = append(s.buf, '\n')
 		if i > 0 && len(s.buf) > s.most {
-			s.seq-- // the line is written again, in the next message
 			return s.buf[:start], i
 		}
 	}
 	return s.buf, len(batch)
 }
 
-func (s *syslog) line(dst []byte, r *Record, now time.Time) []byte {
-	s.seq++
+func (s *syslog) line(dst []byte, r *Record, number uint64, now time.Time) []byte {
 	dst = strconv.AppendUint(append(dst, '<'), s.priority, 10)
 	dst = append(dst, '>')
 	if s.framing == RFC5424 {
@@ -96,9 +93,9 @@ func (s *syslog) line(dst []byte, r *Record, now time.Time) []byte {
 			// The long form has none because NetScaler's lines have none.
 			dst = append(dst, "nat: "...)
 		}
-		return appendCompact(dst, r, s.seq)
+		return appendCompact(dst, r, number)
 	}
-	return appendLong(dst, r, s.seq)
+	return appendLong(dst, r, number)
 }
 
 func (s *syslog) compact(r *Record) bool {
