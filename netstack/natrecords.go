@@ -43,7 +43,7 @@ func (l *NATLog) lsnEvent(e *lsn.Event, domain uint16) {
 		r.Mode = recordMode(e.Profile.Mapping)
 	}
 	if kind == natlog.QuotaExceeded {
-		r.Quota, r.Limit = recordQuota(e)
+		r.Quota, r.Limit = recordQuota(e.Quota), uint32(e.Limit)
 	}
 	l.Emit(r)
 }
@@ -51,8 +51,8 @@ func (l *NATLog) lsnEvent(e *lsn.Event, domain uint16) {
 // told sorts out what the group's settings leave out. A port of a block, or one
 // that arithmetic leads back to its subscriber (RFC 7422), needs no record of
 // its own: blocks have a line each and deterministic NAT has none (R17, R18).
-// Ports below the first block, for IKE (R39) or a preserved range, have to say
-// by themselves whose they are.
+// Ports below the first block, for IKE (R39) or a preserved range, and those of
+// an address without blocks have to say by themselves whose they are.
 func told(e *lsn.Event, kind natlog.Kind, sessions bool) bool {
 	switch kind {
 	case 0:
@@ -60,7 +60,7 @@ func told(e *lsn.Event, kind natlog.Kind, sessions bool) bool {
 	case natlog.SessionCreated, natlog.SessionDeleted:
 		return sessions
 	case natlog.MappingCreated, natlog.MappingDeleted:
-		return e.Static || e.Outside.Port < lsn.FirstPort || e.Group.BlockSize == 0 && e.Group.Type != lsn.Deterministic
+		return e.Static || !e.InBlock
 	case natlog.BlockAllocated, natlog.BlockFreed:
 		return e.Group.Type != lsn.Deterministic
 	}
@@ -102,21 +102,16 @@ func recordMode(m lsn.Mapping) natlog.Mode {
 	return natlog.APDM
 }
 
-// recordQuota returns which limit was met and how much it allows.
-func recordQuota(e *lsn.Event) (natlog.Quota, uint32) {
-	var limits lsn.TransportProfile
-	for _, t := range e.Group.Transports {
-		if t.Proto == e.Proto {
-			limits = t
-		}
-	}
-	switch e.Quota {
+func recordQuota(q lsn.Quota) natlog.Quota {
+	switch q {
 	case lsn.GroupQuota:
-		return natlog.GroupSessions, uint32(limits.GroupSessionLimit)
+		return natlog.GroupSessions
 	case lsn.SessionQuota:
-		return natlog.SubscriberSessions, uint32(limits.SessionQuota)
+		return natlog.SubscriberSessions
+	case lsn.PortQuota:
+		return natlog.SubscriberPorts
 	}
-	return natlog.SubscriberPorts, uint32(limits.PortQuota)
+	return natlog.AllSessions
 }
 
 // The ALG's events that are sessions of the NAT: of ESP, which the tables of

@@ -101,10 +101,7 @@ func TestTheNATLogIsToldOfESPSessions(t *testing.T) {
 
 // What is told of an event depends on the group alone.
 func TestWhichEventsAreTold(t *testing.T) {
-	plain := &lsn.Group{Name: "G", Transports: []lsn.TransportProfile{
-		{Proto: frame.ProtoTCP, SessionQuota: 1},
-		{Proto: frame.ProtoUDP, SessionQuota: 20, PortQuota: 10, GroupSessionLimit: 3000},
-	}}
+	plain := &lsn.Group{Name: "G"}
 	blocks := &lsn.Group{Name: "G", BlockSize: 256}
 	fixed := &lsn.Group{Name: "G", Type: lsn.Deterministic}
 	low, high := frame.Endpoint{Addr: natAddr, Port: 500}, frame.Endpoint{Addr: natAddr, Port: 1024}
@@ -117,8 +114,8 @@ func TestWhichEventsAreTold(t *testing.T) {
 		{"a block", lsn.Event{Kind: lsn.BlockAllocated, Group: blocks, First: 1024, Last: 1279},
 			natlog.Record{Kind: natlog.BlockAllocated, First: 1024, Last: 1279}, true},
 		{"the end of a block", lsn.Event{Kind: lsn.BlockFreed, Group: blocks}, natlog.Record{Kind: natlog.BlockFreed}, true},
-		{"a port of a block (R17)", lsn.Event{Kind: lsn.MappingCreated, Group: blocks, Outside: high}, natlog.Record{}, false},
-		{"a deterministic port (RFC 7422)", lsn.Event{Kind: lsn.MappingDeleted, Group: fixed, Outside: high}, natlog.Record{}, false},
+		{"a port of a block (R17)", lsn.Event{Kind: lsn.MappingCreated, Group: blocks, Outside: high, InBlock: true}, natlog.Record{}, false},
+		{"a deterministic port (RFC 7422)", lsn.Event{Kind: lsn.MappingDeleted, Group: fixed, Outside: high, InBlock: true}, natlog.Record{}, false},
 		{"port 500 of a subscriber with blocks (R39)", lsn.Event{Kind: lsn.MappingCreated, Group: blocks, Outside: low},
 			natlog.Record{Kind: natlog.MappingCreated, Outside: low}, true},
 		{"the end of a deterministic subscriber's port 500", lsn.Event{Kind: lsn.MappingDeleted, Group: fixed, Outside: low},
@@ -127,15 +124,19 @@ func TestWhichEventsAreTold(t *testing.T) {
 		{"a deterministic session", lsn.Event{Kind: lsn.SessionCreated, Group: fixed}, natlog.Record{Kind: natlog.SessionCreated}, true},
 		{"no address left", lsn.Event{Kind: lsn.AddressesExhausted, Group: plain}, natlog.Record{Kind: natlog.AddressesExhausted}, true},
 		{"no port left", lsn.Event{Kind: lsn.PortsExhausted, Group: plain}, natlog.Record{Kind: natlog.PortsExhausted}, true},
-		{"session quota", lsn.Event{Kind: lsn.QuotaExceeded, Group: plain, Proto: frame.ProtoUDP, Quota: lsn.SessionQuota},
+		{"session quota", lsn.Event{Kind: lsn.QuotaExceeded, Group: plain, Proto: frame.ProtoUDP, Quota: lsn.SessionQuota, Limit: 20},
 			natlog.Record{Kind: natlog.QuotaExceeded, Proto: frame.ProtoUDP, Quota: natlog.SubscriberSessions, Limit: 20}, true},
-		{"port quota", lsn.Event{Kind: lsn.QuotaExceeded, Group: plain, Proto: frame.ProtoUDP, Quota: lsn.PortQuota},
+		{"port quota", lsn.Event{Kind: lsn.QuotaExceeded, Group: plain, Proto: frame.ProtoUDP, Quota: lsn.PortQuota, Limit: 10},
 			natlog.Record{Kind: natlog.QuotaExceeded, Proto: frame.ProtoUDP, Quota: natlog.SubscriberPorts, Limit: 10}, true},
-		{"group's limit", lsn.Event{Kind: lsn.QuotaExceeded, Group: plain, Proto: frame.ProtoUDP, Quota: lsn.GroupQuota},
+		{"group's limit", lsn.Event{Kind: lsn.QuotaExceeded, Group: plain, Proto: frame.ProtoUDP, Quota: lsn.GroupQuota, Limit: 3000},
 			natlog.Record{Kind: natlog.QuotaExceeded, Proto: frame.ProtoUDP, Quota: natlog.GroupSessions, Limit: 3000}, true},
+		{"a full session table", lsn.Event{Kind: lsn.QuotaExceeded, Group: plain, Proto: frame.ProtoUDP, Quota: lsn.TableQuota, Limit: 262144},
+			natlog.Record{Kind: natlog.QuotaExceeded, Proto: frame.ProtoUDP, Quota: natlog.AllSessions, Limit: 262144}, true},
+		{"a high port of an address without blocks", lsn.Event{Kind: lsn.MappingCreated, Group: blocks, Outside: high},
+			natlog.Record{Kind: natlog.MappingCreated, Outside: high}, true},
 		{"an ADM mapping", lsn.Event{Kind: lsn.MappingCreated, Group: plain, Profile: &lsn.AppProfile{Mapping: lsn.ADM}},
 			natlog.Record{Kind: natlog.MappingCreated, Mode: natlog.ADM}, true},
-		{"a static mapping of a subscriber with blocks (R27)", lsn.Event{Kind: lsn.MappingCreated, Group: blocks, Static: true},
+		{"a static mapping of a subscriber with blocks (R27)", lsn.Event{Kind: lsn.MappingCreated, Group: blocks, Static: true, InBlock: true},
 			natlog.Record{Kind: natlog.MappingCreated, Mode: natlog.Static}, true},
 		{"another group", lsn.Event{Kind: lsn.SessionCreated, Group: &lsn.Group{Name: "H"}}, natlog.Record{}, false},
 	} {
@@ -152,5 +153,17 @@ func TestWhichEventsAreTold(t *testing.T) {
 		case c.told && (len(got) != 1 || got[0] != c.want):
 			t.Errorf("%s: told %+v, want %+v", c.name, got, c.want)
 		}
+	}
+}
+
+// A full table is nobody's quota.
+func TestAFullSessionTableIsToldAsSuch(t *testing.T) {
+	var got []natlog.Record
+	w := newWorld(t, logged(&got, LoggedGroup{}), func(c *Config) { c.LSN.MaxSessions = 1 })
+	w.fromLAN(udpTo(at(client1, 1), at(server, 53), "first"))
+	w.fromLAN(udpTo(at(client1, 2), at(server, 53), "second"))
+	last := got[len(got)-1]
+	if last.Kind != natlog.QuotaExceeded || last.Quota != natlog.AllSessions || last.Limit != 1 {
+		t.Errorf("%+v", last)
 	}
 }

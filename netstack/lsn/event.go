@@ -29,8 +29,10 @@ type Event struct {
 	Inside, Outside  frame.Endpoint
 	Remote           frame.Endpoint
 	Session, Mapping uint64
+	InBlock          bool      // of a mapping: its port lies in a block, which has events of its own
 	First, Last      uint16    // ports of a block
 	Quota            Quota     // which limit, of QuotaExceeded
+	Limit            int       // how much it allows
 	Packets, Bytes   [2]uint64 // of a deleted session: out, in
 }
 
@@ -78,8 +80,12 @@ func (t *Table) tell(after *aftermath) {
 func (t *Table) mappingEvent(kind EventKind, sh *inside, mslot uint32) Event {
 	m := sh.mappings.at(mslot)
 	r := t.cfg().rules[m.rules]
+	inBlock := false
+	if b := t.cfg().addrs[m.address].blocks; b != nil {
+		_, inBlock = b.of(m.outside.Port)
+	}
 	return Event{
-		Kind: kind, Static: r.static, Proto: r.app.Proto, Group: r.group, Profile: &r.app,
+		Kind: kind, InBlock: inBlock, Static: r.static, Proto: r.app.Proto, Group: r.group, Profile: &r.app,
 		Inside: m.inside, Outside: m.outside, Remote: m.remote,
 		Mapping: makeID(sh.number, m.generation, mslot),
 	}

@@ -2,6 +2,7 @@ package lsn
 
 import (
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -271,6 +272,33 @@ func TestAnExpectationIsDrawnFromTheSubscribersBlocks(t *testing.T) {
 				t.Errorf("%d claims on a block that nobody uses", k.claims)
 			}
 		})
+	}
+}
+
+// A port that no block leads back to its subscriber is said to be so (R17): here
+// beside a static mapping on an address that is in no pool.
+func TestTheJournalKnowsWhichPortsLieInNoBlock(t *testing.T) {
+	c := config(nat1)
+	c.Pools[0].PortBlocks, c.Groups[0].BlockSize = true, 256
+	c.Statics = []Static{{Name: "S", Proto: frame.ProtoTCP, Inside: at(subscriber, 50000), Outside: at(nat2, 2021)}}
+	inBlock := map[frame.Endpoint]bool{}
+	c.OnEvent = func(e Event) {
+		if e.Kind == MappingCreated || e.Kind == MappingDeleted {
+			inBlock[e.Outside] = e.InBlock
+		}
+	}
+	f := build(t, c)
+	drawn := f.mustOut(udp(at(subscriber, 7000), at(serverY, 53)), 0, 0).Outside
+	b := f.control(frame.ProtoTCP, 21, 0)
+	beside := f.mustExpect(b, 40001, 0)
+	want := map[frame.Endpoint]bool{drawn: true, b.Outside: false, beside: false}
+	if b.Outside != at(nat2, 2021) || beside.Addr != nat2 || !maps.Equal(inBlock, want) {
+		t.Errorf("%v, %v: in a block are %v, want %v", b.Outside, beside, inBlock, want)
+	}
+	clear(inBlock)
+	f.Sweep(1000 * second)
+	if !maps.Equal(inBlock, want) {
+		t.Errorf("at their end %v, want %v", inBlock, want)
 	}
 }
 

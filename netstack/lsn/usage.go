@@ -217,7 +217,7 @@ func (t *Table) Refused(g *Group, tup Tuple, why drop.Reason, now int64) {
 	}
 	g.tally.dropped[i].Add(1)
 	e := Event{Kind: QuotaExceeded, Proto: tup.Proto, Group: g, Inside: tup.Inside, Remote: tup.Remote}
-	if e.Quota = quotaOf(why); e.Quota == NoQuota && why != drop.NoFreePort {
+	if e.Quota, e.Limit = quotaOf(why), t.limitOf(g, i, why); e.Quota == NoQuota && why != drop.NoFreePort {
 		return
 	}
 	if t.onEvent == nil || !g.mayTell(now) {
@@ -238,6 +238,21 @@ func (t *Table) exhaustion(g *Group, tup *Tuple) (EventKind, frame.Addr) {
 		}
 	}
 	return AddressesExhausted, frame.Addr{}
+}
+
+// limitOf says how much the limit allows that was met.
+func (t *Table) limitOf(g *Group, i int, why drop.Reason) int {
+	switch quotaOf(why) {
+	case GroupQuota:
+		return g.transports[i].GroupSessionLimit
+	case SessionQuota:
+		return g.transports[i].SessionQuota
+	case PortQuota:
+		return g.transports[i].PortQuota
+	case TableQuota:
+		return int(t.limit)
+	}
+	return 0
 }
 
 func quotaOf(why drop.Reason) Quota {

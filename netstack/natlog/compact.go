@@ -55,7 +55,7 @@ func (r *Record) code() string {
 	case Gap:
 		return "G"
 	}
-	return [quotas]string{GroupSessions: "QG", SubscriberSessions: "QS", SubscriberPorts: "QP"}[r.Quota]
+	return [quotas]string{GroupSessions: "QG", SubscriberSessions: "QS", SubscriberPorts: "QP", AllSessions: "QT"}[r.Quota]
 }
 
 func modeCodes() [modes]string { return [modes]string{EIM: "E", ADM: "A", APDM: "P", Static: "S"} }

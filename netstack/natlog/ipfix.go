@@ -270,7 +270,7 @@ func (e *ipfix) number(dst []byte, element uint16, r *Record) []byte {
 		n = uint64(r.Limit)
 	case natQuotaExceededEvent:
 		n = quotaPerUser
-		if r.Quota == GroupSessions {
+		if !r.Quota.perUser() {
 			n = quotaSessions
 		}
 	case exportingProcessID:

@@ -130,6 +130,11 @@ func linesOfTheRest() []lineCase {
 			"QP U 192.0.2.15/7 - 64",
 		},
 		{
+			"the session table is full", with(sampleQuota(), func(r *Record) { r.Quota = AllSessions }),
+			"LSN LSN_QUOTA 7 : SESSION TABLE EXCEEDED Client IP:TD 192.0.2.15:7, Protocol: UDP, Limit: 64",
+			"QT U 192.0.2.15/7 - 64",
+		},
+		{
 			"a gap says how many and from when to when", gap,
 			"LSN LSN_GAP 7 : GAP Records lost: 17, First: 03/07/2026:09:07:05 GMT, Last: 03/07/2026:09:08:05 GMT",
 			"G 17 1772874425250",

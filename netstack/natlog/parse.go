@@ -22,7 +22,7 @@ import (
 //	       / "S-" SP proto SP inside SP nat SP remote [SP spis] SP counts  ; session deleted
 //	       / ("B+" / "B-") SP client SP addr SP port "-" port              ; block allocated, freed
 //	       / ("XA" / "XP") SP proto SP client SP natip                     ; addresses, ports exhausted
-//	       / ("QG" / "QS" / "QP") SP proto SP client SP natip SP limit     ; group sessions, subscriber's sessions, ports
+//	       / ("QG" / "QS" / "QP" / "QT") SP proto SP client SP natip SP limit ; group sessions, subscriber's sessions, ports, session table
 //	       / "G" SP lost SP time                                           ; gap: from this time to that of the line
 //	time   = 1*DIGIT                      ; milliseconds since 1970-01-01 00:00 UTC
 //	seq    = 1*DIGIT                      ; number of the line at this target, from 1; the same if it is sent again

@@ -62,8 +62,11 @@ const (
 	GroupSessions      Quota = iota // group_session_limit
 	SubscriberSessions              // session_quota
 	SubscriberPorts                 // port_quota
+	AllSessions                     // the router's session table
 	quotas
 )
+
+func (q Quota) perUser() bool { return q == SubscriberSessions || q == SubscriberPorts }
 
 // String returns the words of the long form.
 func (q Quota) String() string {
@@ -72,6 +75,8 @@ func (q Quota) String() string {
 		return "GROUP SESSION LIMIT"
 	case SubscriberSessions:
 		return "SUBSCRIBER SESSION QUOTA"
+	case AllSessions:
+		return "SESSION TABLE"
 	}
 	return "SUBSCRIBER PORT QUOTA"
 }

@@ -108,7 +108,7 @@ func templateOf(r *Record) uint16 {
 		return tmplPorts
 	case r.Kind == Gap:
 		return tmplGap
-	case r.Quota == GroupSessions:
+	case !r.Quota.perUser():
 		return tmplQuotaGroup
 	}
 	return tmplQuotaUser
