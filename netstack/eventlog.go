@@ -89,5 +89,5 @@ func (l *eventLog) static(s *lsn.StaticInfo) {
 	if !s.Remote.IsZero() {
 		args = append(args, "dst", s.Remote)
 	}
-	l.log.Info("lsn", l.where(args)...)
+	l.log.Info("lsn", l.where(args...)...)
 }
