@@ -37,7 +37,7 @@ func (s *shower) lsnStat() *cobra.Command {
 		print: linesOf([]string{"Subscribers"}, func(r control.LSNStat) []string { return []string{number(r.Subscribers)} }),
 	})
 	cmd.Flags().Var(&clear, "clear-stats", "set counters to zero after printing them: `LEVEL` is basic or full")
-	cmd.AddCommand(s.lsnGroupStat(), s.lsnPoolStat())
+	cmd.AddCommand(s.lsnGroupStat(), s.lsnPoolStat(), s.lsnHelperStat(), s.lsnLogStat())
 	return cmd
 }
 

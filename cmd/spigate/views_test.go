@@ -32,6 +32,8 @@ var views = map[string]string{
 	"lsn-stat-group":       "stat lsn group",
 	"lsn-stat-pool":        "stat lsn pool",
 	"lsn-static":           "show lsn static",
+	"lsn-stat-log":         "stat lsn log",
+	"lsn-stat-helper":      "stat lsn helper",
 }
 
 func TestEveryViewPrintsItsGoldenText(t *testing.T) {

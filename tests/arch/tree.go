@@ -79,6 +79,9 @@ func (t *Tree) addDir(name string) error {
 }
 
 func (t *Tree) addFile(fsys fs.FS, name string, d fs.DirEntry) error {
+	if name == ".git" {
+		return nil // of a linked work tree: it says where the repository is
+	}
 	info, err := d.Info()
 	if err != nil || !info.Mode().IsRegular() || info.Size() > maxFileSize {
 		return err

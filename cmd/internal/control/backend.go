@@ -28,6 +28,7 @@ type Backend interface {
 	Settings
 	Owners
 	LSNStats
+	LSNWorks
 	Operator
 }
 
@@ -52,6 +53,8 @@ const (
 	pathLSNGroupStat  = "/v1/lsn/group/stat"
 	pathLSNPoolStat   = "/v1/lsn/pool/stat"
 	pathLSNStatics    = "/v1/lsn/static"
+	pathLSNLogStat    = "/v1/lsn/log/stat"
+	pathLSNHelperStat = "/v1/lsn/helper/stat"
 	pathLSNClear      = "/v1/lsn/stat/clear"
 
 	pathLSNDeterministic = "/v1/lsn/deterministicnat"

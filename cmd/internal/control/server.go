@@ -163,6 +163,7 @@ func (s *Server) handler() http.Handler {
 	mux.Handle(pathLSNGroups, setting(s, "lsn group", b.LSNGroups, FiltersOfObjects()...))
 	mux.Handle(pathLSNApps, setting(s, "lsn appsprofile", b.LSNAppsProfiles))
 	s.lsnStats(mux)
+	s.lsnWorks(mux)
 	mux.Handle(pathIPsecClearBasic, s.clearing(pathIPsecClearBasic, ClearBasic))
 	mux.Handle(pathIPsecClearFull, s.clearing(pathIPsecClearFull, ClearFull))
 	mux.Handle(pathIPsecFlush, operation(s, pathIPsecFlush, FiltersOfIPsecFlush(), b.FlushIPsec))

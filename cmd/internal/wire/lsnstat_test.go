@@ -2,6 +2,7 @@ package wire
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -92,5 +93,25 @@ func (o *operated) seesStatics(group string) {
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}, control.Addr{})); diff != "" {
 		o.t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestHelpersAndLogHaveCounters(t *testing.T) {
+	o := newOperated(t)
+	var names []string
+	for row, err := range o.client.LSNHelperStats(t.Context(), control.Filter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, row.Name)
+		if len(row.Counters) == 0 {
+			t.Errorf("%s counts nothing", row.Name)
+		}
+	}
+	if !slices.Equal(names, []string{"ftp", "tftp", "expected"}) {
+		t.Errorf("helpers %q", names)
+	}
+	for row := range o.client.LSNLogStats(t.Context(), control.Filter{}) {
+		t.Errorf("there is no [log.nat], but a target %+v", row)
 	}
 }

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"spigate/cmd/internal/control"
+)
+
+func (s *shower) lsnLogStat() *cobra.Command {
+	return command(s, view[control.LSNLogStat]{
+		noun: "log", short: "Counters of each target of the NAT log, or of the one of this name", named: true,
+		long: "Counters of each target in [log.nat]. Sent are records that went to the network:\n" +
+			"over UDP nobody knows what arrived. Lost are those that found the queue full; the\n" +
+			"collector is told of them as a gap.",
+		ask: (*control.Client).LSNLogStats,
+		print: rowsOf([]string{"Target", "Kind", "Address", "Up", "Queued", "Sent", "Lost", "Messages", "Bytes", "Failures"},
+			func(l control.LSNLogStat) []string {
+				up := "no"
+				if l.Up {
+					up = "yes"
+				}
+				return []string{l.Name, l.Kind, l.Address, up, number(l.Queued), number(l.Sent), number(l.Lost),
+					number(l.Messages), number(l.Bytes), number(l.Failures)}
+			}),
+	})
+}
+
+func (s *shower) lsnHelperStat() *cobra.Command {
+	return command(s, view[control.LSNHelperStat]{
+		noun: "helper", short: "Counters of the helpers for FTP and TFTP, or of the one of this name", named: true,
+		long: "Counters of the helpers for FTP and TFTP. Connections that a helper has opened\n" +
+			"wait for their one use as \"expected\". The IPsec ALG has \"stat ipsecalg\".",
+		filters: control.FiltersOfObjects(),
+		ask:     (*control.Client).LSNHelperStats,
+		print: rowsOf([]string{"Helper", "TD", "Counters"}, func(h control.LSNHelperStat) []string {
+			var cells []string
+			for _, name := range slices.Sorted(maps.Keys(h.Counters)) {
+				cells = append(cells, fmt.Sprintf("%s=%d", name, h.Counters[name]))
+			}
+			return []string{h.Name, number(h.TD), strings.Join(cells, " ")}
+		}),
+	})
+}
