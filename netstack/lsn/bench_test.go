@@ -99,7 +99,7 @@ func BenchmarkSweepAMillion(b *testing.B) {
 
 // carrier is the network of issue 4: sessions of 100,000 subscribers, ten of
 // each, on a pool of 64 addresses.
-func carrier(b *testing.B, app AppProfile) *Table {
+func carrier(b testing.TB, app AppProfile) *Table {
 	t, err := New(Config{
 		Clients:     []Client{{"C", []netip.Prefix{netip.MustParsePrefix("100.64.0.0/10")}}},
 		Pools:       []Pool{{Name: "P", Ranges: []Range{{frame.Addr{203, 0, 113, 0}, frame.Addr{203, 0, 113, 63}}}}},
@@ -121,6 +121,35 @@ func carrierTuple(n int) Tuple {
 	inside := frame.Addr{100, byte(64 + who>>16), byte(who >> 8), byte(who)}
 	remote := frame.Addr{198, 51, byte(n * 31 >> 8), byte(n * 31)}
 	return udp(at(inside, uint16(40000+which)), at(remote, 443))
+}
+
+// TestASessionCostsAtMost200Bytes: of heap, with its mapping, all indices and
+// the tables' own parts. Among fewer than a million the latter weigh more.
+func TestASessionCostsAtMost200Bytes(t *testing.T) {
+	const sessions = carrierSessions / 4
+	for name, app := range map[string]AppProfile{
+		"APDM": {Proto: frame.ProtoUDP},
+		"EIM":  {Proto: frame.ProtoUDP, Pooling: Paired, Mapping: EIM, Filtering: EIF},
+	} {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		table := carrier(t, app)
+		for i := range sessions {
+			tup := carrierTuple(i)
+			tup.Inside.Addr[2] &^= 3 // a quarter of the subscribers
+			tup.Inside.Port += uint16(i % carrierSubscribers >> 8 & 3 * 100)
+			commit(t, table, tup, 0)
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		if got := float64(after.HeapAlloc-before.HeapAlloc) / sessions; got > 200 || got < 100 {
+			t.Errorf("%s: %.0f bytes", name, got)
+		}
+		if n := table.sessions.Load(); n != sessions {
+			t.Errorf("%s: %d sessions, want %d", name, n, sessions)
+		}
+	}
 }
 
 // BenchmarkMemoryPerSession prints the heap of a whole table, divided by its
@@ -161,7 +190,7 @@ func BenchmarkMemoryPerSession(b *testing.B) {
 	}
 }
 
-func commit(b *testing.B, t *Table, tup Tuple, now int64) {
+func commit(b testing.TB, t *Table, tup Tuple, now int64) {
 	pl, _ := t.DecideOut(tup, Hints{Bytes: 100}, now)
 	if _, why := t.CommitOut(&pl, now); why != drop.None {
 		b.Fatal(why)
