@@ -140,12 +140,16 @@ func (r *Router) espFlowIn(p *packet) (flow.Entry, bool) {
 	}, true
 }
 
+// staticFlows owns the flows that belong to no session: no session has that
+// number. They end together, with a reload.
+const staticFlows = 0
+
 // staticESP is a flow of ESP at a 1:1 address: it belongs to no session and
 // lives by its own traffic (R27).
 func (r *Router) staticESP(p *packet, side flow.Side, src, dst, addr frame.Addr) flow.Entry {
 	return flow.Entry{
 		Key:  flow.Key{Src: src, Dst: dst, ID: p.SPI, Proto: p.Proto, In: p.in},
-		Side: side, Addr: addr, Owner: r.owner(flow.OwnerLSN, 0), Idle: time.Minute,
+		Side: side, Addr: addr, Owner: r.owner(flow.OwnerLSN, staticFlows), Idle: time.Minute,
 	}
 }
 

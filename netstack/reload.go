@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"spigate/alg/ipsec"
+	"spigate/netstack/flow"
 	"spigate/netstack/frame"
 	"spigate/netstack/lsn"
 )
@@ -67,6 +68,8 @@ func (r *Router) reload(s Settings, now int64) error {
 	if err != nil {
 		return err
 	}
+	r.flows.RemoveOwner(r.owner(flow.OwnerLSN, staticFlows))
+	r.tellStatics()
 	r.proxy()
 	r.setProfiles(s.LSN.Groups, s.Profiles, now)
 	r.announceNAT(without(r.lsn.Addresses(), before))

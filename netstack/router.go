@@ -121,11 +121,15 @@ func (r *Router) buildTables(c RouterConfig) (err error) {
 	if r.lsn, err = lsn.New(c.LSN); err != nil {
 		return fmt.Errorf("lsn: %w", err)
 	}
+	r.tellStatics()
+	return nil
+}
+
+func (r *Router) tellStatics() {
 	r.lsn.WalkStatic(func(s lsn.StaticInfo) bool {
 		r.events.static(&s)
 		return true
 	})
-	return nil
 }
 
 // proxy answers ARP for the NAT addresses, on all interfaces of the Router.

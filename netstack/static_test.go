@@ -167,3 +167,25 @@ func TestAStaticMappingIsThereAgainAfterYears(t *testing.T) {
 		}
 	}
 }
+
+// Flows of ESP belong to no session that could end with the mapping.
+func TestESPOfA1to1AddressEndsWithItsMapping_R27(t *testing.T) {
+	w := newWorld(t, oneToOne)
+	pass := func() {
+		w.fromWAN(esp(server, ownAddr, 0x7777, 1, "x"))
+		w.fromLAN(esp(client2, server, 0x8888, 1, "x"))
+	}
+	pass()
+	if n := w.hits(pass); n != 2 {
+		t.Fatalf("%d packets took the fast path", n)
+	}
+	_, _ = w.atLAN(), w.atWAN()
+	w.reload(w.on(natAddr))
+	if n := w.hits(func() {
+		w.fromWAN(esp(server, ownAddr, 0x7777, 2, "x"))
+		w.wantDrop(drop.ESPNoNATAddress, 1, func() { w.fromLAN(esp(client2, server, 0x8888, 2, "x")) })
+	}); n != 0 {
+		t.Errorf("%d packets still took the fast path", n)
+	}
+	w.none(w.atLAN())
+}
