@@ -121,27 +121,32 @@ const (
 	espDeleted = "ESP DELETED"
 )
 
-// logESP tells the log of ESP sessions.
+// logESP tells the log of ESP sessions. One that ends HALF it was never told of,
+// or of its end already.
 func (r *Router) logESP(e *ipsec.Event) {
-	kind := natlog.SessionCreated
-	if e.What == espDeleted {
-		kind = natlog.SessionDeleted
+	out := natlog.Record{
+		Proto: frame.ProtoESP, Domain: r.domain,
+		Inside: frame.Endpoint{Addr: e.Inside}, Outside: frame.Endpoint{Addr: e.NAT}, Remote: frame.Endpoint{Addr: e.Server},
+		SPIIn: e.SPIIn, SPIOut: e.SPIOut,
+	}
+	switch {
+	case e.What == espCreated:
+		out.Kind = natlog.SessionCreated
+	case e.What == espDeleted && !e.Half:
+		out.Kind, out.Packets, out.Bytes = natlog.SessionDeleted, e.Packets, e.Bytes
+	default:
+		return
 	}
 	log := r.natlog.Load()
-	if log.Emit == nil || e.What != espCreated && e.What != espDeleted {
+	if log.Emit == nil {
 		return
 	}
 	g, ok := r.lsn.Client(e.Inside)
 	if !ok {
 		return // it was a subscriber, and the configuration says otherwise now
 	}
-	group, logged := log.Groups[g.Name]
-	if !logged || !group.Sessions {
-		return
+	if group, logged := log.Groups[g.Name]; logged && group.Sessions {
+		out.Group, out.Profile = g.Name, group.Profile
+		log.Emit(out)
 	}
-	log.Emit(natlog.Record{
-		Kind: kind, Proto: frame.ProtoESP, Domain: r.domain,
-		Inside: frame.Endpoint{Addr: e.Inside}, Outside: frame.Endpoint{Addr: e.NAT}, Remote: frame.Endpoint{Addr: e.Server},
-		SPIIn: e.SPIIn, SPIOut: e.SPIOut, Group: g.Name, Profile: group.Profile,
-	})
 }

@@ -94,8 +94,30 @@ func TestTheNATLogIsToldOfESPSessions(t *testing.T) {
 	}
 	end := want
 	end.Kind = natlog.SessionDeleted
+	end.Packets, end.Bytes = [2]uint64{1, 1}, [2]uint64{uint64(len(a.out())), uint64(len(a.in()))}
 	if diff := cmp.Diff([]natlog.Record{want, end}, esp); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A HALF session was never told, so that its end is not either (R67).
+func TestTheEndOfAHalfESPSessionIsNotTold(t *testing.T) {
+	var got []natlog.Record
+	w := newWorld(t, logged(&got, LoggedGroup{Sessions: true}))
+	a := w.tunnel(client1, 0x1000)
+	a.init()
+	w.one(a.ask())
+	a.reply()
+	w.fromLAN(a.out())
+	w.one(w.atWAN())
+	w.advance(3 * time.Hour)
+	if n := w.r.alg.Counters(); n.ESPSessions != 0 {
+		t.Fatalf("%d sessions are left", n.ESPSessions)
+	}
+	for _, r := range got {
+		if r.Proto == frame.ProtoESP {
+			t.Errorf("told %+v", r)
+		}
 	}
 }
 

@@ -143,6 +143,10 @@ func (st *step) outdo(s *espSession) {
 		return
 	}
 	s.rival = nil
+	told := r.state == ESPEstablished
+	if told {
+		st.log(r.event("ESP DELETED", "paired_again")) // what was CREATED is so no more
+	}
 	mine, theirs := s.spiIn, r.spiIn
 	st.clearIn(s)
 	st.clearIn(r)
@@ -151,7 +155,9 @@ func (st *step) outdo(s *espSession) {
 	s.count[alg.Out2In], r.count[alg.Out2In] = r.count[alg.Out2In], s.count[alg.Out2In]
 	s.seen[alg.Out2In], r.seen[alg.Out2In] = r.seen[alg.Out2In], s.seen[alg.Out2In]
 	st.do(Action{Kind: FlowRemove, Session: r.id})
-	st.log(r.event("ESP CREATED", "paired_again"))
+	if told {
+		st.log(r.event("ESP CREATED", "paired_again"))
+	}
 	st.sh.esps.sooner(s)
 	st.sh.esps.sooner(r)
 }

@@ -99,6 +99,7 @@ func TestN14_StaleSPIOfADeadClientIsRefused_R64_R69(t *testing.T) {
 func TestN15_ForgedSPIsCannotShutTheGate_R64(t *testing.T) {
 	// N15: an attacker sprays while A's gate is open; A's true SPI still binds.
 	w := newWorld(t)
+	w.pairs = map[Event]bool{}
 	a := w.client(addrA, 2)
 	a.phase1()
 	a.ask(exAuth, 1)
@@ -128,6 +129,7 @@ func TestN15_ForgedSPIsCannotShutTheGate_R64(t *testing.T) {
 	if !paired {
 		t.Errorf("the true SPIs are not paired: %+v", w.sessions(Filter{}))
 	}
+	w.checkPairs()
 }
 
 func TestN16_SubscriberSpraysOutboundSPIs_R64(t *testing.T) {

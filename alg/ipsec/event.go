@@ -19,6 +19,10 @@ type Event struct {
 	SPIIn, SPIOut       uint32 // 0: not known
 	Cookie              uint64 // initiator SPI of the IKE session, 0: none
 	MessageID           uint32
+	// Of ESP DELETED. Half: the session was not ESTABLISHED when it ended, so
+	// that there is no CREATED to it (R67). Packets and bytes are by Direction.
+	Half           bool
+	Packets, Bytes [2]uint64
 }
 
 // String returns the line without its time: the words of What, then key=value.
@@ -57,6 +61,10 @@ func (s *ikeSession) event(p *pair, what, reason string, id uint32) Event {
 
 // event starts a line about the session.
 func (s *espSession) event(what, reason string) Event {
-	return Event{What: what, Reason: reason, Inside: s.client.inside, NAT: s.nat, Server: s.server,
-		SPIIn: s.spiIn, SPIOut: s.spiOut}
+	e := Event{What: what, Reason: reason, Inside: s.client.inside, NAT: s.nat, Server: s.server,
+		SPIIn: s.spiIn, SPIOut: s.spiOut, Half: s.state != ESPEstablished}
+	for dir, n := range s.count {
+		e.Packets[dir], e.Bytes[dir] = n.packets, n.bytes
+	}
+	return e
 }

@@ -26,6 +26,7 @@ func TestModelCalm_NoMisdelivery_R53_R55_R64(t *testing.T) {
 		s := newSim(t, seed, true)
 		s.startAll()
 		s.run(600e9)
+		s.w.checkPairs()
 		if s.misled != 0 {
 			t.Fatalf("seed %d: %d packets went to the wrong client", seed, s.misled)
 		}
@@ -66,6 +67,7 @@ func TestModelWild_EqualityAndLiveness_R53toR66(t *testing.T) {
 			s.forge()
 		}
 		s.run(900e9)
+		s.w.checkPairs()
 		misled, packets = misled+s.misled, packets+s.espIn+s.p2
 		c := s.w.a.Counters()
 		seen.Add(&c)

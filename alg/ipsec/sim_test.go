@@ -65,6 +65,7 @@ type tunnel struct {
 func newSim(t failer, seed uint64, calm bool) *sim {
 	s := &sim{w: newWorld(t), rng: rand.New(rand.NewPCG(seed, 1)), models: map[frame.Addr]*model{}, calm: calm,
 		held: map[int]func(){}, forged: map[uint32]bool{}, nextSPI: 0x1000}
+	s.w.pairs = map[Event]bool{}
 	for i := range 5 {
 		p := s.w.client(frame.Addr{192, 0, 2, byte(10 + i)}, byte(1+i%2))
 		if i == 4 {

@@ -44,6 +44,7 @@ type world struct {
 	removed  map[uint64]bool          // mappings
 	flows    map[uint64]bool          // sessions whose flows were removed
 	lines    []string                 // of the log
+	pairs    map[Event]bool           // ESTABLISHED sessions by the log; nil: nobody keeps them
 }
 
 func newWorld(t failer, change ...func(*Profile)) *world {
@@ -101,7 +102,48 @@ func (w *world) do(actions []Action) {
 			w.flows[a.Session] = true
 		case Log:
 			w.lines = append(w.lines, a.Event.String())
+			if w.pairs != nil {
+				w.pair(a.Event)
+			}
 		}
+	}
+}
+
+// pair holds the log to this: each pair of SPIs that it calls created it calls
+// deleted once, before it creates it again.
+func (w *world) pair(e *Event) {
+	w.t.Helper()
+	k := Event{Inside: e.Inside, NAT: e.NAT, Server: e.Server, SPIIn: e.SPIIn, SPIOut: e.SPIOut}
+	switch e.What {
+	case "ESP CREATED":
+		if w.pairs[k] {
+			w.t.Errorf("%v: it is there already", e)
+		}
+		w.pairs[k] = true
+	case "ESP DELETED":
+		if w.pairs[k] == e.Half {
+			w.t.Errorf("%v: half %v, created %v", e, e.Half, w.pairs[k])
+		}
+		delete(w.pairs, k)
+	}
+}
+
+// checkPairs holds the log against the tables: what it has not called deleted is
+// there.
+func (w *world) checkPairs() {
+	w.t.Helper()
+	n := 0
+	for _, s := range w.sessions(Filter{}) {
+		if s.State != ESPEstablished {
+			continue
+		}
+		n++
+		if k := (Event{Inside: s.Inside, NAT: s.NAT, Server: s.Server, SPIIn: s.SPIIn, SPIOut: s.SPIOut}); !w.pairs[k] {
+			w.t.Errorf("%+v is not in the log", s)
+		}
+	}
+	if n != len(w.pairs) {
+		w.t.Errorf("%d sessions are established, by the log %d", n, len(w.pairs))
 	}
 }
 
