@@ -3,6 +3,7 @@ package peers
 import (
 	"bytes"
 	"encoding/binary"
+	"net"
 	"net/netip"
 	"os/exec"
 	"slices"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"spigate/tests/netns"
 )
 
 const twoStates = `src 192.168.1.11 dst 203.0.113.2
@@ -204,6 +207,26 @@ func TestESPIsFoundOnTheWire(t *testing.T) {
 		if ok != (c.spi != 0) || e.spi != c.spi || e.udp != c.udp {
 			t.Errorf("%s: %+v, %v", c.name, e, ok)
 		}
+	}
+}
+
+func TestAFrameForAnotherCardIsNoDelivery(t *testing.T) {
+	mine, other := Client(1).Card, Client(2).Card
+	frame := func(to net.HardwareAddr) []byte { return append(slices.Clone([]byte(to)), packet(protoESP, 0, 0, 1, 0, 0, 0, 0, 1)[6:]...) }
+	got := passingAt([]netns.Captured{{Frame: frame(mine), Sent: true}, {Frame: frame(other), Sent: true}, {Frame: frame(other)}, {Sent: true}}, mine)
+	if len(got) != 2 || !got[0].delivered || got[1].delivered {
+		t.Errorf("%+v: want one delivery, and one frame that the host sent", got)
+	}
+}
+
+func TestALostPacketIsNamedByItsSPI(t *testing.T) {
+	a, b := esp{spi: 0xa000}, esp{spi: 0xb000}
+	if got := missing([]esp{a, b}, []esp{b, a}); len(got) != 0 {
+		t.Errorf("%v are missing, and all came", got)
+	}
+	want := map[uint32]int{0xb000: 2}
+	if d := cmp.Diff(want, missing([]esp{a, b}, []esp{a, b, b, b})); d != "" {
+		t.Error(d)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
+	"net"
 	"net/netip"
 
 	"spigate/tests/netns"
@@ -105,10 +106,12 @@ type passing struct {
 // frames returns what passed a host's device. Frames to a TAP device are sent
 // ones, seen from outside. Those with the address of another card do not count:
 // a bridge that does not know where a card is sends to all.
-func (w *Watch) frames(h *Host) []passing {
+func (w *Watch) frames(h *Host) []passing { return passingAt(w.caps[h.Name].Frames(), h.Card) }
+
+func passingAt(frames []netns.Captured, card net.HardwareAddr) []passing {
 	var all []passing
-	for _, f := range w.caps[h.Name].Frames() {
-		if !f.Sent || len(f.Frame) >= etherLen && bytes.Equal(f.Frame[:6], h.Card) {
+	for _, f := range frames {
+		if !f.Sent || len(f.Frame) >= etherLen && bytes.Equal(f.Frame[:6], card) {
 			all = append(all, passing{f.Frame, f.Sent})
 		}
 	}
@@ -134,18 +137,24 @@ func (w *Watch) esp(h *Host) (delivered, sent []esp) {
 // lost returns how many ESP packets left a host and never came to another one,
 // by SPI: what got lost between the devices, with the router there.
 func (w *Watch) lost() map[uint32]int {
-	missing := map[uint32]int{}
+	var delivered, sent []esp
 	for _, h := range w.site.Hosts() {
-		delivered, sent := w.esp(h)
-		for _, e := range sent {
-			missing[e.spi]++
-		}
-		for _, e := range delivered {
-			missing[e.spi]--
-		}
+		d, s := w.esp(h)
+		delivered, sent = append(delivered, d...), append(sent, s...)
 	}
-	maps.DeleteFunc(missing, func(_ uint32, n int) bool { return n == 0 })
-	return missing
+	return missing(delivered, sent)
+}
+
+func missing(delivered, sent []esp) map[uint32]int {
+	bySPI := map[uint32]int{}
+	for _, e := range sent {
+		bySPI[e.spi]++
+	}
+	for _, e := range delivered {
+		bySPI[e.spi]--
+	}
+	maps.DeleteFunc(bySPI, func(_ uint32, n int) bool { return n == 0 })
+	return bySPI
 }
 
 // StartMonitors lets every host write down each SA that it ever has: an SPI
