@@ -212,7 +212,9 @@ func TestESPIsFoundOnTheWire(t *testing.T) {
 
 func TestAFrameForAnotherCardIsNoDelivery(t *testing.T) {
 	mine, other := Client(1).Card, Client(2).Card
-	frame := func(to net.HardwareAddr) []byte { return append(slices.Clone([]byte(to)), packet(protoESP, 0, 0, 1, 0, 0, 0, 0, 1)[6:]...) }
+	frame := func(to net.HardwareAddr) []byte {
+		return append(slices.Clone([]byte(to)), packet(protoESP, 0, 0, 1, 0, 0, 0, 0, 1)[6:]...)
+	}
 	got := passingAt([]netns.Captured{{Frame: frame(mine), Sent: true}, {Frame: frame(other), Sent: true}, {Frame: frame(other)}, {Sent: true}}, mine)
 	if len(got) != 2 || !got[0].delivered || got[1].delivered {
 		t.Errorf("%+v: want one delivery, and one frame that the host sent", got)
