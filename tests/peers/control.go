@@ -16,7 +16,7 @@ import (
 // to the second is delivered to the first. It shows that the test can fail.
 func (b *Bed) Control(ctx context.Context, row Row) Result {
 	st := b.story()
-	res := Result{Row: row.Name, Scenario: "masquerade"}
+	res := Result{Row: row.Name, Scenario: control}
 	res.try(ctx, st, func() error { return b.control(ctx, row, st) })
 	res.Took = time.Since(st.began)
 	return res

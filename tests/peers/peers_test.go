@@ -80,7 +80,7 @@ func playAll(ctx context.Context, t *testing.T, bed *Bed, soak bool) []Result {
 	}
 	for _, row := range Rows() {
 		if !row.Beside {
-			one(row.Name+"/masquerade", func() Result { return bed.Control(ctx, row) })
+			one(row.Name+"/"+control, func() Result { return bed.Control(ctx, row) })
 		}
 	}
 	if len(results) == 0 {

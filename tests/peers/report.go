@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// control is the column of Control.
+const control = "masquerade"
+
 // Cell is one row in one scenario.
 type Cell struct {
 	Row      Row
@@ -49,13 +52,18 @@ func sample(scenario string) []int {
 }
 
 // Matrix lays the results out as a table for people: rows, scenarios, and in
-// each cell the verdict and the seconds.
+// each cell the verdict, the seconds, and a star where it is played without
+// soak, too.
 func Matrix(results []Result) string {
+	short := map[[2]string]bool{}
+	for _, c := range Cells(false) {
+		short[[2]string{c.Row.Name, c.Scenario.Name}] = true
+	}
 	var columns []string
 	for _, sc := range Scenarios() {
 		columns = append(columns, sc.Name)
 	}
-	columns = append(columns, "masquerade")
+	columns = append(columns, control)
 	cell := map[[2]string]string{}
 	for _, r := range results {
 		verdict := "pass"
@@ -65,7 +73,11 @@ func Matrix(results []Result) string {
 		if r.Tries > 1 {
 			verdict += " (2nd try)"
 		}
-		cell[[2]string{r.Row, r.Scenario}] = fmt.Sprintf("%s %.0fs", verdict, r.Took.Seconds())
+		key := [2]string{r.Row, r.Scenario}
+		cell[key] = fmt.Sprintf("%s %.0fs", verdict, r.Took.Seconds())
+		if short[key] || r.Scenario == control {
+			cell[key] += " *"
+		}
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "| clients-gateway | %s |\n|---|%s\n", strings.Join(columns, " | "), strings.Repeat("---|", len(columns)))

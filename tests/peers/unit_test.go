@@ -248,6 +248,16 @@ func TestCountersMustAgreeAtBothEnds(t *testing.T) {
 	}
 }
 
+func TestTheMatrixMarksWhatWasPlayedTwice(t *testing.T) {
+	row := Rows()[0].Name
+	text := Matrix([]Result{{Row: row, Scenario: "traffic", Tries: 1}, {Row: row, Scenario: "together", Tries: 2}, {Row: row, Scenario: "restart", Tries: 2, Err: errMisled}})
+	for _, want := range []string{"| pass 0s * |", "| pass (2nd try) 0s |", "| FAIL (2nd try) 0s |"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+}
+
 func TestEveryRowAndEveryScenarioIsSampled(t *testing.T) {
 	rows, scenarios := map[string]int{}, map[string]int{}
 	for _, c := range Cells(false) {
