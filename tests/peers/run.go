@@ -98,7 +98,7 @@ func (r *Run) pingBoth(ctx context.Context, hosts ...*Host) error {
 }
 
 func (r *Run) pingAll(ctx context.Context, from, to *Host) error {
-	p, err := r.Ping(ctx, from, to, burst, 5*time.Second)
+	p, err := r.Ping(ctx, from, to, burst, 20*time.Second)
 	if err != nil {
 		return err
 	}
