@@ -22,7 +22,7 @@ func Scenarios() []Scenario {
 		{Name: "traffic", Play: playTraffic},
 		{Name: "gateway first", Play: playGatewayFirst},
 		{Name: "rekey busy", Timers: shortLives, Play: playRekeyBusy},
-		{Name: "rekey idle", Timers: shortLives, Play: playRekeyIdle},
+		{Name: "rekey idle", Timers: idleLives, Play: playRekeyIdle},
 		{Name: "dead peer", Timers: gatewayAsks, Play: playDeadPeer},
 		{Name: "restart", Play: playRestart},
 		{Name: "together", Play: playTogether},
@@ -38,6 +38,16 @@ func shortLives(r Row) Timers {
 	}
 	if r.Gateway == OpenIKED {
 		t.GatewayLifetime = lifetime
+	}
+	return t
+}
+
+// idleLives are longer at a gateway: the next rekeying is to come only after the
+// pause that follows the first one.
+func idleLives(r Row) Timers {
+	t := shortLives(r)
+	if t.GatewayLifetime > 0 {
+		t.GatewayLifetime += 20 * time.Second
 	}
 	return t
 }
@@ -86,7 +96,7 @@ func playRekeyBusy(ctx context.Context, r *Run) error {
 	if err := r.upBoth(ctx); err != nil {
 		return err
 	}
-	refused, err := r.refused(ctx)
+	refused, err := r.countRefused(ctx, append(r.pair(), r.Gateway)...)
 	if err != nil {
 		return err
 	}
@@ -97,30 +107,13 @@ func playRekeyBusy(ctx context.Context, r *Run) error {
 	if err := r.rekeyBySides(ctx, func(*Host) error { return nil }); err != nil {
 		return err
 	}
-	now, err := r.refused(ctx)
+	now, err := r.countRefused(ctx, append(r.pair(), r.Gateway)...)
 	if err != nil {
 		return err
 	}
 	r.Say("the kernels of clients and gateway refused %d packets: an SA was not there yet, or no longer", now-refused)
 	err = each(r.pair(), func(h *Host) error { return r.stopPings(ctx, h, min(now-refused, refusals)) })
 	return errors.Join(err, r.pingBoth(ctx, r.pair()...), r.checkNoneLost(ctx))
-}
-
-// refusals bounds what daemons may cost while they rekey: each side does it
-// once, and there may be a packet on its way in either direction.
-const refusals = 4
-
-// refused sums what the kernels of the pair and the gateway refused.
-func (r *Run) refused(ctx context.Context) (int, error) {
-	sum := 0
-	for _, h := range append(r.pair(), r.Gateway) {
-		n, err := r.Refused(ctx, h)
-		if err != nil {
-			return 0, err
-		}
-		sum += n
-	}
-	return sum, nil
 }
 
 // playRekeyIdle: new keys by each side while nobody has traffic, and traffic
