@@ -14,23 +14,27 @@ import (
 type Pings struct{ Sent, Received, Lost int }
 
 // Ping sends echo requests through the tunnel, from the inner address of one
-// host to that of another, and waits so long for the last answer. That
-// none comes back is no error.
+// host to that of another, and waits so long for each answer. That none comes
+// back is no error.
 func (s *Site) Ping(ctx context.Context, from, to *Host, n int, wait time.Duration) (Pings, error) {
-	out, err := s.VM.Exec(ctx, from.Name, pingCommand(from, to, n, wait)+"; true")
+	out, err := s.VM.Exec(ctx, from.Name, pingCommand(from, to, n, wait))
 	if err != nil {
 		return Pings{}, err
 	}
 	return parsePings(out)
 }
 
+// pingCommand starts a program for each request: one for all of them goes away
+// as soon as the last answer takes twice as long as the slowest before it.
 func pingCommand(from, to *Host, n int, wait time.Duration) string {
-	return fmt.Sprintf("ping -n -q -c %d -i 0.25 -W %d -I %v %v", n, seconds(wait), from.Inner, to.Inner)
+	return fmt.Sprintf("i=0; while [ $i -lt %d ]; do i=$((i+1)); ping -n -q -c 1 -W %d -I %v %v & sleep 0.25; done; wait; true",
+		n, seconds(wait), from.Inner, to.Inner)
 }
 
-// parsePings reads "N packets transmitted, M received, ..." and, where ping
-// printed each answer, their numbers, "icmp_seq=N".
+// parsePings reads "N packets transmitted, M received, ...", of one program or
+// of several, and, where one printed each answer, their numbers, "icmp_seq=N".
 func parsePings(out string) (Pings, error) {
+	var p Pings
 	seen, last := map[int]bool{}, 0
 	for _, line := range strings.Split(out, "\n") {
 		w := strings.Fields(line)
@@ -46,7 +50,14 @@ func parsePings(out string) (Pings, error) {
 		}
 		sent, err := strconv.Atoi(w[0])
 		got, err2 := strconv.Atoi(w[3])
-		return Pings{sent, got, last - len(seen)}, errors.Join(err, err2)
+		if err := errors.Join(err, err2); err != nil {
+			return Pings{}, err
+		}
+		p.Sent, p.Received = p.Sent+sent, p.Received+got
+	}
+	if p.Sent > 0 {
+		p.Lost = last - len(seen)
+		return p, nil
 	}
 	return Pings{}, fmt.Errorf("ping said nothing about packets: %s", tail(out, 400))
 }

@@ -58,6 +58,10 @@ func TestPingsAreCounted(t *testing.T) {
 	if p, err := parsePings(holes); err != nil || p != (Pings{6, 2, 2}) {
 		t.Errorf("%+v, %v: two were lost, and two are on their way", p, err)
 	}
+	two := "1 packets transmitted, 1 received, 0% packet loss, time 0ms\n1 packets transmitted, 0 received, 100% packet loss, time 0ms\n"
+	if p, err := parsePings(two); err != nil || p != (Pings{2, 1, 0}) {
+		t.Errorf("%+v, %v: two programs sent one each", p, err)
+	}
 	if _, err := parsePings("ping: bad address"); err == nil {
 		t.Error("an error was taken for a count")
 	}
