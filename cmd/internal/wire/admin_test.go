@@ -12,6 +12,7 @@ import (
 	"spigate/alg"
 	"spigate/alg/ipsec"
 	"spigate/cmd/internal/control"
+	"spigate/configs"
 	"spigate/netstack/drop"
 	"spigate/netstack/frame"
 	"spigate/netstack/lsn"
@@ -328,5 +329,20 @@ func TestTheRunningConfigurationIsShown(t *testing.T) {
 		if row.AddressCount != 1 || row.Ports != 65536-1024 || row.UsedUDP != 1 || row.UsedTCP+row.UsedICMP != 0 {
 			t.Errorf("use of the pool: %+v", row)
 		}
+	}
+}
+
+// A preset gives a group copies of its profiles; they are bound all the same.
+func TestTheProfilesOfAGroupWithAPresetAreShownAsBound(t *testing.T) {
+	text := strings.Replace(configs.IPsecPassthrough(), "[lsn.group.LSN-GROUP-1]\n", "[lsn.group.LSN-GROUP-1]\npreset = \"rfc6888\"\n", 1)
+	o := operatedBy(t, text)
+	if got := o.config.LSN.Groups[0].Preset; got != configs.PresetRFC6888 {
+		t.Fatalf("the preset is %v", got)
+	}
+	got := seen(o, o.client.LSNAppsProfiles(t.Context(), control.Filter{}), func(p control.LSNAppsProfile) string {
+		return p.Name + " " + strings.Join(p.Groups, "+")
+	})
+	if want := "LSN-APPSPROFILE-1 LSN-GROUP-1"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

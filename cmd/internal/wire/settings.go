@@ -108,6 +108,7 @@ func (v *views) LSNGroups() (out []control.LSNGroup) {
 func (v *views) LSNAppsProfiles() (out []control.LSNAppsProfile) {
 	c := v.config.Load()
 	for _, p := range c.LSN.Apps {
+		called := func(bound *configs.AppsProfile) bool { return bound.Name == p.Name } // a preset has made copies
 		var td *uint16
 		if p.Domain != configs.KeepDomain {
 			td = &p.Domain
@@ -116,7 +117,7 @@ func (v *views) LSNAppsProfiles() (out []control.LSNAppsProfile) {
 			TD:   td,
 			Name: p.Name, Protocol: p.Protocol.String(), IPPooling: p.Pooling.String(),
 			Mapping: p.Mapping.String(), Filtering: p.Filtering.String(), Ports: texts(p.Ports),
-			Groups: groupsWith(c, func(g *configs.Group) bool { return slices.Contains(g.Apps, p) }),
+			Groups: groupsWith(c, func(g *configs.Group) bool { return slices.ContainsFunc(g.Apps, called) }),
 		})
 	}
 	return out
