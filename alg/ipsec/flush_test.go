@@ -73,3 +73,22 @@ func TestAFlushEndsThoughClientsGoOnBeginning(t *testing.T) {
 		t.Errorf("%d ESP and %d IKE sessions are left, of %d that began meanwhile", c.ESPSessions, c.IKESessions, fresh)
 	}
 }
+
+// What began after the flush was asked for is not what it is for, be it a
+// session or a message that waits.
+func TestAFlushLeavesWhatIsYounger(t *testing.T) {
+	w := newWorld(t)
+	w.at(10)
+	a, b := w.client(addrA, 2).tunnel(), w.client(addrB, 2)
+	a.ask(exCreateChild, 2)
+	b.phase1()
+	w.held(b.ask(exAuth, 1))
+	w.a.Flush(Filter{}, w.now-1, w.do)
+	if c := w.a.Counters(); c.ESPSessions != 1 || c.IKESessions != 2 || c.Blocked != 1 || len(w.lost) > 0 {
+		t.Errorf("%d ESP and %d IKE sessions and %d held messages are left, %v were lost; all are younger", c.ESPSessions, c.IKESessions, c.Blocked, w.lost)
+	}
+	w.a.Flush(Filter{}, w.now, w.do)
+	if c := w.a.Counters(); c.ESPSessions+c.IKESessions+c.Blocked != 0 {
+		t.Errorf("%+v is left", c)
+	}
+}
