@@ -85,7 +85,7 @@ func (t *Table) expect(sh *inside, id uint64, port uint16, now int64, after *aft
 	if port == m.inside.Port && r.width != wideFull {
 		mslot = s.mapping
 	}
-	if mslot != 0 && r.app.Filtering != APDF {
+	if mslot != 0 && t.admits(sh, mslot, sh.mappings.at(mslot), r, tup.Remote, now) {
 		return sh.mappings.at(mslot).outside, drop.None
 	}
 	return t.await(sh, m, mslot, tup, now, after)

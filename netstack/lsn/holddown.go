@@ -124,6 +124,7 @@ func (t *Table) release(n *natAddress, now int64) {
 		slot, u := o.port(portKey{n.addr, p.port, uint16(p.proto)})
 		o.free(n, slot, u)
 		o.mu.Unlock()
+		n.full.clear(claim{proto: p.proto}, true)
 	}
 }
 
@@ -142,7 +143,7 @@ func (t *Table) giveBack(m *mapping, r *rules, id uint64, at int64) (unused bool
 	o.mu.Lock()
 	unused = o.giveBack(n, port, c, id, hold)
 	o.mu.Unlock()
-	n.full.clear(c)
+	n.full.clear(c, unused && !hold)
 	return unused
 }
 

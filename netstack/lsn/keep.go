@@ -126,6 +126,7 @@ func (o *outside) keepRegion(n *natAddress, k *keeper, region int) {
 		i, _ := protoIndex(uint8(c.proto))
 		if k.was.has(i, c.port) {
 			n.count(i, c.port, -1)
+			n.full.clear(claim{proto: uint8(c.proto)}, true)
 		} else {
 			n.count(i, c.port, 1)
 		}

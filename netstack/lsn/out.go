@@ -31,8 +31,8 @@ type OutPlan struct {
 // outside, and changes nothing. Callers ask Client first: a packet of somebody
 // who is no subscriber is drop.NoMapping here, but may be routed.
 //
-// Reasons: ProtocolUnsupported, NATAddressSpoofed, NotSYN, and in the order of
-// R20 SessionTableFull, GroupSessionLimit, SessionQuota, PortQuota, NoFreePort
+// Reasons: ProtocolUnsupported, NATAddressSpoofed, NotSYN, Filtered for a packet
+// to port 0 of a remote that is expected (Expect), and in the order of R20 SessionTableFull, GroupSessionLimit, SessionQuota, PortQuota, NoFreePort
 // (R14). What CommitOut finds to be over it removes first, and the search for a
 // port is its own, so that the limits are exact only there.
 func (t *Table) DecideOut(tup Tuple, h Hints, now int64) (OutPlan, drop.Reason) {
@@ -44,6 +44,9 @@ func (t *Table) DecideOut(tup Tuple, h Hints, now int64) (OutPlan, drop.Reason) 
 	if slot != 0 {
 		if s := sh.sessions.at(slot); t.liveSession(sh, s, now) {
 			pl.use(t, sh, s.mapping)
+			if s.state == stateExpected {
+				return pl, drop.Filtered
+			}
 			pl.Session = makeID(sh.number, s.generation, slot)
 			return pl, drop.None
 		}
@@ -141,7 +144,11 @@ func (t *Table) CommitOut(pl *OutPlan, now int64) (Binding, drop.Reason) {
 
 func (t *Table) commitOut(sh *inside, pl *OutPlan, now int64, after *aftermath) (uint32, drop.Reason) {
 	if slot := sh.findSession(pl.Tuple); slot != 0 {
-		if t.liveSession(sh, sh.sessions.at(slot), now) {
+		s := sh.sessions.at(slot)
+		switch live := t.liveSession(sh, s, now); {
+		case live && s.state == stateExpected:
+			return 0, drop.Filtered // port 0 of the remote is nobody's (Expect)
+		case live:
 			t.touch(sh, slot, dirOut, pl.Hints, now)
 			return slot, drop.None
 		}

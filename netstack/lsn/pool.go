@@ -117,9 +117,10 @@ type mark struct {
 
 // exhausted remembers which complete searches found no free port,
 // so that a flood against a full address costs a look at this list and not a
-// search. A mark goes when a claim towards its remote is given back; and it
-// does not matter while any port of its set is unused, because that one fits
-// everything.
+// search. It does not matter while any port of its set is unused, because that
+// one fits everything. It goes when a claim towards its remote is given back;
+// and when a port becomes unused, because whoever takes that one next may leave
+// room for its remote beside himself.
 type exhausted struct {
 	count atomic.Int32  // marks that are set, so that the lock is rarely needed
 	freed atomic.Uint32 // claims given back, ever; wraps
@@ -163,8 +164,8 @@ func (e *exhausted) set(want mark, freed uint32) {
 	e.next++
 }
 
-// clear notes that a claim was given back.
-func (e *exhausted) clear(c claim) {
+// clear notes that a claim was given back, and whether its port is unused now.
+func (e *exhausted) clear(c claim, unused bool) {
 	e.freed.Add(1)
 	if e.count.Load() == 0 {
 		return
@@ -172,7 +173,7 @@ func (e *exhausted) clear(c claim) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for i := range e.marks {
-		if e.marks[i].claim == c {
+		if m := &e.marks[i]; m.proto != 0 && (m.claim == c || unused && m.proto == c.proto) {
 			e.marks[i] = mark{}
 			e.count.Add(-1)
 		}

@@ -292,3 +292,37 @@ func TestTheNarrowestPortRangeWins(t *testing.T) {
 		t.Error("GRE has a profile")
 	}
 }
+
+// All ports below 1024 are in use: one by a mapping for everybody, the others
+// towards two servers. The one becomes free and is taken towards the second
+// server; towards the first one it still is, whatever an earlier search found.
+func TestAPortThatChangedItsWidthIsFoundAgain(t *testing.T) {
+	for name, hold := range map[string]time.Duration{"at once": 0, "after its hold-down": 5 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			c := held(config(nat1,
+				AppProfile{Name: "cone", Proto: frame.ProtoUDP, Mapping: EIM, Filtering: EIF, Ports: []PortRange{{1000, 1000}}},
+				AppProfile{Name: "rest", Proto: frame.ProtoUDP}), hold, 16)
+			c.Groups[0].Transports = []TransportProfile{{Name: "T", Proto: frame.ProtoUDP, PreserveRange: true}}
+			f := build(t, c)
+			cone := f.mustOut(udp(at(subscriber, 7), at(serverY, 1000)), 0, 0)
+			y, z := at(serverY, 53), at(serverZ, 53)
+			for i := range FirstPort - 2 {
+				for _, remote := range []frame.Endpoint{y, z} {
+					f.mustOut(udp(at(frame.Addr{192, 0, 2, byte(i % 200)}, uint16(i)), remote), 0, 0)
+				}
+			}
+			late := udp(at(frame.Addr{192, 0, 2, 250}, 9), y)
+			if _, why := f.out(late, Hints{}, 1); why != drop.NoFreePort {
+				t.Fatalf("%v, want no free port", why)
+			}
+			f.RemoveMapping(cone.Mapping)
+			if b := f.mustOut(udp(at(frame.Addr{192, 0, 2, 250}, 8), z), 0, 6*second); b.Outside != cone.Outside {
+				t.Fatalf("on %v, but only %v was free", b.Outside, cone.Outside)
+			}
+			if b := f.mustOut(late, 0, 6*second); b.Outside != cone.Outside {
+				t.Errorf("on %v, but only %v was free towards %v", b.Outside, cone.Outside, y)
+			}
+			f.check()
+		})
+	}
+}

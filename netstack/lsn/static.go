@@ -28,10 +28,18 @@ type Static struct {
 // statics finds static mappings from both sides. Proto 0 stands for the ESP of
 // a 1:1 address.
 type statics struct {
-	list      []*static
-	inside    map[staticKey]*static
-	outside   map[staticKey]*static
-	anyRemote map[portKey]bool // outside ports; false: each is for one remote
+	list    []*static
+	inside  map[staticKey]*static
+	outside map[staticKey]*static
+	ports   map[staticPort]bool // outside ports
+	addrs   map[staticPort]bool // the same with port 0: the addresses that they are of
+}
+
+// staticPort is an outside port of static mappings for every remote (open), or
+// of those for one remote each.
+type staticPort struct {
+	portKey
+	open bool
 }
 
 type static struct {
@@ -49,7 +57,10 @@ type staticKey struct {
 
 // addStatics checks the static mappings and makes them.
 func (set *settings) addStatics(all []Static) error {
-	set.statics = statics{inside: map[staticKey]*static{}, outside: map[staticKey]*static{}, anyRemote: map[portKey]bool{}}
+	set.statics = statics{
+		inside: map[staticKey]*static{}, outside: map[staticKey]*static{},
+		ports: map[staticPort]bool{}, addrs: map[staticPort]bool{},
+	}
 	var faults []error
 	names := map[string]bool{}
 	for i := range all {
@@ -102,20 +113,33 @@ func (set *settings) claimStatic(s *static) error {
 	for _, proto := range keys {
 		in := staticKey{s.Inside.Addr, s.Remote, s.Inside.Port, uint16(proto)}
 		out := staticKey{s.Outside.Addr, s.Remote, s.Outside.Port, uint16(proto)}
-		port := portKey{s.Outside.Addr, s.Outside.Port, uint16(proto)}
+		port := staticPort{portKey{s.Outside.Addr, s.Outside.Port, uint16(proto)}, s.Remote.IsZero()}
 		if other := set.statics.inside[in]; other != nil {
 			return fmt.Errorf("%v already belongs to static %q", s.Inside, other.Name)
 		}
 		if other := set.statics.outside[out]; other != nil {
 			return fmt.Errorf("%v already belongs to static %q", s.Outside, other.Name)
 		}
-		if open, used := set.statics.anyRemote[port]; used && open != s.Remote.IsZero() {
+		if set.statics.mixed(port) {
 			return fmt.Errorf("%v has a static mapping for every remote and one for a single remote", s.Outside)
 		}
-		set.statics.anyRemote[port] = s.Remote.IsZero()
+		set.statics.ports[port], set.statics.addrs[port.address()] = true, true
 		set.statics.inside[in], set.statics.outside[out] = s, s
 	}
 	return nil
+}
+
+func (p staticPort) address() staticPort {
+	p.port = 0
+	return p
+}
+
+// mixed reports whether a port meets one of the other kind, all ports included.
+// Claims of different widths never share a port, so that either static mapping
+// could shut the other out.
+func (s *statics) mixed(p staticPort) bool {
+	p.open = !p.open
+	return s.ports[p] || s.ports[p.address()] || p.port == 0 && s.addrs[p]
 }
 
 func (s *Static) protocols() []uint8 {

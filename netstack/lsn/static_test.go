@@ -345,3 +345,18 @@ func TestRFC5382_REQ2_SimultaneousOpen(t *testing.T) {
 	f.mustOut(b.Tuple, frame.TCPSyn|tcpACK, 2)
 	f.reply(b, frame.TCPSyn|tcpACK, 3, drop.None)
 }
+
+// A mapping for every remote and one for a single remote never share a port
+// (R19), so a stranger's packet to the first would shut the second out.
+func TestAStaticMappingOfAllPortsAndOneOfASingleRemoteShareNoAddress(t *testing.T) {
+	all := Static{Name: "all", Proto: frame.ProtoTCP, Inside: at(subscriber, 0), Outside: at(nat7, 0)}
+	one := Static{Name: "one", Proto: frame.ProtoTCP, Inside: at(other, 80), Outside: at(nat7, 80), Remote: serverY}
+	for _, list := range [][]Static{{all, one}, {one, all}} {
+		_, err := New(withStatics(list...))
+		mustSay(t, err, "has a static mapping for every remote and one for a single remote")
+	}
+	one.Proto = frame.ProtoUDP
+	build(t, withStatics(all, one))
+	one.Proto, one.Remote = frame.ProtoTCP, frame.Addr{}
+	build(t, withStatics(all, one))
+}
