@@ -7,6 +7,7 @@ import (
 
 	"spigate/netstack/drop"
 	"spigate/netstack/frame"
+	"spigate/netstack/lsn"
 )
 
 // A SYN from outside that nobody asked for may be one half of a simultaneous
@@ -111,9 +112,14 @@ func (r *Router) unasked(p *packet, outside, remote frame.Endpoint, why drop.Rea
 const tcpACK = 0x10
 
 // answerSYNs tells senders that nobody is there. The NAT address itself says
-// so: it is what they sent to.
+// so: it is what they sent to, and if it is still ours. What would be let in by
+// now is left to come again.
 func (r *Router) answerSYNs(now int64) {
 	for _, s := range r.syns.due(now) {
+		_, why := r.lsn.DecideIn(frame.ProtoTCP, s.outside, s.remote, lsn.Hints{TCPFlags: frame.TCPSyn}, now)
+		if why != drop.NoMapping && why != drop.Filtered || !r.lsn.Owns(s.outside.Addr) {
+			continue
+		}
 		r.unreachable(codePort, s.outside.Addr, s.quote[:s.size], synQuote)
 	}
 }

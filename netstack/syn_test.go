@@ -116,3 +116,25 @@ func TestTheStoreOfSYNsIsBoundedInAll(t *testing.T) {
 		t.Errorf("%d are due, %d stay", n, len(s.queue))
 	}
 }
+
+// Whoever would be let in by now must not be told that nobody is there: a new
+// mapping admits everybody, or the configuration has a static one.
+func TestASYNThatWouldBeLetInByNowIsNotRefused(t *testing.T) {
+	w := newWorld(t)
+	w.fromWAN(tcpTo(at(server, 4000), at(natAddr, 8080), frame.TCPSyn, ""))
+	w.advance(4 * time.Second)
+	s := w.on(natAddr)
+	s.LSN.Statics = []lsn.Static{{Name: "web", Proto: frame.ProtoTCP, Inside: at(client1, 80), Outside: at(natAddr, 8080)}}
+	w.reload(s)
+	w.advance(10 * time.Second)
+	w.none(w.atWAN())
+}
+
+func TestANATAddressThatIsGoneAnswersNoSYN(t *testing.T) {
+	w := newWorld(t)
+	w.fromWAN(tcpTo(at(server, 4000), at(natAddr, 8080), frame.TCPSyn, ""))
+	w.reload(w.on(newNAT))
+	w.atWAN()
+	w.advance(10 * time.Second)
+	w.none(w.atWAN())
+}
