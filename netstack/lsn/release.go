@@ -30,6 +30,9 @@ func (t *Table) endSessions(sh *inside, id uint64, slot uint32, over func(frame.
 		next := s.next
 		if over(s.remote, s.last) {
 			t.removeSession(sh, slot, t.swept.Load(), after)
+		} else {
+			m := sh.mappings.at(s.mapping)
+			sh.expiry.set(&sh.sessions, slot, s.last+s.idle(m, t.cfg().rules[m.rules]))
 		}
 		if _, m := sh.mapping(id); m == nil {
 			return

@@ -203,3 +203,22 @@ func TestAMappingThatHasExpiredIsReplacedBeforeTheSweep(t *testing.T) {
 	}
 	f.check()
 }
+
+// A session that idles out by its profile again must not count for longer than
+// that, though it was put to its place by the longer time.
+func TestWhatRemainsAfterEndSessionsIsSweptInTime(t *testing.T) {
+	f := build(t, config(nat7, AppProfile{Proto: frame.ProtoUDP, Mapping: EIM}))
+	ike := f.mustOut(udp(at(subscriber, 500), at(serverY, 500)), 0, 0)
+	f.mustOut(udp(at(subscriber, 500), at(serverY, 53)), 0, 0)
+	f.SetIdle(ike.Mapping, time.Hour)
+	f.EndSessions(ike.Mapping, func(remote frame.Endpoint, _ int64) bool { return remote.Port == 500 })
+	f.Sweep(120 * second)
+	if n := f.Stats().Sessions[protoUDP]; n != 1 {
+		t.Errorf("%d sessions at the last instant", n)
+	}
+	f.Sweep(121 * second)
+	if n := f.Stats().Sessions[protoUDP]; n != 0 {
+		t.Errorf("%d sessions are left", n)
+	}
+	f.check()
+}
