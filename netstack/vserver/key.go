@@ -1,0 +1,75 @@
+package vserver
+
+import (
+	"encoding/binary"
+
+	"spigate/netstack/flow"
+	"spigate/netstack/frame"
+)
+
+// Key is a flow's 5-tuple as a packet of one side shows it. The VLAN is no part
+// of it: an answer may come back another way (VR4, Q10).
+type Key struct {
+	Src, Dst         frame.Addr
+	SrcPort, DstPort uint16 // TCP, UDP: host byte order; ICMP query: its identifier, twice; otherwise 0
+	Proto            uint8
+}
+
+// KeyOf is the key of a packet as it stands. ICMP errors have none of their
+// own: they belong to the flow that they quote (VR12). ESP is known by its
+// addresses, because its SPIs differ between the two sides.
+func KeyOf(p *frame.Packet) Key {
+	k := Key{Src: p.Src, Dst: p.Dst, SrcPort: p.SrcPort, DstPort: p.DstPort, Proto: p.Proto}
+	if query, _ := p.ICMPQuery(); query {
+		k.SrcPort, k.DstPort = p.ICMPID, p.ICMPID
+	}
+	return k
+}
+
+// KeyOfFlow is the key of a fast path entry.
+func KeyOfFlow(f flow.Key) Key {
+	k := Key{Src: f.Src, Dst: f.Dst, Proto: f.Proto}
+	switch f.Proto {
+	case frame.ProtoTCP, frame.ProtoUDP:
+		k.SrcPort, k.DstPort = uint16(f.ID>>16), uint16(f.ID)
+	case frame.ProtoICMP:
+		k.SrcPort, k.DstPort = uint16(f.ID>>16), uint16(f.ID>>16)
+	}
+	return k
+}
+
+// Reversed is the key of an answer.
+func (k Key) Reversed() Key {
+	return Key{Src: k.Dst, Dst: k.Src, SrcPort: k.DstPort, DstPort: k.SrcPort, Proto: k.Proto}
+}
+
+// Segment is what a connection wants to know of a packet.
+type Segment struct {
+	Length   int   // IP total length in bytes
+	Flags    uint8 // TCP: frame.TCPSyn and so on; other protocols: 0
+	Seq, Ack uint32
+	Size     uint32 // of the TCP payload, SYN and FIN included: how far it moves Seq
+}
+
+// tcpAck is the flag that says that Ack means something.
+const tcpAck = 0x10
+
+// SegmentOf reads a packet. Of a fragment it knows the length only, unless it
+// is a first one that was opened.
+func SegmentOf(p *frame.Packet) Segment {
+	s := Segment{Length: len(p.Bytes())}
+	t := p.Transport()
+	if p.Proto != frame.ProtoTCP || p.SrcPort == 0 && p.DstPort == 0 || len(t) < 20 {
+		return s
+	}
+	s.Flags = p.TCPFlags
+	s.Seq, s.Ack = binary.BigEndian.Uint32(t[4:]), binary.BigEndian.Uint32(t[8:])
+	s.Size = uint32(max(len(t)-int(t[12]>>4)*4, 0))
+	if s.Flags&frame.TCPSyn != 0 {
+		s.Size++
+	}
+	if s.Flags&frame.TCPFin != 0 {
+		s.Size++
+	}
+	return s
+}

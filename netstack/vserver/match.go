@@ -1,0 +1,192 @@
+package vserver
+
+import "spigate/netstack/frame"
+
+// Attempt is the first packet of a flow, before any translation.
+type Attempt struct {
+	In       frame.Interface // the VLAN's label, or the tunnel's (VR34)
+	Proto    uint8
+	Src, Dst frame.Addr
+	Port     uint16 // TCP and UDP: destination port, host byte order; otherwise 0
+}
+
+// AttemptOf makes an Attempt of a packet that came by in.
+func AttemptOf(p *frame.Packet, in frame.Interface) Attempt {
+	return Attempt{In: in, Proto: p.Proto, Src: p.Src, Dst: p.Dst, Port: p.DstPort}
+}
+
+// Result is what Match found.
+type Result struct {
+	Verdict Verdict
+	// Listener won. For VLANMiss it is the one that would have won on another
+	// VLAN: its VLANs method lists where. For NoListener it is nil.
+	Listener *Listener
+	// Source is the NAT or SNAT that translates the source of what a virtual
+	// server without a translation of its own admitted (VR19), or nil.
+	Source *Listener
+	// Inbound: the packet is for a NAT's translation address (VR22).
+	Inbound bool
+
+	of *Listeners // whose result it is
+}
+
+// search is one walk through the listeners.
+type search struct {
+	l      *Listeners
+	a      *Attempt
+	missed *Listener // the best that was on another VLAN
+	passed *Listener // the best that was disabled and passed over
+}
+
+// Match finds who admits a new flow: host destinations before networks, the
+// wildcard last; at each of them virtual server, SNAT, NAT, LSN group, self
+// address (VR2, VR3, VR6 to VR10). A SNAT has no host destination and at the
+// wildcard an originating host's NAT goes before it (Q12). It changes nothing,
+// allocates nothing, and may be called from everywhere at once.
+//
+// Before it the router asks its connections, its internal listeners (VR1) and
+// the LSN's mappings: what they know is no new flow.
+func (l *Listeners) Match(a Attempt) Result {
+	r := l.match(&a)
+	r.of = l
+	return r
+}
+
+func (l *Listeners) match(a *Attempt) Result {
+	s := search{l: l, a: a}
+	at := l.dst.find(a.Dst)
+	if at >= 0 && l.dst.bits[at] == 32 {
+		if won := s.servers(&l.nodes[at]); won != nil {
+			return s.served(won)
+		}
+		at = l.dst.outer[at]
+	}
+	if won := s.host(); won != nil {
+		return Result{Listener: won, Inbound: won.Kind == KindNAT}
+	}
+	for ; at >= 0; at = l.dst.outer[at] {
+		if won := s.servers(&l.nodes[at]); won != nil {
+			return s.served(won)
+		}
+	}
+	if won := s.source(); won != nil {
+		return Result{Listener: won}
+	}
+	if won := s.first(&l.clients); won != nil {
+		return Result{Listener: won}
+	}
+	return s.nobody()
+}
+
+// served is the result when a virtual server won.
+func (s *search) served(won *Listener) Result {
+	switch {
+	case won.Server.Disabled:
+		return Result{Verdict: Disabled, Listener: won}
+	case won.Server.Role == Reject:
+		return Result{Verdict: Rejected, Listener: won}
+	case won.Server.SourceTranslation != TranslateNone:
+		return Result{Listener: won}
+	}
+	return Result{Listener: won, Source: s.source()}
+}
+
+func (s *search) nobody() Result {
+	switch {
+	case s.missed != nil:
+		return Result{Verdict: VLANMiss, Listener: s.missed}
+	case s.passed != nil:
+		return Result{Verdict: Disabled, Listener: s.passed}
+	}
+	return Result{Verdict: NoListener}
+}
+
+// servers looks through one destination, the longest source first: source
+// outranks port (VR8).
+func (s *search) servers(n *node) *Listener {
+	for at := n.src.find(s.a.Src); at >= 0; at = n.src.outer[at] {
+		p := &n.lists[at]
+		if won := s.port(p); won != nil {
+			return won
+		}
+		for _, x := range p.servers[p.any:] {
+			if s.wins(x) {
+				return x
+			}
+		}
+	}
+	return nil
+}
+
+// port looks through the servers of the packet's own port.
+func (s *search) port(p *portList) *Listener {
+	own := p.servers[:p.any]
+	at, high := 0, len(own)
+	for at < high {
+		if mid := int(uint(at+high) / 2); own[mid].Server.Port < s.a.Port {
+			at = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	for ; at < len(own) && own[at].Server.Port == s.a.Port; at++ {
+		if s.wins(own[at]) {
+			return own[at]
+		}
+	}
+	return nil
+}
+
+// wins reports whether a server whose prefixes and port fit is the winner.
+func (s *search) wins(x *Listener) bool {
+	switch {
+	case x.Server.Protocol != 0 && x.Server.Protocol != s.a.Proto:
+		return false
+	case !s.admits(x):
+		return false
+	case x.Server.Disabled && s.l.resume:
+		if s.passed == nil {
+			s.passed = x
+		}
+		return false
+	}
+	return true
+}
+
+// admits asks for the VLAN, and remembers the first that was missed.
+func (s *search) admits(x *Listener) bool {
+	if x.vlans.has(s.a.In) {
+		return true
+	}
+	if s.missed == nil {
+		s.missed = x
+	}
+	return false
+}
+
+// host is who has the destination address itself, besides virtual servers.
+func (s *search) host() *Listener {
+	if x := s.l.translated[s.a.Dst]; x != nil && s.admits(x) {
+		return x
+	}
+	return s.l.selfs[s.a.Dst]
+}
+
+// source is the NAT or SNAT of the source address; never both (VR24).
+func (s *search) source() *Listener {
+	if x := s.l.originated[s.a.Src]; x != nil && s.admits(x) {
+		return x
+	}
+	return s.first(&s.l.origins)
+}
+
+func (s *search) first(n *listenerNest) *Listener {
+	for at := n.nest.find(s.a.Src); at >= 0; at = n.nest.outer[at] {
+		for _, x := range n.lists[at] {
+			if s.admits(x) {
+				return x
+			}
+		}
+	}
+	return nil
+}

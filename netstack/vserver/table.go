@@ -1,0 +1,230 @@
+package vserver
+
+import (
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+
+	"spigate/netstack/frame"
+)
+
+// TableConfig sizes a Table.
+type TableConfig struct {
+	Capacity  int // connections; 0: 262144
+	Listeners *Listeners
+}
+
+// Table holds the connections that virtual servers, NATs and SNATs admitted. It
+// is safe for use by many goroutines.
+type Table struct {
+	capacity int64
+	count    atomic.Int64
+	set      atomic.Pointer[Listeners]
+	seed     maphash.Seed
+	shards   [shardCount]shard
+}
+
+const (
+	shardCount      = 128
+	defaultCapacity = 1 << 18
+)
+
+// shard holds the keys that hash to it, of both sides, and the timers of the
+// connections whose client key does.
+type shard struct {
+	mu    sync.RWMutex
+	conns map[Key]*conn
+	wheel wheel
+}
+
+// NewTable makes an empty table.
+func NewTable(c TableConfig) *Table {
+	if c.Capacity <= 0 {
+		c.Capacity = defaultCapacity
+	}
+	t := &Table{capacity: int64(c.Capacity), seed: maphash.MakeSeed()}
+	for i := range t.shards {
+		t.shards[i].conns = map[Key]*conn{}
+	}
+	if c.Listeners == nil {
+		c.Listeners = &Listeners{}
+	}
+	t.set.Store(c.Listeners)
+	return t
+}
+
+// Listeners is what matches now: the latest of NewTable and Reload.
+func (t *Table) Listeners() *Listeners { return t.set.Load() }
+
+// Len is how many connections there are, those included that are over but not
+// swept yet.
+func (t *Table) Len() int { return int(t.count.Load()) }
+
+func (t *Table) shard(k Key) *shard {
+	return &t.shards[maphash.Comparable(t.seed, k)%shardCount]
+}
+
+// Hit is a connection that Find found or Open made, and the side whose packet
+// it was.
+type Hit struct {
+	Side Side
+	conn *conn
+}
+
+// Keys returns what packets show that come from the client and from the remote
+// side. A packet is rewritten to the other one's, reversed.
+func (h Hit) Keys() (client, remote Key) { return h.conn.keys[Client], h.conn.keys[Remote] }
+
+// Listener returns who admitted the connection.
+func (h Hit) Listener() *Listener {
+	h.conn.mu.Lock()
+	defer h.conn.mu.Unlock()
+	return h.conn.l
+}
+
+// Find looks for the connection of a packet, from either side. It asks for no
+// VLAN, no state of a server and no limit (VR4, VR5), and changes nothing. One
+// that is over is not found, nor is a closed one by a SYN.
+func (t *Table) Find(k Key, s Segment, now int64) (Hit, bool) {
+	sh := t.shard(k)
+	sh.mu.RLock()
+	c := sh.conns[k]
+	sh.mu.RUnlock()
+	if c == nil {
+		return Hit{}, false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.alive(now) || c.replaceable(&s) {
+		return Hit{}, false
+	}
+	return Hit{c.side(k), c}, true
+}
+
+// Touch commits a packet of a found connection: it refreshes the timer, follows
+// the TCP states and counts. ok is false if the connection ended since Find;
+// over is true if this packet was its last, which is still forwarded.
+func (t *Table) Touch(h Hit, s Segment, in frame.Interface, now int64) (over, ok bool) {
+	c := h.conn
+	c.mu.Lock()
+	if !c.alive(now) {
+		c.mu.Unlock()
+		return false, false
+	}
+	c.in[h.Side] = in
+	over, why := c.track(h.Side, &s, now)
+	if over {
+		c.state = dead
+	}
+	nearer := c.deadline() < c.due
+	c.count(h.Side, 1, uint64(s.Length))
+	c.mu.Unlock()
+	switch {
+	case over:
+		t.drop(c, why, now)
+	case nearer:
+		t.hasten(c)
+	}
+	return over, true
+}
+
+// Active tells of packets that the fast path forwarded: now is when the last of
+// them passed, bytes are of IP. It reports whether the connection lives.
+func (t *Table) Active(k Key, packets, bytes uint64, now int64) bool {
+	h, ok := t.Find(k, Segment{}, now)
+	if !ok {
+		return false
+	}
+	c := h.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state == dead {
+		return false
+	}
+	c.last = max(c.last, now)
+	c.sent[h.Side].Packets += packets
+	c.sent[h.Side].Bytes += bytes
+	c.count(h.Side, packets, bytes)
+	return true
+}
+
+// Decide tells whether Open would admit a new connection of the client key k.
+// It changes nothing.
+func (t *Table) Decide(r Result, k Key, s Segment, now int64) Verdict {
+	switch l := r.Listener; {
+	case r.Verdict != Admit:
+		return r.Verdict
+	case l == nil || l.counters == nil:
+		return NoListener
+	case k.Proto == frame.ProtoTCP && !opens(&s, &l.Profile):
+		return NotSYN
+	case t.count.Load() >= t.capacity:
+		return TableFull
+	case l.limit() > 0 && l.counters.held.Load() >= int64(l.limit()):
+		return Limited
+	case !l.rate.open(now):
+		return RateLimited
+	}
+	return Admit
+}
+
+// opens: a SYN opens, with loose-initialization anything but a RST (VR15).
+func opens(s *Segment, p *FastL4) bool {
+	if s.Flags&frame.TCPRst != 0 {
+		return false
+	}
+	return p.LooseInitialization || s.Flags&(frame.TCPSyn|tcpAck) == frame.TCPSyn
+}
+
+func (l *Listener) limit() int {
+	if l.Server == nil {
+		return 0
+	}
+	return l.Server.ConnectionLimit
+}
+
+// Open commits what Match and Decide admitted: it makes the connection, with
+// its first packet counted. client is the key of that packet as it came, remote
+// that of the answers as they will come, after every translation. It is for
+// servers, NATs and SNATs: groups and own addresses have their own tables.
+func (t *Table) Open(r Result, client, remote Key, s Segment, in frame.Interface, now int64) (Hit, Verdict) {
+	if v := t.Decide(r, client, s, now); v != Admit {
+		r.refused(v)
+		return Hit{}, v
+	}
+	l := r.Listener
+	if t.count.Add(1) > t.capacity {
+		t.count.Add(-1)
+		return Hit{}, TableFull
+	}
+	v := Admit
+	switch {
+	case !l.counters.hold(l.limit()):
+		v = Limited
+	case !l.rate.pass(now):
+		l.counters.cancel()
+		v = RateLimited
+	}
+	if v != Admit {
+		t.count.Add(-1)
+		r.refused(v)
+		return Hit{}, v
+	}
+	c := &conn{keys: [2]Key{client, remote}, opened: now, l: l, from: r.Source, last: now}
+	if v = t.enter(c, r.of, &s, in, now); v != Admit {
+		l.counters.cancel()
+		t.count.Add(-1)
+		return Hit{}, v
+	}
+	return Hit{Client, c}, Admit
+}
+
+// refused counts a connection that a limit kept out.
+func (r *Result) refused(v Verdict) {
+	switch v {
+	case Limited:
+		r.Listener.counters.refused.Add(1)
+	case RateLimited:
+		r.Listener.counters.slowed.Add(1)
+	}
+}
