@@ -33,7 +33,7 @@ type Result struct {
 // search is one walk through the listeners.
 type search struct {
 	l      *Listeners
-	a      *Attempt
+	a      Attempt
 	missed *Listener // the best that was on another VLAN
 	passed *Listener // the best that was disabled and passed over
 }
@@ -47,12 +47,12 @@ type search struct {
 // Before it the router asks its connections, its internal listeners (VR1) and
 // the LSN's mappings: what they know is no new flow.
 func (l *Listeners) Match(a Attempt) Result {
-	r := l.match(&a)
+	r := l.match(a)
 	r.of = l
 	return r
 }
 
-func (l *Listeners) match(a *Attempt) Result {
+func (l *Listeners) match(a Attempt) Result {
 	s := search{l: l, a: a}
 	at := l.dst.find(a.Dst)
 	if at >= 0 && l.dst.bits[at] == 32 {
