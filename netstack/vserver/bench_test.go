@@ -125,10 +125,10 @@ func BenchmarkSweep(b *testing.B) {
 
 // unique is listed without those whose destinations came twice.
 func unique(n int) []Server {
-	seen := map[string]bool{}
 	var out []Server
 	for i := 2; len(out) < n; i *= 2 {
-		out, seen = out[:0], map[string]bool{}
+		seen := map[string]bool{}
+		out = out[:0]
 		for _, s := range listed(n * i) {
 			if k := s.Destination.String(); !seen[k] && len(out) < n {
 				seen[k] = true
