@@ -34,7 +34,7 @@ func (l *NATLog) lsnEvent(e *lsn.Event, domain uint16) {
 	r := natlog.Record{
 		Kind: kind, Proto: e.Proto, Domain: domain, Inside: e.Inside, Outside: e.Outside, Remote: e.Remote,
 		First: e.First, Last: e.Last, Packets: e.Packets, Bytes: e.Bytes,
-		Group: e.Group.Name, Profile: group.Profile,
+		Pool: e.Pool, Group: e.Group.Name, Profile: group.Profile,
 	}
 	switch {
 	case e.Static:

@@ -144,7 +144,7 @@ func TestWhichEventsAreTold(t *testing.T) {
 			natlog.Record{Kind: natlog.MappingDeleted, Outside: low}, true},
 		{"a deterministic block", lsn.Event{Kind: lsn.BlockAllocated, Group: fixed}, natlog.Record{}, false},
 		{"a deterministic session", lsn.Event{Kind: lsn.SessionCreated, Group: fixed}, natlog.Record{Kind: natlog.SessionCreated}, true},
-		{"no address left", lsn.Event{Kind: lsn.AddressesExhausted, Group: plain}, natlog.Record{Kind: natlog.AddressesExhausted}, true},
+		{"no address left", lsn.Event{Kind: lsn.AddressesExhausted, Pool: 3, Group: plain}, natlog.Record{Kind: natlog.AddressesExhausted, Pool: 3}, true},
 		{"no port left", lsn.Event{Kind: lsn.PortsExhausted, Group: plain}, natlog.Record{Kind: natlog.PortsExhausted}, true},
 		{"session quota", lsn.Event{Kind: lsn.QuotaExceeded, Group: plain, Proto: frame.ProtoUDP, Quota: lsn.SessionQuota, Limit: 20},
 			natlog.Record{Kind: natlog.QuotaExceeded, Proto: frame.ProtoUDP, Quota: natlog.SubscriberSessions, Limit: 20}, true},

@@ -31,6 +31,7 @@ type Event struct {
 	Session, Mapping uint64
 	InBlock          bool      // of a mapping: its port lies in a block, which has events of its own
 	First, Last      uint16    // ports of a block
+	Pool             uint32    // of AddressesExhausted: place of the group's first pool in the configuration, from 1
 	Quota            Quota     // which limit, of QuotaExceeded
 	Limit            int       // how much it allows
 	Packets, Bytes   [2]uint64 // of a deleted session: out, in

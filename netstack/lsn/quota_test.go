@@ -261,7 +261,7 @@ func TestItIsToldWhetherOneAddressIsFullOrAll(t *testing.T) {
 	f := build(t, c)
 	f.Refused(f.cfg().groups[0], udp(at(subscriber, 1), at(serverY, 53)), drop.NoFreePort, 1)
 	f.Refused(f.cfg().groups[0], udp(at(subscriber, 1), at(serverY, 53)), drop.NotSYN, 1) // of no limit
-	if len(got) != 1 || got[0].Kind != AddressesExhausted || got[0].Inside != at(subscriber, 1) {
+	if len(got) != 1 || got[0].Kind != AddressesExhausted || got[0].Pool != 1 || got[0].Inside != at(subscriber, 1) {
 		t.Errorf("a subscriber without an address: told %+v", got)
 	}
 	f.mustOut(udp(at(subscriber, 1), at(serverY, 53)), 0, 0)

@@ -1,6 +1,7 @@
 package lsn
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -225,6 +226,7 @@ func (t *Table) Refused(g *Group, tup Tuple, why drop.Reason, now int64) {
 	}
 	if why == drop.NoFreePort {
 		e.Kind, e.Outside.Addr = t.exhaustion(g, &tup)
+		e.Pool = t.poolNumber(g)
 	}
 	t.onEvent(e)
 }
@@ -238,6 +240,11 @@ func (t *Table) exhaustion(g *Group, tup *Tuple) (EventKind, frame.Addr) {
 		}
 	}
 	return AddressesExhausted, frame.Addr{}
+}
+
+// poolNumber is the place of a group's first pool among all, from 1.
+func (t *Table) poolNumber(g *Group) uint32 {
+	return uint32(slices.Index(t.cfg().poolNames, g.Pools[0])) + 1
 }
 
 // limitOf says how much the limit allows that was met.

@@ -254,6 +254,8 @@ func (e *ipfix) number(dst []byte, element uint16, r *Record) []byte {
 	switch element {
 	case ingressVRFID:
 		n = uint64(r.Domain)
+	case natPoolID:
+		n = uint64(r.Pool)
 	case spiIn:
 		n = uint64(r.SPIIn)
 	case spiOut:

@@ -120,6 +120,7 @@ type Record struct {
 
 	SPIIn, SPIOut uint32 // of an ESP session: to the client, to the server; 0 = not known
 	Limit         uint32 // of QuotaExceeded: how many there may be
+	Pool          uint32 // of AddressesExhausted: the pool's place in the configuration, from 1
 	// Of a deleted session: in2out, out2in; bytes of IP packets. If somebody
 	// flushes it, the last second of the fast path may be missing.
 	Packets, Bytes [2]uint64

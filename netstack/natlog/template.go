@@ -19,6 +19,7 @@ const (
 	initiatorOctets             = 231
 	responderOctets             = 232
 	ingressVRFID                = 234
+	natPoolID                   = 283
 	initiatorPackets            = 298
 	responderPackets            = 299
 	observationTimeMilliseconds = 323
@@ -77,7 +78,7 @@ func templates() []template {
 			postNATSourceIPv4Address, postNAPTSourceTransportPort, destinationIPv4Address, ingressVRFID}},
 		{tmplMappingAPDM, 0, []uint16{observationTimeMilliseconds, natEvent, protocolIdentifier, sourceIPv4Address, sourceTransportPort,
 			postNATSourceIPv4Address, postNAPTSourceTransportPort, destinationIPv4Address, destinationTransportPort, ingressVRFID}},
-		{tmplAddresses, 0, []uint16{observationTimeMilliseconds, natEvent, sourceIPv4Address, ingressVRFID}},
+		{tmplAddresses, 0, []uint16{observationTimeMilliseconds, natEvent, natPoolID, sourceIPv4Address, ingressVRFID}},
 		{tmplPorts, 0, []uint16{observationTimeMilliseconds, natEvent, postNATSourceIPv4Address, protocolIdentifier, sourceIPv4Address, ingressVRFID}},
 		{tmplQuotaGroup, 0, []uint16{observationTimeMilliseconds, natEvent, natQuotaExceededEvent, maxSessionEntries, protocolIdentifier, ingressVRFID}},
 		{tmplQuotaUser, 0, []uint16{observationTimeMilliseconds, natEvent, natQuotaExceededEvent, maxEntriesPerUser, sourceIPv4Address,
