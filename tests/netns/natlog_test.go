@@ -32,7 +32,7 @@ func oneOfEach() []natlog.Record {
 		{Kind: natlog.MappingCreated, Mode: natlog.APDM, Proto: 6},
 		{Kind: natlog.BlockAllocated, First: 2048, Last: 2303},
 		{Kind: natlog.BlockFreed, First: 2048, Last: 2303},
-		{Kind: natlog.AddressesExhausted},
+		{Kind: natlog.AddressesExhausted, Pool: 3},
 		{Kind: natlog.PortsExhausted, Proto: 17},
 		{Kind: natlog.QuotaExceeded, Quota: natlog.GroupSessions, Proto: 17, Limit: 3000},
 		{Kind: natlog.QuotaExceeded, Quota: natlog.SubscriberPorts, Proto: 17, Limit: 64},
@@ -69,7 +69,7 @@ func decodedOneOfEach() []string {
 			"Port Range Start: 2048|Port Range End: 2303|" + vrf,
 		at + "Nat Event: Port block de-allocation (17)|SrcAddr: 192.0.2.10|Post NAT Source IPv4 Address: 203.0.113.6|" +
 			"Port Range Start: 2048|Port Range End: 2303|" + vrf,
-		at + "Nat Event: NAT Addresses exhausted (3)|SrcAddr: 192.0.2.10|" + vrf,
+		at + "Nat Event: NAT Addresses exhausted (3)|Nat Pool Id: 3|SrcAddr: 192.0.2.10|" + vrf,
 		at + "Nat Event: NAT ports exhausted (12)|Post NAT Source IPv4 Address: 203.0.113.6|" + udp + "SrcAddr: 192.0.2.10|" + vrf,
 		at + "Nat Event: Quota Exceeded (13)|NAT Quota Exceeded Event: Maximum session entries (1)|Max Session Entries: 3000|" + udp + vrf,
 		at + "Nat Event: Quota Exceeded (13)|NAT Quota Exceeded Event: Maximum entries per user (3)|Max Entries Per User: 64|" +
