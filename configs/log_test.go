@@ -90,6 +90,11 @@ func TestFaultsOfTheNATLog(t *testing.T) {
 			"a profile without IPFIX and nothing else", logging("logging = true\nlog_profile = \"L\"") + "\n[lsn.logprofile.L]\n[log.nat.target.a]\nkind = \"ipfix\"\naddress = \"192.0.2.5:4739\"",
 			`G.logging: warning: has no effect: [lsn.logprofile.L] has log_ipfix = false, and every [log.nat.target.NAME] is of kind "ipfix"`,
 		},
+		{
+			"a collector of IPFIX that nobody feeds", logging("logging = true\nlog_profile = \"L\"") + "\n[lsn.logprofile.L]\n[log.nat.target.s]\n" + good +
+				"\n[log.nat.target.a]\nkind = \"ipfix\"\naddress = \"192.0.2.5:4739\"",
+			"log.nat.target.a.kind: warning: gets no records: the log profile of every group that logs has log_ipfix = false",
+		},
 		{"nobody to tell", logging("logging = true"), "G.logging: warning: has no effect: there is no [log.nat.target.NAME]"},
 		{
 			"nobody to tell of sessions", logging("logging = true\nsession_logging = true") + "\n[log.nat.target.a]\n" + good,

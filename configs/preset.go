@@ -93,6 +93,7 @@ func (g *Group) presetApps(w *raw) {
 		if !covered[proto] {
 			g.Apps = append(g.Apps, &AppsProfile{
 				Name: presetProfile, Protocol: proto, Pooling: PoolingPaired, Mapping: MappingEIM, Filtering: FilteringEIF,
+				Domain: KeepDomain,
 			})
 		}
 	}

@@ -144,4 +144,24 @@ func (r *reader) checkLog(w *raw) {
 			r.warn(key("session_logging"), `has no effect: no %s has detail = "session"`, target)
 		}
 	}
+	r.checkIPFIX(w)
+}
+
+// checkIPFIX warns of collectors of IPFIX that no group tells anything, while
+// collectors of syslog are told: the default of log_ipfix makes that easy.
+func (r *reader) checkIPFIX(w *raw) {
+	logging, told := false, false
+	for _, g := range w.LSN.Groups {
+		logging = logging || g.Logging
+		told = told || g.Logging && (g.LogProfile == nil || g.LogProfile.IPFIX)
+	}
+	syslog := slices.ContainsFunc(w.Log.NAT, func(t *LogTarget) bool { return t.Kind == LogSyslog })
+	if !logging || told || !syslog { // without syslog the groups were warned of
+		return
+	}
+	for _, t := range w.Log.NAT {
+		if t.Kind == LogIPFIX {
+			r.warn(keyAt("log", "nat", "target", t.Name, "kind"), "gets no records: the log profile of every group that logs has log_ipfix = false")
+		}
+	}
 }

@@ -26,6 +26,8 @@ type eventLog struct {
 	since      int64 // start of the running second, monotonic ns
 	written    int
 	suppressed int
+
+	told map[string]bool // the 1:1 addresses there were when statics was called last; its own
 }
 
 func (l *eventLog) write(e *ipsec.Event) {
@@ -79,12 +81,25 @@ func (l *eventLog) admit(now int64) (ok bool, lost int) {
 	return true, lost
 }
 
-// static logs that a NAT address is one subscriber's alone (R27). Its ESP makes
-// no sessions, and so no lines: this one tells whose it is.
+// statics logs which NAT addresses are one subscriber's alone (R27), each when
+// it comes: a reload that leaves it as it was is no news. Their ESP makes no
+// sessions, and so no lines: these tell whose it is. One call at a time.
+func (l *eventLog) statics(walk func(func(lsn.StaticInfo) bool)) {
+	before := l.told
+	l.told = map[string]bool{}
+	walk(func(s lsn.StaticInfo) bool {
+		if s.Proto == 0 && s.Outside.Port == 0 {
+			key := fmt.Sprint(s.Name, " ", s.Inside.Addr, " ", s.Outside.Addr, " ", s.Remote)
+			l.told[key] = true
+			if !before[key] {
+				l.static(&s)
+			}
+		}
+		return true
+	})
+}
+
 func (l *eventLog) static(s *lsn.StaticInfo) {
-	if s.Proto != 0 || s.Outside.Port != 0 {
-		return
-	}
 	args := []any{"event", "STATIC", "name", s.Name, "src", s.Inside.Addr, "nat", s.Outside.Addr}
 	if !s.Remote.IsZero() {
 		args = append(args, "dst", s.Remote)

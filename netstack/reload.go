@@ -69,7 +69,7 @@ func (r *Router) reload(s Settings, now int64) error {
 		return err
 	}
 	r.flows.RemoveOwner(r.owner(flow.OwnerLSN, staticFlows))
-	r.tellStatics()
+	r.events.statics(r.lsn.WalkStatic)
 	r.proxy()
 	r.setProfiles(s.LSN.Groups, s.Profiles, now)
 	r.announceNAT(without(r.lsn.Addresses(), before))

@@ -121,15 +121,8 @@ func (r *Router) buildTables(c RouterConfig) (err error) {
 	if r.lsn, err = lsn.New(c.LSN); err != nil {
 		return fmt.Errorf("lsn: %w", err)
 	}
-	r.tellStatics()
+	r.events.statics(r.lsn.WalkStatic)
 	return nil
-}
-
-func (r *Router) tellStatics() {
-	r.lsn.WalkStatic(func(s lsn.StaticInfo) bool {
-		r.events.static(&s)
-		return true
-	})
 }
 
 // proxy answers ARP for the NAT addresses, on all interfaces of the Router.

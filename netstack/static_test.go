@@ -75,6 +75,23 @@ func TestESPPassesA1to1AddressWithoutAGate_R27(t *testing.T) {
 	}
 }
 
+// A reload tells of the 1:1 addresses that come, and not again of those that
+// stay (R27).
+func TestAReloadTellsOfA1to1AddressOnce_R27(t *testing.T) {
+	w := newWorld(t, oneToOne)
+	s := w.on(natAddr)
+	s.LSN.Statics = []lsn.Static{{Name: "one", Inside: at(client2, 0), Outside: at(ownAddr, 0)}}
+	w.reload(s)
+	s.LSN.Statics = append(s.LSN.Statics, lsn.Static{Name: "two", Inside: at(client1, 0), Outside: at(newNAT, 0)})
+	w.reload(s)
+	w.reload(s)
+	for _, name := range []string{"one", "two"} {
+		if n := strings.Count(w.log.String(), "event=STATIC name="+name+" "); n != 1 {
+			t.Errorf("%s is told %d times:\n%s", name, n, w.log.String())
+		}
+	}
+}
+
 func TestIKEOfA1to1AddressIsPlainUDP_R27(t *testing.T) {
 	w := newWorld(t, oneToOne)
 	for range 20 {

@@ -70,9 +70,12 @@ func TestExitCodes(t *testing.T) {
 		{"show lsn session --nat-pi 203.0.113.3", exitUsage, "unknown flag: --nat-pi"},
 		{"show flow --client LSN-CLIENT-1", exitUsage, "unknown flag: --client"},
 		{"show flow --watch soon", exitUsage, "soon"},
+		{"show flow --watch 2", exitUsage, "with its unit, like 2s"},
+		{"check", exitUsage, "want one FILE"},
+		{"check a b", exitUsage, "want one FILE"},
+		{"flush lsn session --network 192.0.2.7/24", exitUsage, "write 192.0.2.0/24, or 192.0.2.7/32"},
 		{"show flow --watch 1ms", exitUsage, "at least 100ms"},
 		{"show flow --watch -2s", exitUsage, "at least 100ms"},
-		{"check", exitUsage, "accepts 1 arg"},
 		{"run", exitUsage, "config"},
 		{"version 2", exitUsage, "See: spigate version --help"},
 

@@ -162,9 +162,10 @@ func (h *house) Flows(f control.Filter) (iter.Seq[control.Flow], error) {
 
 func (h *house) Drops() []control.Drop {
 	esp := []byte{0x45, 0, 0, 120, 0, 0, 0, 0, 64, 50, 0, 0, 198, 51, 100, 9, 203, 0, 113, 3, 0xde, 0xad, 0xbe, 0xef, 0, 0, 0, 7}
+	seen, ring := control.Seconds(3.5), control.Seconds(61)
 	drops := []control.Drop{
-		{Reason: "esp_no_gate_in", Count: 12, Rate: 0.4, Last: control.NewDropSample(esp, 3.5), Means: "No gate is open.", Do: "Look at the gates.", Rule: "section 5 step 5"},
-		{Reason: "rx_ring_full", Count: 7, Means: "The ring was full.", Do: "Buy a faster machine."},
+		{Reason: "esp_no_gate_in", Count: 12, Rate: 0.4, Last: control.NewDropSample(esp, 3.5), Seen: &seen, Means: "No gate is open.", Do: "Look at the gates.", Rule: "section 5 step 5"},
+		{Reason: "rx_ring_full", Count: 7, Seen: &ring, Means: "The ring was full.", Do: "Buy a faster machine."},
 		{Reason: "ah", Means: "AH cannot pass a NAT.", Do: "Use ESP.", Rule: "R36"},
 	}
 	if h.empty {

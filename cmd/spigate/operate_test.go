@@ -56,7 +56,7 @@ func TestAFlushAsksWithItsFiltersAndPrintsHowManyWent(t *testing.T) {
 		{"flush ipsecalg session --source-ip 192.0.2.10 --nat-ip 203.0.113.3 --dest-ip=*", "ipsecalg nat_ip=203.0.113.3&source_ip=192.0.2.10",
 			"flushed: 2 ESP sessions, 1 IKE session, 0 held messages\n", `{"esp_sessions":2,"ike_sessions":1,"held_messages":0}`},
 		{"flush lsn session", "lsn ", "flushed: 3 sessions of 1 mapping\n", `{"sessions":3,"mappings":1}`},
-		{"flush lsn session --network 192.0.2.7/24 --client LSN-CLIENT-1 --nat-ip 203.0.113.3 --nat-port 6234",
+		{"flush lsn session --network 192.0.2.0/24 --client LSN-CLIENT-1 --nat-ip 203.0.113.3 --nat-port 6234",
 			"lsn client=LSN-CLIENT-1&nat_ip=203.0.113.3&nat_port=6234&network=192.0.2.0%2F24",
 			"flushed: 3 sessions of 1 mapping\n", `{"sessions":3,"mappings":1}`},
 	} {

@@ -37,7 +37,7 @@ func (a *app) newShow() *cobra.Command {
 // addFlags gives a verb the flags that all its views have.
 func (s *shower) addFlags(verb *cobra.Command) {
 	addSocket(verb, &s.socket)
-	verb.PersistentFlags().DurationVar(&s.watch, "watch", 0, "print again every so often: 2s")
+	verb.PersistentFlags().Var((*interval)(&s.watch), "watch", "print again every so often, as `2s`")
 }
 
 func addSocket(verb *cobra.Command, socket *string) {
@@ -96,7 +96,7 @@ func setName(f *control.Filter, args []string) error {
 func addFilters(cmd *cobra.Command, f *control.Filter, names []string) {
 	for _, name := range names {
 		flag := &filterFlag{filter: f, name: name}
-		cmd.Flags().Var(flag, strings.ReplaceAll(name, "_", "-"), filterHelp(name))
+		cmd.Flags().Var(flag, strings.ReplaceAll(name, "_", "-"), filterHelp(cmd.Name(), name))
 	}
 }
 
@@ -132,16 +132,22 @@ func keep[T any](rows iter.Seq2[T, error], kept *[]T) iter.Seq2[T, error] {
 	}
 }
 
-// filterHelp explains a filter. The word in back quotes is what --help prints
-// for the value.
-func filterHelp(name string) string {
+// filterHelp explains a filter of a view. The word in back quotes is what
+// --help prints for the value.
+func filterHelp(noun, name string) string {
+	switch {
+	case noun == "flow" && name == control.BySourceIP:
+		return "only this sender, `ADDR` or *"
+	case noun == "flow" && name == control.ByDestIP:
+		return "only this receiver, `ADDR` or *"
+	}
 	switch name {
 	case control.BySourceIP:
-		return "only this subscriber (flow: this sender), `ADDR` or *"
+		return "only this subscriber, `ADDR` or *"
 	case control.ByNATIP:
 		return "only this NAT address, `ADDR` or *"
 	case control.ByDestIP:
-		return "only this remote (flow: this receiver), `ADDR` or *"
+		return "only this remote, `ADDR` or *"
 	case control.ByNATPort:
 		return "only this NAT `PORT`"
 	case control.ByClient:

@@ -188,7 +188,10 @@ func printDrops(w io.Writer, bold bool, rows iter.Seq2[control.Drop, error], all
 func dropCells(d control.Drop) []string {
 	ago, frame := "-", "-"
 	if d.Last != nil {
-		ago, frame = d.Last.Ago.String()+" ago", d.Last.Summary
+		frame = d.Last.Summary
+	}
+	if d.Seen != nil {
+		ago = d.Seen.String() + " ago"
 	}
 	return []string{d.Reason, number(d.Count), strconv.FormatFloat(d.Rate, 'f', 1, 64), ago, frame}
 }

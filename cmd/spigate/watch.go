@@ -12,6 +12,30 @@ import (
 // leastWatch keeps --watch from being a load test of the daemon.
 const leastWatch = 100 * time.Millisecond
 
+// interval is the value of --watch.
+type interval time.Duration
+
+// Set implements pflag.Value.
+func (i *interval) Set(text string) error {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return fmt.Errorf("want a time with its unit, like 2s")
+	}
+	*i = interval(d)
+	return nil
+}
+
+// String implements pflag.Value; nothing is the default, and not printed.
+func (i *interval) String() string {
+	if *i == 0 {
+		return ""
+	}
+	return time.Duration(*i).String()
+}
+
+// Type implements pflag.Value.
+func (i *interval) Type() string { return "duration" }
+
 // repeat calls draw once, or every interval until ctx ends. A failure of the
 // first drawing ends it, later ones are told and tried again: a daemon that
 // is being restarted is what one watches.

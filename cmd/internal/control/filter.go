@@ -143,7 +143,10 @@ func parseNetwork(text string) (netip.Prefix, error) {
 	if err != nil || !p.Addr().Is4() {
 		return netip.Prefix{}, fmt.Errorf("%q is not a network like 192.0.2.0/24", text)
 	}
-	return p.Masked(), nil
+	if p != p.Masked() { // a slip of the pen must not flush a whole network
+		return netip.Prefix{}, fmt.Errorf("%q has host bits: write %s, or %s/32", text, p.Masked(), p.Addr())
+	}
+	return p, nil
 }
 
 func parseTD(text string) (*uint16, error) {

@@ -47,7 +47,7 @@ func TestAFilterChoosesTheRowsItNames(t *testing.T) {
 		{ByNATPort, "6235", true, false, true, true, true, true},
 		{ByClient, "A", true, true, true, true, true, true},
 		{ByClient, "B", false, false, false, false, true, true},
-		{ByNetwork, "192.0.2.99/24", true, true, true, false, true, true},
+		{ByNetwork, "192.0.2.0/24", true, true, true, false, true, true},
 		{ByNetwork, "192.0.2.64/26", false, false, true, false, false, false},
 		{ByTD, "0", true, true, true, true, true, true},
 		{ByTD, "7", false, false, false, false, false, false},

@@ -2,8 +2,10 @@ package control
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
 	"net/http"
+	"net/url"
 	"slices"
 )
 
@@ -79,7 +81,7 @@ func operation[T row](s *Server, path string, allowed []string, do func(Filter) 
 	answer := handle(s, http.MethodPost, allowed, func(f Filter) (iter.Seq[T], error) {
 		done, err := do(f)
 		if err == nil {
-			s.log.Info("control: operator", "path", path, "filter", f.Values().Encode(), "done", done)
+			s.log.Info("control: operator", "path", path, "filter", readable(f), "done", inJSON(done))
 		}
 		return slices.Values([]T{done}), err
 	})
@@ -90,6 +92,24 @@ func operation[T row](s *Server, path string, allowed []string, do func(Filter) 
 		}
 		answer.ServeHTTP(w, r)
 	})
+}
+
+// readable is a filter as people write it: in a log nobody undoes %2F.
+func readable(f Filter) string {
+	text := f.Values().Encode()
+	if clear, err := url.QueryUnescape(text); err == nil {
+		return clear
+	}
+	return text
+}
+
+// inJSON is a row as the client gets it; %v would print pointers as addresses.
+func inJSON(row any) string {
+	text, err := json.Marshal(row)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
 }
 
 // FlushIPsec removes the ESP sessions, gates, locks, held messages and IKE

@@ -1,8 +1,10 @@
 package control
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -33,6 +35,29 @@ func TestAFlushIsDoneOnceWithItsFilterAndTellsHowManyWent(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, b.flushed); diff != "" {
 		t.Errorf("(-asked +done):\n%s", diff)
+	}
+}
+
+func TestTheLogSaysReadablyWhatAnOperatorDid(t *testing.T) {
+	var log bytes.Buffer
+	socket := newSocket(t)
+	runServer(t, New(&fake{}, slog.New(slog.NewTextHandler(&log, nil))), socket)
+	c := NewClient(socket)
+	if _, err := c.FlushLSN(t.Context(), filterOf(t, ByNetwork, "192.0.2.0/24", ByNATPort, "6234")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.ClearIPsecStat(t.Context(), "", ClearFull); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`filter="nat_port=6234&network=192.0.2.0/24"`, `done="{\"sessions\":5,\"mappings\":4}"`, `\"esp_no_gate_in\":`,
+	} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("no %s in:\n%s", want, log.String())
+		}
+	}
+	if strings.Contains(log.String(), "0xc0") || strings.Contains(log.String(), "<nil>") {
+		t.Errorf("pointers:\n%s", log.String())
 	}
 }
 

@@ -44,3 +44,24 @@ func TestARateOfClocksAndCountersThatJump(t *testing.T) {
 		t.Error("a rate of a counter that went back")
 	}
 }
+
+func TestACounterTellsWhenItLastGrew(t *testing.T) {
+	const second = int64(1e9)
+	var r Rates
+	r.Observe([]uint64{0, 3, 0}, 5*second)
+	r.Observe([]uint64{0, 3, 1}, 6*second)
+	r.Observe([]uint64{0, 3, 2}, 7*second)
+	for i := int64(8); i < 40; i++ {
+		r.Observe([]uint64{0, 3, 2}, i*second)
+	}
+	for i, want := range []int64{0, 5 * second, 7 * second} {
+		if at, ok := r.Grew(i); at != want || ok != (want != 0) {
+			t.Errorf("counter %d grew at %d, %v; want %d", i, at, ok, want)
+		}
+	}
+	for _, i := range []int{-1, 3} {
+		if _, ok := r.Grew(i); ok {
+			t.Errorf("counter %d does not exist", i)
+		}
+	}
+}

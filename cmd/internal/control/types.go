@@ -160,9 +160,11 @@ type Drop struct {
 	Count  uint64      `json:"count"`
 	Rate   float64     `json:"rate"` // per second, over the last ten seconds
 	Last   *DropSample `json:"last"` // the newest example; null if there is none
-	Means  string      `json:"means"`
-	Do     string      `json:"do"`
-	Rule   string      `json:"rule"`
+	// Seen is how long ago it was counted last, to a second; null if it never was.
+	Seen  *Seconds `json:"seen_seconds_ago"`
+	Means string   `json:"means"`
+	Do    string   `json:"do"`
+	Rule  string   `json:"rule"`
 }
 
 // DropSample is the start of a dropped frame.

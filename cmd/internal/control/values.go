@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -77,13 +78,21 @@ func hex32(b []byte) (uint32, error) {
 // behind the point.
 type Seconds float64
 
-// String rounds to whole seconds, or to a tenth below ten seconds.
+// String rounds to whole seconds, or to a tenth below ten seconds, and leaves
+// out what is zero behind: an hour is 1h.
 func (s Seconds) String() string {
 	d := time.Duration(float64(s) * float64(time.Second))
 	if d < 10*time.Second {
 		return d.Round(100 * time.Millisecond).String()
 	}
-	return d.Round(time.Second).String()
+	text := d.Round(time.Second).String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 // MarshalJSON implements json.Marshaler.

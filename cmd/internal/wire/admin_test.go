@@ -305,7 +305,7 @@ func TestTheRunningConfigurationIsShown(t *testing.T) {
 	for _, c := range []struct{ what, got, want string }{
 		{"profile", seen(o, o.client.IPsecProfiles(ctx, control.Filter{}), func(p control.IPsecProfile) string {
 			return p.Name + " " + p.IKESessionTimeout.String() + " " + p.ESPSessionTimeout.String() + " " + p.ESPGateTimeout.String() + " " + p.BlockMode + " " + strings.Join(p.Groups, "+")
-		}), "IPSECALGPROFILE-1 45m0s 40m0s 20s HOLD LSN-GROUP-1"},
+		}), "IPSECALGPROFILE-1 45m 40m 20s HOLD LSN-GROUP-1"},
 		{"client", seen(o, o.client.LSNClients(ctx, control.Filter{}), func(c control.LSNClient) string {
 			return c.Name + " " + strings.Join(c.Networks, "+") + " " + strings.Join(c.Groups, "+")
 		}), "LSN-CLIENT-1 192.0.2.0/24 LSN-GROUP-1"},

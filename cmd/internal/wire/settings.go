@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -96,6 +97,8 @@ func (v *views) LSNGroups() (out []control.LSNGroup) {
 		for _, p := range g.Transports {
 			row.TransportProfiles = append(row.TransportProfiles, p.Name)
 		}
+		// A preset makes a profile for each protocol, all of its name.
+		row.AppsProfiles, row.TransportProfiles = slices.Compact(row.AppsProfiles), slices.Compact(row.TransportProfiles)
 		if g.ALG != nil {
 			row.IPsecALGProfile = &g.ALG.Name
 		}
@@ -104,21 +107,54 @@ func (v *views) LSNGroups() (out []control.LSNGroup) {
 	return out
 }
 
-// LSNAppsProfiles implements control.Settings.
+// LSNAppsProfiles implements control.Settings. A group with a preset has
+// profiles of its own making, and changed copies of those it names: these are
+// rows like the others, for they are what its sessions go by.
 func (v *views) LSNAppsProfiles() (out []control.LSNAppsProfile) {
 	c := v.config.Load()
+	file := map[string]bool{} // names
 	for _, p := range c.LSN.Apps {
-		called := func(bound *configs.AppsProfile) bool { return bound.Name == p.Name } // a preset has made copies
-		var td *uint16
-		if p.Domain != configs.KeepDomain {
-			td = &p.Domain
+		file[p.Name] = true
+		rows := len(out)
+		out = boundApps(out, c, func(name string) bool { return name == p.Name })
+		if len(out) == rows {
+			out = addApps(out, p, "")
 		}
-		out = append(out, control.LSNAppsProfile{
-			TD:   td,
-			Name: p.Name, Protocol: p.Protocol.String(), IPPooling: p.Pooling.String(),
-			Mapping: p.Mapping.String(), Filtering: p.Filtering.String(), Ports: texts(p.Ports),
-			Groups: groupsWith(c, func(g *configs.Group) bool { return slices.ContainsFunc(g.Apps, called) }),
-		})
 	}
-	return out
+	return boundApps(out, c, func(name string) bool { return !file[name] })
+}
+
+// boundApps adds the profiles that groups have and whose names are chosen.
+func boundApps(rows []control.LSNAppsProfile, c *configs.Config, chosen func(name string) bool) []control.LSNAppsProfile {
+	for _, g := range c.LSN.Groups {
+		for _, p := range g.Apps {
+			if chosen(p.Name) {
+				rows = addApps(rows, p, g.Name)
+			}
+		}
+	}
+	return rows
+}
+
+// addApps puts the group into the row of its profile, and makes the row if
+// there is none like it.
+func addApps(rows []control.LSNAppsProfile, p *configs.AppsProfile, group string) []control.LSNAppsProfile {
+	row := control.LSNAppsProfile{
+		Name: p.Name, Protocol: p.Protocol.String(), IPPooling: p.Pooling.String(),
+		Mapping: p.Mapping.String(), Filtering: p.Filtering.String(), Ports: texts(p.Ports),
+	}
+	if p.Domain != configs.KeepDomain {
+		row.TD = &p.Domain
+	}
+	i := slices.IndexFunc(rows, func(have control.LSNAppsProfile) bool {
+		have.Groups = nil
+		return reflect.DeepEqual(have, row)
+	})
+	if i < 0 {
+		rows, i = append(rows, row), len(rows)
+	}
+	if group != "" {
+		rows[i].Groups = append(rows[i].Groups, group)
+	}
+	return rows
 }

@@ -94,13 +94,28 @@ func (v *views) Drops() []control.Drop {
 		row := control.Drop{Reason: in.Word, Count: drops.Get(r), Rate: v.rates.PerSecond(len(out)), Means: in.Means, Do: in.Do, Rule: in.Rule}
 		if s := drops.Last(r); s != nil {
 			row.Last = control.NewDropSample(s.Bytes, ago(now, s.At))
+			row.Seen = &row.Last.Ago
+		} else {
+			row.Seen = v.seen(len(out), now)
 		}
 		out = append(out, row)
 	}
 	for _, s := range v.chassis.StackDrops() {
-		out = append(out, control.Drop{Reason: s.Word, Count: s.Count, Rate: v.rates.PerSecond(len(out)), Means: s.Means, Do: s.Do})
+		out = append(out, control.Drop{Reason: s.Word, Count: s.Count, Rate: v.rates.PerSecond(len(out)),
+			Seen: v.seen(len(out), now), Means: s.Means, Do: s.Do})
 	}
 	return out
+}
+
+// seen tells how long ago a counter without an example grew; nil if it did not.
+// The caller holds mu.
+func (v *views) seen(counter int, now int64) *control.Seconds {
+	at, ok := v.rates.Grew(counter)
+	if !ok {
+		return nil
+	}
+	s := ago(now, at)
+	return &s
 }
 
 // Version implements control.Backend.
