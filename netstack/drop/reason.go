@@ -56,6 +56,7 @@ const (
 	GroupSessionLimit
 	SessionQuota
 	PortQuota
+	UnansweredLimit
 
 	// In ICMP translation.
 	ICMPMalformed

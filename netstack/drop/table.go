@@ -65,6 +65,8 @@ var table = [NumReasons]Info{
 		"Raise session_quota, or look for what floods at the subscriber's.", "R20, RFC 6888 REQ-5"},
 	PortQuota: {"port_quota", "The subscriber has as many ports of this protocol as the transport profile allows one.",
 		"Raise port_quota, or look for what floods at the subscriber's.", "R20, RFC 6888 REQ-4"},
+	UnansweredLimit: {"unanswered_limit", "1024 remotes have sent to this mapping without an answer of the subscriber; no more are let in.",
+		"Somebody sprays a full cone. A service that answers nobody, such as a log collector, wants an [lsn.static].", "R19, RFC 4787 section 5"},
 
 	ICMPMalformed: {"icmp_malformed", "An ICMP error whose quoted packet is too short to name a flow.", "Somebody sends broken or forged errors.", "R74"},
 	ICMPNoFlow:    {"icmp_no_flow", "An ICMP error about a flow that we do not have.", "Normal for flows that timed out; otherwise forged.", "R74"},

@@ -248,6 +248,9 @@ func (f *fixture) checkMappings(sh *inside, c *census) {
 		r := f.cfg().rules[m.rules]
 		c.ports[portKey{m.outside.Addr, m.outside.Port, uint16(r.app.Proto)}]++
 		own, last, servers := sh.walk(m)
+		if n := sh.strangers(m); !r.static && n != int(m.strangers) || n > maxStrangers && !r.static {
+			f.t.Fatalf("mapping %v: %d strangers counted, %d there", m.outside, m.strangers, n)
+		}
 		if own != m.own || last != m.tail {
 			f.t.Fatalf("mapping %v: %d own sessions counted, %d there; tail %d, want %d", m.outside, m.own, own, m.tail, last)
 		}
@@ -276,6 +279,16 @@ func (f *fixture) checkMappings(sh *inside, c *census) {
 			f.t.Fatalf("%v: %d paired mappings, but %+v", a, n, p)
 		}
 	}
+}
+
+// strangers counts the sessions that are not the subscriber's own.
+func (sh *inside) strangers(m *mapping) (n int) {
+	for slot := m.head; slot != 0; slot = sh.sessions.at(slot).next {
+		if !sh.sessions.at(slot).own() {
+			n++
+		}
+	}
+	return n
 }
 
 // walk goes through a mapping's list; own sessions must stand in front.

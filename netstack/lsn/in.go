@@ -26,7 +26,7 @@ type InPlan struct {
 // and that of remote 0.
 //
 // Reasons: NoMapping, Filtered, NotSYN, ProtocolUnsupported, and of R20
-// SessionTableFull, GroupSessionLimit and SessionQuota.
+// SessionTableFull, GroupSessionLimit, SessionQuota and UnansweredLimit.
 // A remote that the filter admits but that the subscriber's same inside
 // endpoint already talks to through another mapping is Filtered: a second
 // session of the same inside view could not be told from the first.
@@ -103,6 +103,9 @@ func (t *Table) decideMapped(sh *inside, pl *InPlan, mslot uint32, now int64) dr
 	}
 	if slot != 0 {
 		return drop.None // it is dead, and makes room when it goes
+	}
+	if m.strangers >= maxStrangers && pl.Expected == 0 {
+		return drop.UnansweredLimit
 	}
 	i, _ := protoIndex(pl.Proto)
 	return t.limited(sh, r.group, i, m.inside.Addr)

@@ -14,8 +14,15 @@ type mapping struct {
 	outside    frame.Endpoint
 	remote     frame.Endpoint // of the packet that made it
 	rules      uint16
+	strangers  uint16 // sessions that are not own; not counted for static mappings
 	proto      uint8
 }
+
+// maxStrangers is how many remotes may have sessions on a mapping that its
+// subscriber has not answered: whoever forges sources at a full cone could fill
+// the subscriber's quota, or the table. Who offers a service to unanswered
+// thousands has a static mapping.
+const maxStrangers = 1024
 
 func (m *mapping) chain() *uint32 { return &m.tail }
 
@@ -45,6 +52,8 @@ func (t *Table) addSession(sh *inside, slot, mslot uint32, remote frame.Endpoint
 	sh.expiry.set(&sh.sessions, slot, now+s.idle(m, r))
 	if s.own() {
 		sh.allow(s, m, r)
+	} else {
+		m.stranger(r, 1)
 	}
 	i, _ := protoIndex(r.app.Proto)
 	t.live[i].sessions.Add(1)
@@ -73,9 +82,18 @@ func (t *Table) touch(sh *inside, slot uint32, dir int, h Hints, now int64) {
 func (t *Table) adopt(sh *inside, slot uint32) {
 	s := sh.sessions.at(slot)
 	m := sh.mappings.at(s.mapping)
+	r := t.cfg().rules[m.rules]
 	sh.unlink(s, m)
 	sh.link(slot, s, m)
-	sh.allow(s, m, t.cfg().rules[m.rules])
+	sh.allow(s, m, r)
+	m.stranger(r, -1)
+}
+
+// stranger counts sessions that are not own.
+func (m *mapping) stranger(r *rules, n int) {
+	if !r.static {
+		m.strangers = uint16(int(m.strangers) + n)
+	}
 }
 
 // removeSession ends a session, and with its last own session the mapping. at
@@ -100,6 +118,8 @@ func (t *Table) dropSession(sh *inside, slot uint32, after *aftermath) {
 	sh.expiry.remove(&sh.sessions, slot)
 	if s.own() {
 		sh.disallow(s, m, r)
+	} else {
+		m.stranger(r, -1)
 	}
 	sh.unlink(s, m)
 	after.gone = append(after.gone, makeID(sh.number, s.generation, slot))
