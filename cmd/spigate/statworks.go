@@ -33,8 +33,13 @@ func (s *shower) lsnLogStat() *cobra.Command {
 func (s *shower) lsnHelperStat() *cobra.Command {
 	return command(s, view[control.LSNHelperStat]{
 		noun: "helper", short: "Counters of the helpers for FTP and TFTP, or of the one of this name", named: true,
-		long: "Counters of the helpers for FTP and TFTP. Connections that a helper has opened\n" +
-			"wait for their one use as \"expected\". The IPsec ALG has \"stat ipsecalg\".",
+		long: "Counters of the helpers for FTP and TFTP; the IPsec ALG has \"stat ipsecalg\".\n\n" +
+			"ftp: live and watched control connections, now and ever; unwatched segments of\n" +
+			"connections beyond the helper's room; opened ports. Lines left as they are: foreign\n" +
+			"(another's address), well_known (a port below 1024), refused (no port was free).\n" +
+			"Segments dropped: gaps (the one before is missing), backlog (no room), malformed.\n" +
+			"tftp: requests that opened a port or were refused one; strange ones are no requests.\n" +
+			"expected: connections that a helper has opened, those used, those waiting.",
 		filters: control.FiltersOfObjects(),
 		ask:     (*control.Client).LSNHelperStats,
 		print: rowsOf([]string{"Helper", "TD", "Counters"}, func(h control.LSNHelperStat) []string {
