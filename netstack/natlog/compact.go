@@ -21,6 +21,7 @@ func appendCompact(dst []byte, r *Record, seq uint64) []byte {
 		dst = appendAddr(append(r.compactClient(dst), ' '), r.Outside.Addr)
 		dst = strconv.AppendUint(append(dst, ' '), uint64(r.First), 10)
 		dst = strconv.AppendUint(append(dst, '-'), uint64(r.Last), 10)
+	case r.Kind == Started:
 	case r.Kind == Gap:
 		dst = strconv.AppendUint(append(dst, ' '), r.Lost, 10)
 		dst = appendMillis(append(dst, ' '), r.LostFrom)
@@ -52,6 +53,8 @@ func (r *Record) code() string {
 		return "XA"
 	case PortsExhausted:
 		return "XP"
+	case Started:
+		return "O"
 	case Gap:
 		return "G"
 	}

@@ -26,6 +26,9 @@ func drawRecord(t *rapid.T) Record {
 		r.Group = rapid.StringMatching(`[A-Za-z0-9_][A-Za-z0-9_#. :@=-]{0,20}`).Draw(t, "group")
 		r.Profile = &Profile{SubscriberInfo: true}
 	}
+	if r.Kind == Started {
+		return r
+	}
 	if r.Kind == Gap {
 		r.Lost, r.LostFrom = rapid.Uint64().Draw(t, "lost"), millis.Draw(t, "from")*int64(time.Millisecond)
 		return r

@@ -103,6 +103,11 @@ func linesOfTheRest() []lineCase {
 			"B- 192.0.2.15/4094 203.0.113.5 2048-2303",
 		},
 		{
+			"the log begins", Record{Kind: Started, Wall: testWall},
+			"LSN LSN_LOG 7 : STARTED, nothing is held",
+			"O",
+		},
+		{
 			"ports of one address exhausted",
 			Record{Kind: PortsExhausted, Proto: protoUDP, Inside: endpoint(192, 0, 2, 15, 0), Outside: endpoint(203, 0, 113, 5, 0), Wall: testWall},
 			"LSN LSN_EXHAUSTED 7 : PORTS EXHAUSTED Client IP:TD 192.0.2.15:0, NatIP 203.0.113.5, Protocol: UDP",

@@ -47,6 +47,8 @@ func (r *Record) messageID() string {
 		return "LSN_PORTBLOCK"
 	case r.Kind == QuotaExceeded:
 		return "LSN_QUOTA"
+	case r.Kind == Started:
+		return "LSN_LOG"
 	case r.Kind == Gap:
 		return "LSN_GAP"
 	}
@@ -75,6 +77,8 @@ func (r *Record) appendEvent(dst []byte) []byte {
 		dst = append(append(dst, r.Quota.String()...), " EXCEEDED"...)
 		dst = append(r.appendRefused(dst), ", Limit: "...)
 		return strconv.AppendUint(dst, uint64(r.Limit), 10)
+	case Started:
+		return append(dst, "STARTED, nothing is held"...)
 	}
 	return r.appendGap(dst)
 }

@@ -107,6 +107,7 @@ func (p *parser) body(r *Record) {
 		r.Outside.Addr = p.addr(p.word())
 		first, last, _ := strings.Cut(p.word(), "-")
 		r.First, r.Last = p.port(first), p.port(last)
+	case r.Kind == Started:
 	case r.Kind == Gap:
 		r.Lost, r.LostFrom = p.number(math.MaxUint64), p.millis()
 	default:

@@ -20,7 +20,8 @@ const (
 	AddressesExhausted
 	PortsExhausted
 	QuotaExceeded
-	Gap // records were lost here
+	Started // the tables begin empty: whatever was held before has ended
+	Gap     // records were lost here
 	kinds
 )
 

@@ -110,6 +110,9 @@ func defaults[T comparable](v *T, d T) {
 
 // wants says whether a record is for this target.
 func (t *Target) wants(r *Record) bool {
+	if t.Protocol == IPFIX && r.Kind == Started {
+		return false // RFC 8158 has no such event; sequence numbers that begin again tell
+	}
 	if t.Protocol == IPFIX && r.Profile != nil && !r.Profile.IPFIX {
 		return false
 	}

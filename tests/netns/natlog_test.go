@@ -241,12 +241,15 @@ func readLines(conn net.Conn) []string {
 func checkLines(t *testing.T, lines []string, r *Result, convs ...golden.Conversation) {
 	t.Helper()
 	var got []string
-	for _, line := range lines {
+	for i, line := range lines {
 		header, body, ok := strings.Cut(line, " nat: ")
 		record, _, err := natlog.ParseCompact(body)
 		if !ok || err != nil || !strings.HasPrefix(header, "<134>") || !strings.HasSuffix(header, " 198.18.0.1") {
 			t.Errorf("line %q: %v", line, err)
 			continue
+		}
+		if (record.Kind == natlog.Started) != (i == 0) {
+			t.Errorf("line %d is %q; the first one, and no other, says that the log begins", i, line)
 		}
 		switch {
 		case record.Kind == natlog.MappingCreated:

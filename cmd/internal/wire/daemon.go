@@ -14,6 +14,7 @@ import (
 	"spigate/configs"
 	"spigate/netstack"
 	"spigate/netstack/drop"
+	"spigate/netstack/natlog"
 )
 
 // Daemon is one running configuration: ports, router and control socket.
@@ -73,6 +74,8 @@ func (d *Daemon) build() error {
 		return err
 	}
 	if natLog != nil {
+		// A daemon that was killed has told nobody what ended with it.
+		natLog.Emit(natlog.Record{Kind: natlog.Started})
 		for i := range routers {
 			routers[i].NATLog.Emit = natLog.Emit
 		}
