@@ -63,21 +63,6 @@ func TestWhatGoesWrongInTimeHasItsReason(t *testing.T) {
 		{drop.PortQuota, withUDP(lsn.TransportProfile{PortQuota: 1}),
 			func(w *world) { w.fromLAN(udpTo(at(client1, 1), at(server, 53), "x")) },
 			func(w *world) { w.fromLAN(udpTo(at(client1, 2), at(server, 53), "x")) }},
-		{drop.UnansweredLimit, func(c *Config) {
-			c.LSN.Groups[0].Apps = append(c.LSN.Groups[0].Apps, lsn.AppProfile{Name: "cone", Proto: frame.ProtoUDP, Filtering: lsn.EIF})
-		},
-			func(w *world) {
-				w.fromLAN(udpTo(at(client1, 1), at(server, 53), "x"))
-				out := w.parsed(w.atWAN()[0])
-				for port := range uint16(1024) {
-					w.fromWAN(udpTo(at(server2, port+1), at(out.Src, out.SrcPort), "x"))
-				}
-				w.atLAN()
-			},
-			func(w *world) {
-				b, _ := w.r.lsn.FindOut(lsn.Tuple{Proto: frame.ProtoUDP, Inside: at(client1, 1), Remote: at(server, 53)})
-				w.fromWAN(udpTo(at(server2, 2000), b.Outside, "x"))
-			}},
 		{drop.ESPSeq, nil,
 			func(w *world) { w.quiet(1) },
 			func(w *world) { w.fromWAN(esp(server, natAddr, 0x7000, 1025, "an old tunnel (R65)")) }},
@@ -151,6 +136,21 @@ func TestWhatGoesWrongInTimeHasItsReason(t *testing.T) {
 			w.wantDrop(tc.reason, 1, func() { tc.then(w) })
 		})
 	}
+}
+
+// Forged sources at a full cone (R19).
+func TestStrangersAtAMappingAreBounded(t *testing.T) {
+	w := newWorld(t, func(c *Config) {
+		c.LSN.Groups[0].Apps = append(c.LSN.Groups[0].Apps, lsn.AppProfile{Name: "cone", Proto: frame.ProtoUDP, Filtering: lsn.EIF})
+	})
+	w.fromLAN(udpTo(at(client1, 1), at(server, 53), "x"))
+	out := w.one(w.atWAN())
+	for port := range uint16(1024) {
+		w.fromWAN(udpTo(at(server2, port+1), at(out.Src, out.SrcPort), "x"))
+		w.one(w.atLAN())
+	}
+	w.wantDrop(drop.UnansweredLimit, 1, func() { w.fromWAN(udpTo(at(server2, 2000), at(out.Src, out.SrcPort), "x")) })
+	w.none(w.atLAN())
 }
 
 func TestAFloodOfEventsCostsTheLogAHundredLinesASecond(t *testing.T) {
