@@ -2,12 +2,8 @@ package netns
 
 import (
 	"context"
-	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,36 +14,20 @@ import (
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		if built.dir != "" {
-			os.RemoveAll(built.dir)
-		}
+		built.Remove()
 		os.Exit(code)
 	}))
 }
 
-// built is the daemon under test, compiled once by the first test that asks.
-var built struct {
-	once      sync.Once
-	dir, path string
-	err       error
-}
+var built Build
 
 func spigate(t *testing.T) string {
 	t.Helper()
-	built.once.Do(func() {
-		if built.dir, built.err = os.MkdirTemp("", "spigate-test-"); built.err != nil {
-			return
-		}
-		built.path = filepath.Join(built.dir, "spigate")
-		out, err := exec.Command("go", "build", "-o", built.path, "spigate/cmd/spigate").CombinedOutput()
-		if err != nil {
-			built.err = fmt.Errorf("build spigate: %w\n%s", err, out)
-		}
-	})
-	if built.err != nil {
-		t.Fatal(built.err)
+	path, err := built.Daemon()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return built.path
+	return path
 }
 
 const example = "../../configs/examples/ipsec-passthrough.toml"
