@@ -131,8 +131,8 @@ func (sh *inside) shortenHolds(g *Group, from uint32) (next uint32) {
 }
 
 // PairedAddress returns the NAT address that a subscriber is paired with, or
-// that a deterministic group computes for it, for ESP (R37). ok is false if it has none. It may lag behind the end of the
-// pairing until the next Sweep.
+// that a deterministic group computes for it, for ESP (R37). ok is false if it
+// has none. It may lag behind the end of the pairing until the next Sweep.
 func (t *Table) PairedAddress(a frame.Addr) (nat frame.Addr, ok bool) {
 	if g := t.cfg().clients.find(a); g != nil && g.Type == Deterministic {
 		address, _, ok := g.dealt(a)

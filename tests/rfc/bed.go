@@ -97,6 +97,9 @@ func newBed(t testing.TB, s settings, drivers [2]link.Driver) *bed {
 	for _, a := range routerAddr {
 		b.own[a] = true
 	}
+	for _, st := range s.lsn.Statics {
+		b.own[st.Outside.Addr] = true
+	}
 	for _, p := range s.lsn.Pools {
 		for _, r := range p.Ranges {
 			for a := r.First.Netip(); !r.Last.Netip().Less(a); a = a.Next() {

@@ -101,16 +101,28 @@ func TestRFC5508_REQ6_ErrorsRefreshNothing(t *testing.T) {
 	})
 }
 
+// A query names no port, so only an address of its own leads it to a subscriber.
 func TestRFC5508_REQ7_QueriesHairpin(t *testing.T) {
-	onEachBed(t, group(lsn.EIM, lsn.EIF), func(b *bed) {
-		a, z := b.across(ping(alice, yes.Addr)).Src, b.across(ping(bob, yes.Addr)).Src
-		// Bob's query mapping is where Alice's answer-like packet would go: a
-		// query to it arrives with Alice's outside identifier.
-		d := ping(frame.Endpoint{Addr: alice.Addr, Port: alice.Port}, z.Addr)
-		out := b.put(d)
-		_ = a
-		if len(out[outside]) != 0 {
-			b.t.Errorf("left the router: %v", out)
+	of := frame.Addr{203, 0, 113, 40}
+	whole := func(c *lsn.Config) {
+		c.Statics = []lsn.Static{{Name: "bob", Inside: frame.Endpoint{Addr: bob.Addr}, Outside: frame.Endpoint{Addr: of}}}
+	}
+	onEachBed(t, group(lsn.EIM, lsn.EIF, whole), func(b *bed) {
+		b.meet(bob.Addr)
+		out := b.put(ping(alice, of))
+		if len(out[inside]) != 1 || len(out[outside]) != 0 {
+			b.t.Fatalf("the query came out %v, want once inside (drops %v)", out, b.dropped())
+		}
+		query := out[inside][0]
+		if query.Type != 8 || query.Dst.Addr != bob.Addr || query.Src.Addr != nat[0] && query.Src.Addr != nat[1] {
+			b.t.Fatalf("it came in as %v, want it at %v from a NAT address", query, bob.Addr)
+		}
+		out = b.put(pong(bob.Addr, query.Src))
+		if len(out[inside]) != 1 || len(out[outside]) != 0 {
+			b.t.Fatalf("the answer came out %v, want once inside (drops %v)", out, b.dropped())
+		}
+		if got := out[inside][0]; got.Type != 0 || got.Src.Addr != of || got.Dst != alice {
+			b.t.Errorf("it came in as %v, want it at %v from %v", got, alice, of)
 		}
 	})
 }
