@@ -17,6 +17,8 @@ type Config struct {
 	Routes  []Route // without the connected networks
 	LSN     LSN
 	ALG     []*ALGProfile // [ipsecalg.profile.NAME]
+	LTM     LTM
+	DB      DB
 	Log     Log
 }
 
