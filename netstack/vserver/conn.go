@@ -42,6 +42,7 @@ const (
 // conn is one connection. mu guards what changes; a shard's lock is taken
 // before it, never after.
 type conn struct {
+	id     uint64
 	keys   [2]Key // what packets of each side show
 	opened int64
 
@@ -56,7 +57,10 @@ type conn struct {
 	half  [2]half
 	sent  [2]Traffic
 
-	reset bool // it ends with RSTs; said by who made it dead
+	session uint64 // the LSN session that translates it, 0: none
+	fast    bool   // the fast path carried packets of it: last is a sweep behind
+	late    bool   // it may have had flows; said when it died
+	reset   bool   // it ends with RSTs; said by who made it dead
 
 	link link // in the wheel, under the lock of the client key's shard
 }
@@ -94,9 +98,23 @@ func (c *conn) deadline() int64 {
 	return c.last + int64(p.IdleTimeout)
 }
 
-// alive reports whether the connection takes packets.
+// alive reports whether the connection takes packets. What the fast path
+// carries refreshes it only when that is swept: an idle time that seems to be
+// over may not be, and the connection's own sweep, which comes after, decides.
 func (c *conn) alive(now int64) bool {
-	return c.state != opening && c.state != dead && now < c.deadline()
+	switch c.state {
+	case opening, dead:
+		return false
+	case established:
+		return c.fast || now < c.deadline()
+	}
+	return now < c.deadline()
+}
+
+// die makes the connection dead. Whoever calls it removes it.
+func (c *conn) die() {
+	c.late = c.state != handshake // a half-open one was never in the fast path
+	c.state = dead
 }
 
 // replaceable: a SYN on a closed connection begins a new one.
@@ -134,14 +152,42 @@ func (c *conn) track(from Side, s *Segment, now int64) (over bool, why end) {
 // is forged or of a time before ours, and forgotten.
 func (c *conn) number(from Side, s *Segment) {
 	me, peer := &c.half[from], &c.half[from.other()]
-	if behind := s.Seq + s.Size; !me.seen || int32(behind-me.next) > 0 {
-		me.next, me.seen = behind, true
-	}
-	if s.Flags&tcpAck == 0 || peer.seen && int32(s.Ack-peer.next) > 0 {
+	reach(&me.next, &me.seen, s.Seq+s.Size)
+	if s.Flags&tcpAck == 0 || peer.seen && ahead(s.Ack, peer.next) {
 		return
 	}
-	if !me.acked || int32(s.Ack-me.ack) > 0 {
-		me.ack, me.acked = s.Ack, true
+	if want, _ := c.wants(from); want != me.ack {
+		me.acked = false // the fast path took over a forged one
+	}
+	reach(&me.ack, &me.acked, s.Ack)
+}
+
+// carried takes over the numbers that the fast path kept of a side. It reports
+// the sides one after the other, so that an acknowledgement cannot be compared
+// with what the peer sent before both are told: wants does that.
+func (c *conn) carried(from Side, end, ack uint32) {
+	me := &c.half[from]
+	reach(&me.next, &me.seen, end)
+	reach(&me.ack, &me.acked, ack)
+}
+
+// wants is the byte that a side asks for next, if that is known: what it
+// acknowledged, but never beyond what its peer sent.
+func (c *conn) wants(side Side) (next uint32, known bool) {
+	me, peer := &c.half[side], &c.half[side.other()]
+	if me.acked && peer.seen && ahead(me.ack, peer.next) {
+		return peer.next, true
+	}
+	return me.ack, me.acked
+}
+
+// ahead compares sequence numbers, which go round zero.
+func ahead(a, b uint32) bool { return int32(a-b) > 0 }
+
+// reach moves a number ahead, never back.
+func reach(n *uint32, known *bool, to uint32) {
+	if !*known || ahead(to, *n) {
+		*n, *known = to, true
 	}
 }
 
@@ -165,11 +211,12 @@ func (c *conn) advance(from Side, s *Segment, now int64) {
 // what the other side wants and what the sender sent, as far as both are known
 // (RFC 5961 section 3).
 func (c *conn) believes(from Side, s *Segment) bool {
-	me, peer := &c.half[from], &c.half[from.other()]
-	if !me.seen || !peer.acked {
+	me := &c.half[from]
+	want, known := c.wants(from.other())
+	if !me.seen || !known {
 		return true
 	}
-	return s.Seq-peer.ack <= me.next-peer.ack
+	return s.Seq-want <= me.next-want
 }
 
 // Reset is a RST that the router is to send (VR17): To names the side it goes
@@ -188,12 +235,14 @@ type Reset struct {
 // acknowledged; one that never did wants what follows the other's last byte. To
 // a side in SYN-SENT the acknowledgement is what counts (RFC 9293, 3.10.7.3).
 func (c *conn) resets() (out [2]Reset) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for to := range Remote + 1 {
 		me, peer := &c.half[to], &c.half[to.other()]
 		r := Reset{To: to, Key: c.keys[to].Reversed(), Out: c.in[to], Ack: me.next, HasAck: me.seen, Listener: c.l}
-		switch {
-		case me.acked:
-			r.Seq = me.ack
+		switch want, known := c.wants(to); {
+		case known:
+			r.Seq = want
 		case peer.seen:
 			r.Seq = peer.next
 		}
@@ -213,6 +262,7 @@ func (c *conn) resetsOnTimeout() bool {
 
 // Info is one connection, for listings.
 type Info struct {
+	ID, Session    uint64 // Session: of the LSN, 0: none
 	Listener       *Listener
 	Client, Remote Key // as packets of each side show it
 	State          string
@@ -223,7 +273,7 @@ type Info struct {
 
 func (c *conn) info(now int64) Info {
 	i := Info{
-		Listener: c.l, Client: c.keys[Client], Remote: c.keys[Remote],
+		ID: c.id, Session: c.session, Listener: c.l, Client: c.keys[Client], Remote: c.keys[Remote],
 		State: [...]string{"opening", "handshake", "established", "closing", "dead"}[c.state],
 		Age:   time.Duration(now - c.opened), Idle: time.Duration(now - c.last), Left: -1,
 		In: c.sent[Client], Out: c.sent[Remote],

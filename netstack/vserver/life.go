@@ -68,10 +68,17 @@ func (t *Table) claim(c *conn, side Side, s *Segment, now int64, then func(*shar
 	k := c.keys[side]
 	sh := t.shard(k)
 	sh.mu.Lock()
-	old := sh.conns[k]
-	if old != nil && !old.yield(s, now) {
-		sh.mu.Unlock()
-		return TupleBusy
+	defer sh.mu.Unlock()
+	if old := sh.conns[k]; old != nil {
+		if !old.yield(s, now) {
+			return TupleBusy
+		}
+		sh.mu.Unlock() // OnEnd is told of the old one before the new one lives
+		t.drop(old, endDone, now)
+		sh.mu.Lock()
+		if sh.conns[k] != nil {
+			return TupleBusy // somebody was quicker
+		}
 	}
 	v := Admit
 	if then != nil {
@@ -80,22 +87,39 @@ func (t *Table) claim(c *conn, side Side, s *Segment, now int64, then func(*shar
 	if v == Admit {
 		sh.conns[k] = c
 	}
-	sh.mu.Unlock()
-	if old != nil {
-		t.drop(old, endDone, now)
-	}
 	return v
 }
 
-// yield makes the connection dead if its place may be taken. A dead one is
+// Free reports whether Open would find the remote key free for a connection
+// that s begins: no connection has it, or one that is over. Another may take it
+// until then.
+func (t *Table) Free(remote Key, s Segment, now int64) bool {
+	sh := t.shard(remote)
+	sh.mu.RLock()
+	c := sh.conns[remote]
+	sh.mu.RUnlock()
+	if c == nil {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.yields(&s, now)
+}
+
+// yields reports whether the connection's place may be taken. A dead one is
 // being removed by somebody else, who is quick: the key is his until then.
+func (c *conn) yields(s *Segment, now int64) bool {
+	return c.state != opening && c.state != dead && (!c.alive(now) || c.replaceable(s))
+}
+
+// yield makes the connection dead if its place may be taken.
 func (c *conn) yield(s *Segment, now int64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.state == opening || c.state == dead || c.alive(now) && !c.replaceable(s) {
+	if !c.yields(s, now) {
 		return false
 	}
-	c.state = dead
+	c.die()
 	return true
 }
 
@@ -113,7 +137,13 @@ func (t *Table) release(c *conn, side Side) {
 }
 
 // drop removes a connection that the caller made dead; exactly one does.
+// OnEnd's flows are credited while the connection stands under its keys, what
+// comes later by its ID.
 func (t *Table) drop(c *conn, why end, at int64) {
+	if t.onEnd != nil {
+		t.onEnd(c.end())
+	}
+	t.bury(c)
 	t.release(c, Client)
 	t.release(c, Remote)
 	c.mu.Lock()
@@ -137,4 +167,10 @@ func (t *Table) hasten(c *conn) {
 	if c.state != dead {
 		sh.wheel.set(c, c.deadline())
 	}
+}
+
+func (c *conn) end() End {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return End{c.id, c.session, c.keys[Client], c.keys[Remote], c.l}
 }

@@ -65,17 +65,41 @@ func (l *Listeners) match(a Attempt) Result {
 		return Result{Listener: won, Inbound: won.Kind == KindNAT}
 	}
 	for ; at >= 0; at = l.dst.outer[at] {
-		if won := s.servers(&l.nodes[at]); won != nil {
-			return s.served(won)
+		won := s.servers(&l.nodes[at])
+		if won == nil {
+			continue
 		}
+		if l.dst.bits[at] == 0 {
+			if group := s.keeps(won); group != nil {
+				return Result{Listener: group}
+			}
+		}
+		return s.served(won)
 	}
 	if won := s.source(); won != nil {
 		return Result{Listener: won}
 	}
-	if won := s.first(&l.clients); won != nil {
+	if won, _ := s.first(&l.clients); won != nil {
 		return Result{Listener: won}
 	}
 	return s.nobody()
+}
+
+// keeps is the group that keeps its subscriber's flow from a virtual server to
+// everywhere. Such a server would let the inside address out if nobody
+// translates it; it is only meant for the subscriber if it names him at least
+// as closely as the group does: source outranks (VR7). Disabled or not is the
+// same (VR9).
+func (s *search) keeps(won *Listener) *Listener {
+	v := won.Server
+	if v.Role != Forward || v.SourceTranslation != TranslateNone {
+		return nil
+	}
+	group, bits := s.first(&s.l.clients)
+	if group == nil || v.Source.Bits() >= bits || s.source() != nil {
+		return nil
+	}
+	return group
 }
 
 // served is the result when a virtual server won.
@@ -177,16 +201,19 @@ func (s *search) source() *Listener {
 	if x := s.l.originated[s.a.Src]; x != nil && s.admits(x) {
 		return x
 	}
-	return s.first(&s.l.origins)
+	x, _ := s.first(&s.l.origins)
+	return x
 }
 
-func (s *search) first(n *listenerNest) *Listener {
+// first is who has the source in the longest of its networks, and how long
+// that is.
+func (s *search) first(n *listenerNest) (x *Listener, bits int) {
 	for at := n.nest.find(s.a.Src); at >= 0; at = n.nest.outer[at] {
 		for _, x := range n.lists[at] {
 			if s.admits(x) {
-				return x
+				return x, int(n.nest.bits[at])
 			}
 		}
 	}
-	return nil
+	return nil, 0
 }

@@ -5,10 +5,14 @@ import "spigate/netstack/frame"
 // sweepStep is how many connections are looked at under one hold of a lock.
 const sweepStep = 128
 
-// Sweep ends what is over (VR16); call it every second. It looks only at what
-// the wheels say may be due. emit gets the RSTs for both sides of idle TCP
+// Sweep ends what is over (VR16); call it every second, after the sweep of the
+// fast path, which tells Active of the last packets. It looks only at what the
+// wheels say may be due. emit gets the RSTs for both sides of idle TCP
 // connections (VR17); it is called without any lock.
 func (t *Table) Sweep(now int64, emit func(Reset)) {
+	for i := range t.past {
+		t.past[i].turn(now)
+	}
 	var gone []*conn
 	for i := range t.shards {
 		r := round{now: now}
@@ -43,12 +47,12 @@ func (c *conn) expire(sh *shard, now int64) bool {
 	switch {
 	case c.state == dead:
 		return false
-	case c.alive(now):
+	case now < c.deadline():
 		sh.wheel.set(c, c.deadline())
 		return false
 	}
 	c.reset = c.resetsOnTimeout()
-	c.state = dead
+	c.die()
 	return true
 }
 
@@ -171,7 +175,7 @@ func (c *conn) kill() bool {
 		return false
 	}
 	c.reset = c.keys[Client].Proto == frame.ProtoTCP && c.state != closing && c.l.Profile.ResetOnTimeout.Is(true)
-	c.state = dead
+	c.die()
 	return true
 }
 

@@ -12,16 +12,32 @@ import (
 type TableConfig struct {
 	Capacity  int // connections; 0: 262144
 	Listeners *Listeners
+	// OnEnd is told of each connection that ends, exactly once, by whoever
+	// ends it (Open, Touch, Sweep, Reload, Remove). No lock is held: it may
+	// call the table. The connection takes no packets any more, but Active
+	// still counts for it, its keys are not free yet and its place under the
+	// limits is taken. May be nil.
+	OnEnd func(End)
+}
+
+// End is a connection that ended.
+type End struct {
+	ID, Session    uint64 // Session: what Hit.Bind was given, 0: nothing
+	Client, Remote Key
+	Listener       *Listener // who had admitted it
 }
 
 // Table holds the connections that virtual servers, NATs and SNATs admitted. It
 // is safe for use by many goroutines.
 type Table struct {
 	capacity int64
+	onEnd    func(End)
 	count    atomic.Int64
+	ids      atomic.Uint64 // the last one given
 	set      atomic.Pointer[Listeners]
 	seed     maphash.Seed
 	shards   [shardCount]shard
+	past     [shardCount]past // by ID
 }
 
 const (
@@ -42,7 +58,7 @@ func NewTable(c TableConfig) *Table {
 	if c.Capacity <= 0 {
 		c.Capacity = defaultCapacity
 	}
-	t := &Table{capacity: int64(c.Capacity), seed: maphash.MakeSeed()}
+	t := &Table{capacity: int64(c.Capacity), onEnd: c.OnEnd, seed: maphash.MakeSeed()}
 	for i := range t.shards {
 		t.shards[i].conns = map[Key]*conn{}
 	}
@@ -62,24 +78,6 @@ func (t *Table) Len() int { return int(t.count.Load()) }
 
 func (t *Table) shard(k Key) *shard {
 	return &t.shards[maphash.Comparable(t.seed, k)%shardCount]
-}
-
-// Hit is a connection that Find found or Open made, and the side whose packet
-// it was.
-type Hit struct {
-	Side Side
-	conn *conn
-}
-
-// Keys returns what packets show that come from the client and from the remote
-// side. A packet is rewritten to the other one's, reversed.
-func (h Hit) Keys() (client, remote Key) { return h.conn.keys[Client], h.conn.keys[Remote] }
-
-// Listener returns who admitted the connection.
-func (h Hit) Listener() *Listener {
-	h.conn.mu.Lock()
-	defer h.conn.mu.Unlock()
-	return h.conn.l
 }
 
 // Find looks for the connection of a packet, from either side. It asks for no
@@ -114,7 +112,7 @@ func (t *Table) Touch(h Hit, s Segment, in frame.Interface, now int64) (over, ok
 	c.in[h.Side] = in
 	over, why := c.track(h.Side, &s, now)
 	if over {
-		c.state = dead
+		c.die()
 	}
 	nearer := c.deadline() < c.due
 	c.count(h.Side, 1, uint64(s.Length))
@@ -126,26 +124,6 @@ func (t *Table) Touch(h Hit, s Segment, in frame.Interface, now int64) (over, ok
 		t.hasten(c)
 	}
 	return over, true
-}
-
-// Active tells of packets that the fast path forwarded: now is when the last of
-// them passed, bytes are of IP. It reports whether the connection lives.
-func (t *Table) Active(k Key, packets, bytes uint64, now int64) bool {
-	h, ok := t.Find(k, Segment{}, now)
-	if !ok {
-		return false
-	}
-	c := h.conn
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.state == dead {
-		return false
-	}
-	c.last = max(c.last, now)
-	c.sent[h.Side].Packets += packets
-	c.sent[h.Side].Bytes += bytes
-	c.count(h.Side, packets, bytes)
-	return true
 }
 
 // Decide tells whether Open would admit a new connection of the client key k.
@@ -210,7 +188,7 @@ func (t *Table) Open(r Result, client, remote Key, s Segment, in frame.Interface
 		r.refused(v)
 		return Hit{}, v
 	}
-	c := &conn{keys: [2]Key{client, remote}, opened: now, l: l, from: r.Source, last: now}
+	c := &conn{id: t.ids.Add(1), keys: [2]Key{client, remote}, opened: now, l: l, from: r.Source, last: now}
 	if v = t.enter(c, r.of, &s, in, now); v != Admit {
 		l.counters.cancel()
 		t.count.Add(-1)

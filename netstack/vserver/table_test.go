@@ -180,7 +180,7 @@ func TestTheFastPathsPacketsCountAndRefresh(t *testing.T) {
 	w.mustOpen(k, Segment{Length: 60})
 	fast := flow.Key{Src: k.Dst, Dst: k.Src, Proto: 17, ID: 53<<16 | 1000}
 	w.now += 200 * second
-	if !w.tab.Active(KeyOfFlow(fast), 10, 1000, w.now) {
+	if !w.tab.Active(0, KeyOfFlow(fast), 10, 1000, 0, 0, false, w.now) {
 		t.Fatal("not known")
 	}
 	w.now += 299 * second
@@ -188,7 +188,7 @@ func TestTheFastPathsPacketsCountAndRefresh(t *testing.T) {
 	if s := w.stats("s"); s.PacketsOut != 10 || s.BytesOut != 1000 || s.PacketsIn != 1 || s.Current != 1 {
 		t.Errorf("%+v", s)
 	}
-	if w.tab.Active(udpKey("1.1.1.1", 1, "2.2.2.2", 2), 1, 1, w.now) {
+	if w.tab.Active(0, udpKey("1.1.1.1", 1, "2.2.2.2", 2), 1, 1, 0, 0, false, w.now) {
 		t.Error("a stranger is active")
 	}
 }

@@ -1,0 +1,92 @@
+package vserver
+
+import (
+	"time"
+
+	"spigate/netstack/frame"
+)
+
+// Hit is a connection that Find found or Open made, and the side whose packet
+// it was.
+type Hit struct {
+	Side Side
+	conn *conn
+}
+
+// ID is the connection's number: unique in its table, never 0.
+func (h Hit) ID() uint64 { return h.conn.id }
+
+// Keys returns what packets show that come from the client and from the remote
+// side. A packet is rewritten to the other one's, reversed.
+func (h Hit) Keys() (client, remote Key) { return h.conn.keys[Client], h.conn.keys[Remote] }
+
+// Listener returns who admitted the connection.
+func (h Hit) Listener() *Listener {
+	h.conn.mu.Lock()
+	defer h.conn.mu.Unlock()
+	return h.conn.l
+}
+
+// Bind ties the connection to the LSN session that translates it; 0 unties it.
+// It returns false if the connection has ended, so that End does not name the
+// session: what the session has in the fast path is then the caller's to remove.
+func (h Hit) Bind(session uint64) bool {
+	h.conn.mu.Lock()
+	defer h.conn.mu.Unlock()
+	if h.conn.state == dead {
+		return false
+	}
+	h.conn.session = session
+	return true
+}
+
+// Session is what Bind was given, 0: nothing. A live connection is translated
+// as its keys and its session say, whatever a reload made of its listener.
+func (h Hit) Session() uint64 {
+	h.conn.mu.Lock()
+	defer h.conn.mu.Unlock()
+	return h.conn.session
+}
+
+// Cacheable reports whether the fast path may carry the connection's packets:
+// it is established and both sides were seen; its profile does not count single
+// packets (Immediate) and lets the TTL go down as everywhere else.
+func (h Hit) Cacheable() bool {
+	c := h.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := &c.l.Profile
+	return c.state == established && c.sent[Client].Packets > 0 && c.sent[Remote].Packets > 0 &&
+		p.IdleTimeout != Immediate && !p.PreserveTTL
+}
+
+// forever is an idle time that no router lives to see.
+const forever = 10 * 365 * 24 * time.Hour
+
+// Idle is how long a flow of the connection may be idle in the fast path.
+func (h Hit) Idle() time.Duration {
+	c := h.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch idle := c.l.Profile.IdleTimeout; idle {
+	case Indefinite:
+		return forever
+	case Immediate:
+		return c.l.Profile.HandshakeTimeout // as long as the connection waits for an answer
+	default:
+		return idle
+	}
+}
+
+// Numbers are what is known of the hit's side of a TCP connection (VR17): the
+// sequence number behind the last byte that it sent, and the last byte that it
+// acknowledged, plus one. ok is false if one of them is not known, and for
+// other protocols.
+func (h Hit) Numbers() (end, ack uint32, ok bool) {
+	c := h.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ack, known := c.wants(h.Side)
+	me := &c.half[h.Side]
+	return me.next, ack, c.keys[Client].Proto == frame.ProtoTCP && me.seen && known
+}
