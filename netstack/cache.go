@@ -169,19 +169,18 @@ func (r *Router) hop(p *packet) (flow.HopID, bool) {
 	return r.flows.Hop(p.out, next.As4(), mac, out.MAC(), int(out.MTU()))
 }
 
-// flowActive passes the flow table's report of a second on to who owns
-// the flow, so that fast-path traffic keeps its session alive (R22).
-func (r *Router) flowActive(o flow.Owner, k flow.Key, now int64, packets, bytes uint64) {
-	_, out := r.lsn.Client(k.Src)
-	switch o.Kind {
+// flowActive passes what the flow table reports on to who owns the flow, so that fast-path traffic keeps its session alive (R22).
+func (r *Router) flowActive(f flow.Report) {
+	_, out := r.lsn.Client(f.Key.Src)
+	switch f.Owner.Kind {
 	case flow.OwnerLSN:
-		r.lsn.FlowActive(o.ID, out, now, packets, bytes)
+		r.lsn.FlowActive(f.Owner.ID, out, f.Now, f.Packets, f.Bytes)
 	case flow.OwnerESP:
 		dir := alg.Out2In
 		if out {
 			dir = alg.In2Out
 		}
-		r.alg.FlowActive(o.ID, dir, now, packets, bytes)
+		r.alg.FlowActive(f.Owner.ID, dir, f.Now, f.Packets, f.Bytes)
 	}
 }
 

@@ -195,11 +195,11 @@ func (ch *Chassis) RouterOf(i frame.Interface) *Router { return ch.routerOf[i] }
 // Port returns the i-th port of the configuration.
 func (ch *Chassis) Port(i int) *link.Port { return ch.ports[i] }
 
-// flowActive passes the flow table's report of a second on to the Router that
-// has the flow: the interface in its key says which.
-func (ch *Chassis) flowActive(o flow.Owner, k flow.Key, now int64, packets, bytes uint64) {
-	if r := ch.routerOf[k.In]; r != nil {
-		r.flowActive(o, k, now, packets, bytes)
+// flowActive passes what the flow table reports on to the Router that has the
+// flow: the interface in its key says which.
+func (ch *Chassis) flowActive(f flow.Report) {
+	if r := ch.routerOf[f.Key.In]; r != nil {
+		r.flowActive(f)
 	}
 }
 

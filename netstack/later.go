@@ -149,7 +149,7 @@ func (r *Router) act(actions []ipsec.Action) {
 				return ikePort(remote.Port) && last <= a.Seen
 			})
 		case ipsec.FlowRemove:
-			r.flows.RemoveOwner(r.owner(flow.OwnerESP, a.Session))
+			r.flows.RemoveOwner(r.owner(flow.OwnerESP, a.Session), r.now())
 		case ipsec.Log:
 			r.logESP(a.Event)
 			r.events.write(a.Event)

@@ -68,7 +68,7 @@ func (r *Router) reload(s Settings, now int64) error {
 	if err != nil {
 		return err
 	}
-	r.flows.RemoveOwner(r.owner(flow.OwnerLSN, staticFlows))
+	r.flows.RemoveOwner(r.owner(flow.OwnerLSN, staticFlows), now)
 	r.events.statics(r.lsn.WalkStatic)
 	r.proxy()
 	r.setProfiles(s.LSN.Groups, s.Profiles, now)

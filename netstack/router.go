@@ -114,7 +114,7 @@ func (r *Router) buildTables(c RouterConfig) (err error) {
 	r.helpers = helpers{ikeHelper{r}, ftp.New(c.FTP), tftp.New()}
 	c.LSN.Domain = r.domain
 	c.LSN.OnGone = func(session uint64) {
-		r.flows.RemoveOwner(r.owner(flow.OwnerLSN, session))
+		r.flows.RemoveOwner(r.owner(flow.OwnerLSN, session), r.now())
 		r.helpers.gone(session)
 	}
 	c.LSN.OnEvent = r.lsnEvent(c.LSN.OnEvent)

@@ -148,7 +148,7 @@ func BenchmarkInsertAndRemove(b *testing.B) {
 			tab.Sweep(now)
 			continue
 		}
-		tab.RemoveOwner(ownerA)
+		tab.RemoveOwner(ownerA, now)
 		now++
 	}
 }

@@ -14,18 +14,20 @@
 //	  TTL-1, one address, one port, checksums, MACs, Out      the stack
 //
 // The table never decides anything. Whatever is not in it, and whatever needs
-// judgement (IP options, fragments, TTL 1, TCP SYN, FIN and RST, ICMP errors,
-// IKE, too long a packet), is left untouched for the stack, which is always
+// judgement (IP options, fragments, TTL 1, TCP SYN, FIN and RST, and with
+// Numbered what has no ACK, ICMP errors, IKE, too long a packet), is left untouched for the stack, which is always
 // right. So a miss is never an error, and the table may forget a flow at any
 // time.
 //
 // Rules: R21 and R22 (activity is reported by Sweep, so expiry is never early
-// and at most two seconds late), R70 (no ESP byte is touched), RFC 1624
+// and at most two seconds late), VR17 (numbers for the RSTs of a connection), R70 (no ESP byte is touched), RFC 1624
 // (incremental checksums), RFC 1812 section 5.3.4 (link-layer broadcasts are
 // not forwarded).
 //
 // It is not a NAT: it does not know what a session is. It knows an Owner's
-// number, reports that owner's traffic and removes that owner's flows.
+// number, reports that owner's traffic and removes that owner's flows. Of a TCP
+// connection that must be ended with a RST some day it follows the sequence
+// numbers (Entry.Numbered), because the stack does not see them.
 //
 // Invariants:
 //
@@ -35,6 +37,9 @@
 //     decided before bring one back (Epoch).
 //   - A flow whose next hop was invalidated never hits again.
 //   - Process takes no lock and allocates nothing.
+//   - What a flow carried is reported once: by Sweep, Credit, RemoveOwner or the
+//     Insert that replaces it, whichever comes first.
+//   - A Numbered flow's numbers never go back.
 //
 // How readers and writers meet: all changes happen under one mutex, look-ups
 // under none. A slot has a sequence number that is odd while its flow lives;

@@ -3,16 +3,53 @@ package flow
 // The flows of one owner form a ring through their records; the map holds any
 // one of them. Most owners have two.
 
-// RemoveOwner takes all flows of o out of the table. An Insert for o that was
-// decided before is refused, so none comes back.
-func (t *Table) RemoveOwner(o Owner) {
+// fewFlows is how many flows of an owner are reported without an allocation.
+const fewFlows = 4
+
+// Credit reports what the flows of o carried, as Sweep would, but at once: when
+// it returns, everything that they forwarded before was told, or is being told
+// by another goroutine. So that its caller need not care which, a Numbered flow
+// is reported even with zero packets, for its numbers. now is monotonic
+// nanoseconds. It may be called by any number of goroutines, and by Active.
+func (t *Table) Credit(o Owner, now int64) {
+	var few [fewFlows]Report
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	reports := t.creditOwner(o, now, few[:0])
+	t.mu.Unlock()
+	t.tell(reports)
+}
+
+// RemoveOwner takes all flows of o out of the table and reports what they
+// carried, like Credit. An Insert for o that was decided before is refused, so
+// none comes back. A reader may be just about to forward another packet or two:
+// those the next Sweep reports. now is monotonic nanoseconds.
+func (t *Table) RemoveOwner(o Owner, now int64) {
+	var few [fewFlows]Report
+	t.mu.Lock()
 	// Even if there is no flow: one may be on its way to Insert.
 	t.epoch.Add(1)
+	reports := t.creditOwner(o, now, few[:0])
 	for i := t.owners[o]; i != 0; i = t.owners[o] {
 		t.retireSlot(i)
 	}
+	t.mu.Unlock()
+	t.tell(reports)
+}
+
+// creditOwner credits the flows of o and appends their reports. Table.mu is
+// held.
+func (t *Table) creditOwner(o Owner, now int64, reports []Report) []Report {
+	first := t.owners[o]
+	for i := first; i != 0; {
+		packets, bytes := t.credit(i, now)
+		if packets != 0 || t.slots[i].w1.Load()&numbered != 0 {
+			reports = append(reports, t.report(i, now, packets, bytes))
+		}
+		if i = t.records[i].next; i == first {
+			break
+		}
+	}
+	return reports
 }
 
 // own adds slot i to its owner's ring. Table.mu is held.

@@ -107,7 +107,7 @@ func (r *found) forward(f *frame.Frame, now int64) bool {
 	if !r.hop.valid.Load() || int(total) > r.hop.mtu || r.hop.due(now) {
 		return false
 	}
-	if r.w1&dfOnly != 0 && b[frame.HeaderLen+atFlags]&dontFragment == 0 {
+	if r.w1&choosy != 0 && !r.takes(b[frame.HeaderLen:frame.HeaderLen+int(total)]) {
 		return false
 	}
 	rewrite(b[frame.HeaderLen:], r.w1, r.w2)
@@ -116,4 +116,21 @@ func (r *found) forward(f *frame.Frame, now int64) bool {
 	f.Out = r.hop.at.out
 	r.s.st.Add(onePacket + uint64(total))
 	return true
+}
+
+// takes reports whether a choosy flow forwards this packet, which then counts
+// for its numbers: before it counts as a packet, so that a report never has the
+// one without the other.
+func (r *found) takes(ip []byte) bool {
+	if r.w1&dfOnly != 0 && ip[atFlags]&dontFragment == 0 {
+		return false
+	}
+	if r.w1&numbered == 0 {
+		return true
+	}
+	end, ack, ok := numbersOf(ip[ipLen:])
+	if ok {
+		r.s.advance(end, ack)
+	}
+	return ok
 }

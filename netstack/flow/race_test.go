@@ -47,7 +47,7 @@ func TestNoFlowOutlivesItsOwnerHoweverTheyRace(t *testing.T) {
 		})
 		wg.Go(func() {
 			s.set(n, false)
-			tab.RemoveOwner(o)
+			tab.RemoveOwner(o, 0)
 		})
 		wg.Wait()
 		if hit(t, tab, espFrame(0), 1) {
@@ -71,7 +71,7 @@ type churn struct {
 }
 
 func newChurn(flows int) *churn {
-	c := &churn{tab: New(Config{Capacity: flows, Active: func(Owner, Key, int64, uint64, uint64) {}})}
+	c := &churn{tab: New(Config{Capacity: flows, Active: func(Report) {}})}
 	for i := range flows {
 		c.frames = append(c.frames, espFrame(i))
 	}
@@ -141,7 +141,7 @@ func (c *churn) remove(t *testing.T, n int) {
 	next, _ := c.hop(n)
 	switch n % 8 {
 	case 0:
-		c.tab.RemoveOwner(Owner{Kind: OwnerESP, ID: uint64(n / 8 % 4)})
+		c.tab.RemoveOwner(Owner{Kind: OwnerESP, ID: uint64(n / 8 % 4)}, 0)
 	case 1:
 		c.tab.InvalidateHop(wan, next)
 	default:
@@ -224,7 +224,7 @@ func TestAReaderThatStandsOnARemovedFlowMisses(t *testing.T) {
 
 func TestPacketsOfOneFlowOnManyPortsAreAllCounted(t *testing.T) {
 	var packets uint64
-	tab := New(Config{Active: func(_ Owner, _ Key, _ int64, p, _ uint64) { packets += p }})
+	tab := New(Config{Active: func(r Report) { packets += r.Packets }})
 	insert(t, tab, entryFor(t, tab, espFrame(0), ownerA), 0)
 	var wg sync.WaitGroup
 	for range 4 {

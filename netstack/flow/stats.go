@@ -92,7 +92,7 @@ func (t *Table) collect(infos []Info, from uint32) ([]Info, bool) {
 func (t *Table) info(i uint32) Info {
 	s, r := &t.slots[i], &t.records[i]
 	h := t.hops[s.hop()].Load()
-	d := s.st.Load() - s.seen
+	d := s.st.Load() - r.seen
 	in := Info{
 		Entry: s.entry(), Out: h.at.out, Next: h.at.next, MTU: h.mtu, Valid: h.valid.Load(),
 		Packets: r.packets + d>>bytesBits, Bytes: r.bytes + d&bytesMask, Last: s.last,

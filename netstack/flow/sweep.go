@@ -1,14 +1,25 @@
 package flow
 
+import "spigate/netstack/frame"
+
 // sweepSlice is how many slots are looked at under the lock at a time, so
 // that an Insert waits for microseconds and not for the whole table.
 const sweepSlice = 256
 
-// report is one call of Config.Active to come.
-type report struct {
-	owner          Owner
-	key            Key
-	packets, bytes uint64
+// Report is what one flow carried since it was last reported.
+type Report struct {
+	Owner Owner
+	Key   Key
+	// The flow's rewrite: what its packets have on this side when they leave.
+	Side Side
+	Addr frame.Addr
+	Port uint16 // host byte order
+
+	Now            int64 // of the Sweep, Credit or RemoveOwner that tells it, monotonic ns
+	Packets, Bytes uint64
+
+	Numbered bool
+	End, Ack uint32 // Numbered: the flow's numbers by now, not what they moved by
 }
 
 // Sweep reports every flow's traffic since the last Sweep to Config.Active and
@@ -23,13 +34,17 @@ func (t *Table) Sweep(now int64) {
 	defer t.sweeping.Unlock()
 	for from, more := uint32(1), true; more; from += sweepSlice {
 		more = t.sweepFrom(from, now)
-		if t.active == nil {
-			continue
-		}
-		for i := range t.reports {
-			r := &t.reports[i]
-			t.active(r.owner, r.key, now, r.packets, r.bytes)
-		}
+		t.tell(t.reports)
+	}
+}
+
+// tell hands reports on. No lock is held but that of the one Sweep.
+func (t *Table) tell(reports []Report) {
+	if t.active == nil {
+		return
+	}
+	for i := range reports {
+		t.active(reports[i])
 	}
 }
 
@@ -51,9 +66,8 @@ func (t *Table) sweepSlot(i uint32, now int64) {
 	if r.state == stateFree {
 		return
 	}
-	if packets, bytes := t.credit(i); packets != 0 {
-		s.last = now
-		t.reports = append(t.reports, report{r.owner, s.key(), packets, bytes})
+	if packets, bytes := t.credit(i, now); packets != 0 {
+		t.reports = append(t.reports, t.report(i, now, packets, bytes))
 	}
 	switch r.state {
 	case stateLive:
@@ -72,14 +86,30 @@ func (t *Table) sweepSlot(i uint32, now int64) {
 	}
 }
 
-// credit adds what slot i counted since the last credit to its record.
-func (t *Table) credit(i uint32) (packets, bytes uint64) {
+// credit adds what slot i counted since the last credit to its record. Table.mu
+// is held, so whatever was counted is credited once.
+func (t *Table) credit(i uint32, now int64) (packets, bytes uint64) {
 	s, r := &t.slots[i], &t.records[i]
 	st := s.st.Load()
-	d := st - s.seen
-	s.seen = st
+	d := st - r.seen
+	if d == 0 {
+		return 0, 0
+	}
+	r.seen = st
 	packets, bytes = d>>bytesBits, d&bytesMask
 	r.packets += packets
 	r.bytes += bytes
+	s.last = max(s.last, now)
 	return packets, bytes
+}
+
+// report is the report of a credit. It reads the numbers after the credit read
+// the counts, so they are at least those of the packets. Table.mu is held.
+func (t *Table) report(i uint32, now int64, packets, bytes uint64) Report {
+	e := t.slots[i].entry()
+	return Report{
+		Owner: t.records[i].owner, Key: e.Key, Side: e.Side, Addr: e.Addr, Port: e.Port,
+		Now: now, Packets: packets, Bytes: bytes,
+		Numbered: e.Numbered, End: e.End, Ack: e.Ack,
+	}
 }

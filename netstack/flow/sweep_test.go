@@ -57,10 +57,10 @@ type active struct {
 	Packets, Bytes uint64
 }
 
-// recording makes a table that appends what Sweep reports to got.
+// recording makes a table that appends what it reports to got.
 func recording(got *[]active) *Table {
-	return New(Config{Active: func(o Owner, k Key, now int64, packets, bytes uint64) {
-		*got = append(*got, active{o, k, now, packets, bytes})
+	return New(Config{Active: func(r Report) {
+		*got = append(*got, active{r.Owner, r.Key, r.Now, r.Packets, r.Bytes})
 	}})
 }
 
@@ -98,7 +98,7 @@ func TestARemovedFlowsLastPacketsAreStillReported(t *testing.T) {
 	for at := range int64(4) {
 		tab.Sweep(at * second)
 	}
-	want := []active{{ownerA, e.Key, 0, 1, 52}, {ownerB, e.Key, 0, 2, 2 * 52}}
+	want := []active{{ownerA, e.Key, 1, 1, 52}, {ownerB, e.Key, 0, 2, 2 * 52}}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
@@ -106,10 +106,11 @@ func TestARemovedFlowsLastPacketsAreStillReported(t *testing.T) {
 
 func TestActiveMayCallTheTable(t *testing.T) {
 	var tab *Table
-	tab = New(Config{Active: func(o Owner, _ Key, now int64, _, _ uint64) {
-		tab.RemoveOwner(o)
+	tab = New(Config{Active: func(r Report) {
+		tab.Credit(r.Owner, r.Now)
+		tab.RemoveOwner(r.Owner, r.Now)
 		tab.Walk(func(Info) bool { return true })
-		insert(t, tab, entryFor(t, tab, espFrame(2), ownerB), now)
+		insert(t, tab, entryFor(t, tab, espFrame(2), ownerB), r.Now)
 	}})
 	insert(t, tab, entryFor(t, tab, espFrame(0), ownerA), 0)
 	hit(t, tab, espFrame(0), 1)
@@ -137,7 +138,7 @@ func TestTheCounterWordWrapsWithoutALoss(t *testing.T) {
 	insert(t, tab, entryFor(t, tab, espFrame(0), ownerA), 0)
 	s := &tab.slots[1]
 	s.st.Store(^uint64(0) - 10) // both halves are about to overflow
-	s.seen = s.st.Load()
+	tab.records[1].seen = s.st.Load()
 	hit(t, tab, espFrame(0), 1)
 	hit(t, tab, espFrame(0), 1)
 	tab.Sweep(second)

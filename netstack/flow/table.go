@@ -17,13 +17,15 @@ const maxChain = 64
 // Config is what a Table needs to know.
 type Config struct {
 	// Capacity is the greatest number of flows; 0 means DefaultCapacity.
-	// Memory is about 180 bytes for each, touched as flows come.
+	// Memory is about 190 bytes for each, touched as flows come.
 	Capacity int
-	// Active is told by Sweep what each flow carried since it was last
-	// told: never zero packets. It is called without a lock held, and may
-	// call the table, but not Sweep. It may be told of a flow that was
+	// Active is told what each flow carried since it was last told: by Sweep,
+	// by whoever takes an owner's or a replaced flow away, and by Credit. It is
+	// never told of zero packets, but for Credit and RemoveOwner of a Numbered
+	// flow. It is called without a lock held, by several goroutines at once,
+	// and may call the table, but not Sweep. It may be told of a flow that was
 	// removed in the meantime. May be nil.
-	Active func(o Owner, k Key, now int64, packets, bytes uint64)
+	Active func(Report)
 }
 
 // Table is the flow table. All methods are safe for concurrent use.
@@ -35,7 +37,7 @@ type Table struct {
 	slots []slot          // slot 0 is nobody's
 	hops  [MaxHops + 1]atomic.Pointer[hop]
 
-	active   func(o Owner, k Key, now int64, packets, bytes uint64)
+	active   func(Report)
 	capacity int
 
 	_     [64]byte // what packets write stays off the lines above
@@ -52,7 +54,7 @@ type Table struct {
 	live    int
 
 	sweeping sync.Mutex // one Sweep at a time; guards reports
-	reports  []report
+	reports  []Report
 }
 
 // New makes an empty table.
@@ -75,7 +77,7 @@ func New(c Config) *Table {
 		records:  make([]record, slots+1),
 		owners:   make(map[Owner]uint32),
 		hopIDs:   make(map[hopKey]HopID),
-		reports:  make([]report, 0, sweepSlice),
+		reports:  make([]Report, 0, sweepSlice),
 		active:   c.Active,
 		capacity: capacity,
 		fresh:    1,
@@ -98,35 +100,48 @@ func (t *Table) Epoch() uint64 { return t.epoch.Load() }
 // something was removed or invalidated since epoch was taken (the decision may
 // rest on it, so the flow might outlive its owner), or if the table is full:
 // the packet's successors go through the stack and try again. A flow with an
-// equal key is replaced; one that is equal in all is refreshed. now is
-// monotonic nanoseconds.
+// equal key is replaced, and reported if it carried something; one that is equal
+// in all but the numbers is refreshed, and its numbers move forward at most. now
+// is monotonic nanoseconds.
 func (t *Table) Insert(e Entry, epoch uint64, now int64) bool {
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	replaced, ok := t.insert(&e, epoch, now)
+	t.mu.Unlock()
+	if replaced.Packets != 0 && t.active != nil {
+		t.active(replaced)
+	}
+	return ok
+}
+
+// insert is Insert under Table.mu. It returns what a replaced flow had carried.
+func (t *Table) insert(e *Entry, epoch uint64, now int64) (replaced Report, ok bool) {
 	h := t.hop(e.Hop)
 	if epoch != t.epoch.Load() || h == nil {
 		t.count.stale.Add(1)
-		return false
+		return replaced, false
 	}
 	w0, w1 := e.Key.words()
 	b := t.bucket(w0, w1)
 	old := t.lookup(b, w0, w1)
-	if old != 0 && t.slots[old].same(&e) && t.records[old].owner == e.Owner {
-		t.slots[old].last, t.slots[old].idle = now, int64(e.Idle)
-		return true
+	if old != 0 && t.slots[old].same(e) && t.records[old].owner == e.Owner {
+		t.slots[old].refresh(e, now)
+		return replaced, true
 	}
 	i := t.take(old != 0)
 	if i == 0 {
 		t.count.refused.Add(1)
-		return false
+		return replaced, false
 	}
 	h.refs++
 	h.punt.CompareAndSwap(0, now+int64(PuntEvery))
-	t.publish(i, b, &e, now)
+	t.publish(i, b, e, now)
 	if old != 0 {
 		t.retire(old, b)
+		if packets, bytes := t.credit(old, now); packets != 0 {
+			replaced = t.report(old, now, packets, bytes)
+		}
 	}
-	return true
+	return replaced, true
 }
 
 // hop returns the valid row of id, or nil. Table.mu is held.
@@ -198,7 +213,7 @@ func (t *Table) publish(i, b uint32, e *Entry, now int64) {
 	s.next.Store(t.heads[b].Load())
 	s.seq.Add(1) // odd: live
 	t.heads[b].Store(i)
-	t.records[i] = record{owner: e.Owner, state: stateLive}
+	t.records[i] = record{owner: e.Owner, seen: s.st.Load(), state: stateLive}
 	t.own(i)
 	t.live++
 }

@@ -71,7 +71,7 @@ func TestAnEqualKeyIsReplaced(t *testing.T) {
 	insert(t, tab, e, 0)
 	e.Addr, e.Owner = frame.Addr{203, 0, 113, 9}, ownerB
 	insert(t, tab, e, 0)
-	tab.RemoveOwner(ownerA)
+	tab.RemoveOwner(ownerA, 0)
 	batch := []frame.Frame{arrived(espFrame(0), lan)}
 	if tab.Process(batch, 1) != 1 || frame.Addr(batch[0].Bytes()[26:30]) != e.Addr {
 		t.Error("the old entry still rewrites, or the new one went with the old owner")
@@ -99,7 +99,7 @@ func TestRemovingAnOwnerTakesAllItsFlowsAndNoOthers(t *testing.T) {
 		insert(t, tab, entryFor(t, tab, espFrame(i), []Owner{ownerA, ownerB, {Kind: OwnerLSN, ID: 2}}[i%3]), 0)
 	}
 	tab.Remove(keyOf(t, espFrame(3))) // from the middle of the ring
-	tab.RemoveOwner(ownerA)
+	tab.RemoveOwner(ownerA, 0)
 	for i := range 9 {
 		if got := hit(t, tab, espFrame(i), 1); got != (i%3 != 0) {
 			t.Errorf("flow %d: hit is %v", i, got)
@@ -113,8 +113,8 @@ func TestRemovingAnOwnerTakesAllItsFlowsAndNoOthers(t *testing.T) {
 // Each of these ends what a decision may have rested on.
 func TestADecisionThatWasOvertakenDoesNotInsert(t *testing.T) {
 	for name, overtake := range map[string]func(tab *Table){
-		"the owner, before its first flow": func(tab *Table) { tab.RemoveOwner(ownerA) },
-		"another owner":                    func(tab *Table) { tab.RemoveOwner(ownerB) },
+		"the owner, before its first flow": func(tab *Table) { tab.RemoveOwner(ownerA, 0) },
+		"another owner":                    func(tab *Table) { tab.RemoveOwner(ownerB, 0) },
 		"a key":                            func(tab *Table) { tab.Remove(Key{}) },
 		"a next hop":                       func(tab *Table) { tab.InvalidateHop(wan, gateway) },
 		"an unknown next hop":              func(tab *Table) { tab.InvalidateHop(wan, remote) },
