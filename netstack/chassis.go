@@ -103,7 +103,7 @@ func (ch *Chassis) build(ports []Port, configs []RouterConfig) error {
 		}
 	}
 	for _, c := range configs {
-		if err := ch.Router(c.Domain).connect(c.Routes); err != nil {
+		if err := ch.Router(c.Domain).connect(c); err != nil {
 			return inDomain(c.Domain, err)
 		}
 	}

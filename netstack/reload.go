@@ -9,6 +9,7 @@ import (
 	"spigate/netstack/flow"
 	"spigate/netstack/frame"
 	"spigate/netstack/lsn"
+	"spigate/netstack/vserver"
 )
 
 // Settings is what of a Router may change while it runs.
@@ -16,6 +17,9 @@ type Settings struct {
 	LSN      lsn.Config // Clients, Pools, Groups and Statics; the rest is not looked at
 	Profiles map[string]ipsec.Profile
 	Logged   map[string]LoggedGroup // NATLog.Groups
+
+	Listeners  vserver.Config // as RouterConfig's
+	KeepSilent bool
 }
 
 // CheckReload returns all that keeps Reload from taking s.

@@ -17,6 +17,7 @@ import (
 	"spigate/netstack/frame"
 	"spigate/netstack/link"
 	"spigate/netstack/lsn"
+	"spigate/netstack/vserver"
 )
 
 // VLAN is one network on a port: one NIC of its Router's stack.
@@ -43,6 +44,13 @@ type RouterConfig struct {
 	ALG      ipsec.Config             // Quota is the Router's
 	FTP      ftp.Config
 	NATLog   NATLog
+
+	// Listeners are virtual servers, NATs and SNATs with their profiles. Groups
+	// and Selfs are the Router's own to fill in.
+	Listeners  vserver.Config
+	KeepSilent bool // TCP without a connection gets no RST (tm.rejectunmatched false, VR15)
+
+	MaxConnections int // of virtual servers, NATs and SNATs together; 0: 262144
 }
 
 // Config is a Chassis with one Router in it.
@@ -64,6 +72,9 @@ type Router struct {
 	lsn        *lsn.Table
 	alg        *ipsec.ALG
 	helpers    helpers
+	conns      *vserver.Table
+	listening  atomic.Pointer[listening]
+	misses     vlanMisses
 	bindings   atomic.Pointer[bindings]
 	icmpESP    atomic.Uint64 // ICMP errors about ESP that were translated (R63)
 	stack      *stack.Stack
@@ -102,6 +113,7 @@ func newRouter(ch *Chassis, c RouterConfig) (*Router, error) {
 	if err := r.buildTables(c); err != nil {
 		return nil, err
 	}
+	r.newConnections(c.MaxConnections)
 	r.buildStack()
 	return r, nil
 }
@@ -131,6 +143,7 @@ func (r *Router) proxy() {
 	for _, a := range r.lsn.Addresses() {
 		nat = append(nat, netip.PrefixFrom(a.Netip(), 32))
 	}
+	nat = append(nat, r.listening.Load().proxied...)
 	r.fabric.SetProxy(nat, r.links)
 }
 
@@ -148,6 +161,7 @@ func (r *Router) announce() {
 		on.link.Announce(on.addr)
 	}
 	r.announceNAT(r.lsn.Addresses())
+	r.announceNAT(r.translatedAddresses())
 }
 
 // announceNAT is announce for NAT addresses alone.

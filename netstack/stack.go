@@ -34,12 +34,15 @@ func (r *Router) buildStack() {
 }
 
 // connect ends the making of the stack, once it has its interfaces.
-func (r *Router) connect(routes []Route) error {
+func (r *Router) connect(c RouterConfig) error {
 	if err := tcpipError(r.stack.SetForwardingDefaultAndAllNICs(ipv4.ProtocolNumber, true)); err != nil {
 		return fmt.Errorf("forwarding: %w", err)
 	}
+	if err := r.listen(c); err != nil {
+		return err
+	}
 	r.proxy()
-	return r.setRoutes(routes)
+	return r.setRoutes(c.Routes)
 }
 
 // addInterface makes a NIC of a VLAN, with its addresses.

@@ -21,7 +21,7 @@ const (
 	// On the port.
 	FrameShort
 	NotForUs
-	VLANMiss
+	VLANUnknown
 	EtherType
 	RxRingFull
 	TxRefused
@@ -40,6 +40,16 @@ const (
 	FragmentTimeout
 	FragmentMalformed
 	FragmentDuplicate
+
+	// At the listeners.
+	NoListener
+	VLANMiss
+	VSDisabled
+	VSRejected
+	ConnectionLimit
+	ConnectionRate
+	ConnectionTableFull
+	TupleBusy
 
 	// In the NAT.
 	ClientNotReachable

@@ -34,9 +34,9 @@ func TestEachFrameGoesToItsVLANOrDiesForItsReason(t *testing.T) {
 		{name: "foreign MAC on a foreign VLAN", raw: ether(otherMAC, hostMAC, 9, frame.TypeIPv4, p), why: drop.NotForUs},
 		{name: "our own frame from a hub", raw: ether(routerMAC, routerMAC, 0, frame.TypeIPv4, p), why: drop.NotForUs},
 		{name: "our own broadcast from a hub", raw: ether(broadcast, routerMAC, 0, frame.TypeIPv4, p), why: drop.NotForUs},
-		{name: "unknown VLAN", raw: ether(routerMAC, hostMAC, 30, frame.TypeIPv4, p), why: drop.VLANMiss},
-		{name: "VLAN 4095", raw: ether(routerMAC, hostMAC, 4095, frame.TypeIPv4, p), why: drop.VLANMiss},
-		{name: "no VLAN has this number", raw: ether(routerMAC, hostMAC, 0, frame.TypeIPv4, p), vlan: 65535, why: drop.VLANMiss},
+		{name: "unknown VLAN", raw: ether(routerMAC, hostMAC, 30, frame.TypeIPv4, p), why: drop.VLANUnknown},
+		{name: "VLAN 4095", raw: ether(routerMAC, hostMAC, 4095, frame.TypeIPv4, p), why: drop.VLANUnknown},
+		{name: "no VLAN has this number", raw: ether(routerMAC, hostMAC, 0, frame.TypeIPv4, p), vlan: 65535, why: drop.VLANUnknown},
 		{name: "IPv6", raw: ether(routerMAC, hostMAC, 0, 0x86dd, p), why: drop.EtherType},
 		{name: "LLDP", raw: ether(frame.MAC{1, 0x80, 0xc2, 0, 0, 0x0e}, hostMAC, 0, 0x88cc, p), why: drop.EtherType},
 		{name: "two tags", raw: ether(routerMAC, hostMAC, 20, frame.TypeVLAN, append([]byte{0, 20, 8, 0}, p...)), why: drop.EtherType},
@@ -226,7 +226,7 @@ func TestAFrameForAnInterfaceWithoutAStackIsCounted(t *testing.T) {
 	f := ether(routerMAC, hostMAC, 0, frame.TypeIPv4, ip(40))
 	i.Attach(nil)
 	b.input(f)
-	b.wantDrops(t, map[drop.Reason]uint64{drop.VLANMiss: 1})
+	b.wantDrops(t, map[drop.Reason]uint64{drop.VLANUnknown: 1})
 	i.Attach(s)
 	b.input(f)
 	if len(s.got) != 1 {

@@ -244,7 +244,7 @@ func (i *Interface) up(v *buffer.View, kind tcpip.PacketType, sample []byte, now
 	above := i.above.Load()
 	if above == nil {
 		v.Release()
-		i.port.fabric.drops.Count(drop.VLANMiss, sample, now)
+		i.port.fabric.drops.Count(drop.VLANUnknown, sample, now)
 		return
 	}
 	defer func() {

@@ -216,7 +216,7 @@ func TestReinjectLooksLikeAnArrival(t *testing.T) {
 	i.Reinject(nil)
 	i.Attach(nil)
 	i.Reinject(p)
-	b.wantDrops(t, map[drop.Reason]uint64{drop.StackPanic: 1, drop.VLANMiss: 1})
+	b.wantDrops(t, map[drop.Reason]uint64{drop.StackPanic: 1, drop.VLANUnknown: 1})
 }
 
 func TestACloseFreesNumberAndVLANAndRunsTheActionOnce(t *testing.T) {
@@ -231,7 +231,7 @@ func TestACloseFreesNumberAndVLANAndRunsTheActionOnce(t *testing.T) {
 		t.Errorf("action ran %d times, attached %v", runs, i.IsAttached())
 	}
 	b.input(ether(routerMAC, hostMAC, 20, frame.TypeIPv4, ip(40)))
-	b.wantDrops(t, map[drop.Reason]uint64{drop.VLANMiss: 1})
+	b.wantDrops(t, map[drop.Reason]uint64{drop.VLANUnknown: 1})
 	next, ns := b.add(t, 1, 20)
 	i.Close() // late, and must not touch its successor
 	b.input(ether(routerMAC, hostMAC, 20, frame.TypeIPv4, ip(40)))

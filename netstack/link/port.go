@@ -176,11 +176,11 @@ func (p *Port) admit(f *frame.Frame) (*Interface, drop.Reason) {
 		return nil, drop.NotForUs
 	}
 	if f.VLAN > maxVLAN {
-		return nil, drop.VLANMiss
+		return nil, drop.VLANUnknown
 	}
 	i := p.vlans[f.VLAN].Load()
 	if i == nil {
-		return nil, drop.VLANMiss
+		return nil, drop.VLANUnknown
 	}
 	f.In, f.Out = i.id, 0
 	return i, drop.None
@@ -211,7 +211,7 @@ func (p *Port) slow(batch []frame.Frame, now int64) {
 		if i := p.fabric.interfaces[batch[k].In].Load(); i != nil {
 			i.deliver(&batch[k], now)
 		} else {
-			p.fabric.drops.Count(drop.VLANMiss, batch[k].Bytes(), now)
+			p.fabric.drops.Count(drop.VLANUnknown, batch[k].Bytes(), now)
 		}
 	}
 }

@@ -56,7 +56,7 @@ func TestARPForNATAddresses(t *testing.T) {
 		{name: "gratuitous reply that claims ours", raw: arpFrame(broadcast, 0, header.ARPReply, hostMAC, natA, natA), why: drop.NATAddressSpoofed},
 		{name: "request in our name", raw: arpFrame(broadcast, 0, header.ARPRequest, hostMAC, natA, natB), why: drop.NATAddressSpoofed},
 		{name: "for another station", raw: arpFrame(otherMAC, 0, header.ARPRequest, hostMAC, host, natA), why: drop.NotForUs},
-		{name: "unknown VLAN", raw: arpFrame(broadcast, 21, header.ARPRequest, hostMAC, host, natA), why: drop.VLANMiss},
+		{name: "unknown VLAN", raw: arpFrame(broadcast, 21, header.ARPRequest, hostMAC, host, natA), why: drop.VLANUnknown},
 		{name: "cut", raw: arpFrame(broadcast, 0, header.ARPRequest, hostMAC, host, natA)[:41], why: drop.ARPMalformed},
 		{name: "empty", raw: arpFrame(broadcast, 0, header.ARPRequest, hostMAC, host, natA)[:14], why: drop.ARPMalformed},
 		{name: "about IPv6", raw: patched(15+2, 0xdd), why: drop.ARPMalformed},

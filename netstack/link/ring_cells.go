@@ -171,7 +171,7 @@ func (s *sieve) pass(c *cell) (frame.Frame, bool) {
 	var vlan uint16
 	if c.status&unix.TP_STATUS_VLAN_VALID != 0 {
 		if c.status&unix.TP_STATUS_VLAN_TPID_VALID != 0 && c.tpid != unix.ETH_P_8021Q {
-			return s.drop(drop.VLANMiss) // 802.1ad: its numbers are not ours
+			return s.drop(drop.VLANUnknown) // 802.1ad: its numbers are not ours
 		}
 		vlan = c.tci & 0x0fff
 	}

@@ -123,8 +123,8 @@ func TestAServiceTagIsNotOneOfOurVLANs(t *testing.T) {
 		if f := readFrames(t, b, 1)[0]; f.VLAN != 0 || f.Len() != len(plain) {
 			t.Errorf("read %x", f.Bytes())
 		}
-		if drops.Get(drop.VLANMiss) != 1 {
-			t.Errorf("%d drops, want 1", drops.Get(drop.VLANMiss))
+		if drops.Get(drop.VLANUnknown) != 1 {
+			t.Errorf("%d drops, want 1", drops.Get(drop.VLANUnknown))
 		}
 	})
 }
