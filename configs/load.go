@@ -43,6 +43,7 @@ type raw struct {
 	attributes map[*AppsProfile][]string
 	// written tells of an object whether the user wrote a key (see preset.go).
 	written map[any]func(key string) bool
+	ltm     ltmRefs
 }
 
 type groupRefs struct {
@@ -62,6 +63,7 @@ func (r *reader) config() *Config {
 	w := &raw{
 		Config: &Config{File: r.doc.file}, portOf: map[*VLAN]string{}, refs: map[*Group]groupRefs{},
 		attributes: map[*AppsProfile][]string{}, written: map[any]func(string) bool{},
+		ltm: newLTMRefs(),
 	}
 	r.version(root)
 	r.system(root, w)
@@ -72,12 +74,14 @@ func (r *reader) config() *Config {
 	r.lsn(root, w)
 	r.ipsecalg(root, w)
 	r.log(root, w)
-	root.later("board", "ha", "ltm", "net", "switch")
+	r.ltm(root, w)
+	root.later("board", "ha", "net", "switch")
 	root.done()
 	r.checkNet(w)
 	r.checkLSN(w)
 	r.checkStatics(w)
 	r.checkLog(w)
+	r.checkLTM(w)
 	return w.Config
 }
 

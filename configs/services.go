@@ -56,3 +56,11 @@ func parsePort(s string) (uint16, bool) {
 	}
 	return 0, false
 }
+
+// serviceNames lists what may stand for a port.
+func serviceNames() (out []string) {
+	for _, s := range services() {
+		out = append(out, s.name)
+	}
+	return append(out, "any")
+}
