@@ -40,6 +40,7 @@ type Limits struct {
 	LSNSessions int
 	IKESessions int
 	ESPSessions int
+	Connections int // of virtual servers, NATs and SNATs
 }
 
 // Port is [port.NAME]: a place frames come from.

@@ -18,7 +18,7 @@ func TestFaultsAreReportedWhereTheyStand(t *testing.T) {
 		{"a literal key", "[system]\n 'h.o' = 1\n", `f:3:2: system."h.o": unknown key`},
 		{"a key in an inline table", "system = { hostname = \"a\", host = 1 }\n", "f:2:28: system.host: unknown key"},
 		{"a dotted key in an inline table", "lsn = {parameter.memlimi=0}\n", `f:2:18: lsn.parameter.memlimi: unknown key; did you mean "memlimit"?`},
-		{"a table", "# [sys]\n  [ sys.x ]\n", "f:3:5: sys: unknown key"},
+		{"a table", "# [plugins]\n  [ plugins.x ]\n", "f:3:5: plugins: unknown key"},
 		{"after a comment with a quote", "# don't\n[system] # \"x\nhost = 1", "f:4:1: system.host: unknown key"},
 		{"after a string with a hash", "[system]\nhostname=\"#[x]\"\nhost = 1", "f:4:1: system.host: unknown key"},
 		{"after a long string", "[system]\nhostname=\"\"\"a\nhost = 1\n\\\"\"\"\"\"\nhost = 1", "f:6:1: system.host: unknown key"},

@@ -24,7 +24,7 @@ func (r *reader) fastL4s(profile *table, w *raw) {
 	for _, t := range tables {
 		w.LTM.FastL4s = append(w.LTM.FastL4s, f.read(t))
 	}
-	profile.later("tcp", "udp", "http", "client_ssl", "server_ssl", "fasthttp", "ftp", "ipother")
+	profile.later("tcp", "udp", "http")
 	profile.done()
 }
 

@@ -36,7 +36,7 @@ func (r *reader) ltm(root *table, w *raw) {
 	r.nats(t, w)
 	r.snats(t, w)
 	r.snatPools(t, w)
-	t.later("pool", "node", "monitor", "rule", "policy", "virtual_address", "snat_translation")
+	t.later("pool", "node", "monitor", "rule", "policy")
 	t.done()
 	r.db(root.sub("sys"), w)
 }

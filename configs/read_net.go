@@ -55,6 +55,7 @@ func (r *reader) limits(root *table, w *raw) {
 		LSNSessions: t.size("lsn_sessions", 65536, 64, maxSize),
 		IKESessions: t.size("ike_sessions", 16384, 64, maxSize),
 		ESPSessions: t.size("esp_sessions", 16384, 64, maxSize),
+		Connections: t.size("connections", 262144, 64, maxSize),
 	}
 	t.done()
 }

@@ -72,16 +72,24 @@ func (p *ports) close() error {
 	return errors.Join(errs...)
 }
 
-// netstackPorts numbers the VLANs, from 1 in the order of the file, and puts
-// them on their ports.
+// vlanNumbers is the interface of each VLAN: from 1 in the order of the file.
+func vlanNumbers(c *configs.Config) map[*configs.VLAN]frame.Interface {
+	out := map[*configs.VLAN]frame.Interface{}
+	for n, v := range c.VLANs {
+		out[v] = frame.Interface(n + 1)
+	}
+	return out
+}
+
+// netstackPorts puts the VLANs on their ports.
 func netstackPorts(c *configs.Config, drivers []link.Driver) []netstack.Port {
-	out := make([]netstack.Port, len(c.Ports))
+	out, numbers := make([]netstack.Port, len(c.Ports)), vlanNumbers(c)
 	for i, p := range c.Ports {
 		out[i] = netstack.Port{Name: p.Name, Driver: drivers[i]}
-		for n, v := range c.VLANs {
+		for _, v := range c.VLANs {
 			if v.Port == p {
 				out[i].VLANs = append(out[i].VLANs, netstack.VLAN{
-					ID: frame.Interface(n + 1), Name: v.Name, Tag: v.ID, Domain: v.Domain, Addresses: v.Addresses,
+					ID: numbers[v], Name: v.Name, Tag: v.ID, Domain: v.Domain, Addresses: v.Addresses,
 				})
 			}
 		}

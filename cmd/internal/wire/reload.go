@@ -11,9 +11,10 @@ import (
 )
 
 // Reload makes c the running configuration as far as that is possible without
-// a restart: [lsn.…] and [ipsecalg.…] (R10, R11, N28). If c changes anything
-// else, or something that a router cannot take, nothing is changed, and the
-// error names it all. Reload must not be called twice at a time.
+// a restart: [lsn.…], [ipsecalg.…], [ltm.…] and [sys.db] (R10, R11, N28, VR11).
+// If c changes anything else, or something that a router cannot take, nothing
+// is changed, and the error names it all. Reload must not be called twice at a
+// time.
 func (d *Daemon) Reload(c *configs.Config) error {
 	if fixed := fixedChanges(d.views.config.Load(), c); len(fixed) > 0 {
 		return fmt.Errorf("%s: changed in the file; that takes effect at the next start only, so nothing was changed",
@@ -39,6 +40,7 @@ func (d *Daemon) Reload(c *configs.Config) error {
 func settings(c *configs.Config, domain uint16) netstack.Settings {
 	return netstack.Settings{
 		LSN: lsnConfig(c, domain), Profiles: algProfiles(c), Logged: natLog(c, domain).Groups,
+		Listeners: ltmConfig(c, domain), KeepSilent: !c.DB.RejectUnmatched,
 	}
 }
 

@@ -29,6 +29,8 @@ func routerConfig(c *configs.Config, domain uint16) netstack.RouterConfig {
 		Profiles: algProfiles(c),
 		ALG:      ipsec.Config{MaxIKESessions: c.Limits.IKESessions, MaxESPSessions: c.Limits.ESPSessions},
 		NATLog:   natLog(c, domain),
+
+		Listeners: ltmConfig(c, domain), KeepSilent: !c.DB.RejectUnmatched, MaxConnections: c.Limits.Connections,
 	}
 	for _, r := range c.Routes {
 		if r.VLAN.Domain == domain {
