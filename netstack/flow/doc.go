@@ -14,15 +14,15 @@
 //	  TTL-1, one address, one port, checksums, MACs, Out      the stack
 //
 // The table never decides anything. Whatever is not in it, and whatever needs
-// judgement (IP options, fragments, TTL 1, TCP SYN, FIN and RST, and with
-// Numbered what has no ACK, ICMP errors, IKE, too long a packet), is left untouched for the stack, which is always
-// right. So a miss is never an error, and the table may forget a flow at any
-// time.
+// judgement, is left untouched for the stack, which is always right: IP options,
+// fragments, TTL 1, TCP SYN, FIN and RST (with Numbered, what has no ACK, too),
+// ICMP errors, IKE, too long a packet. So a miss is never an error, and the
+// table may forget a flow at any time.
 //
 // Rules: R21 and R22 (activity is reported by Sweep, so expiry is never early
-// and at most two seconds late), VR17 (numbers for the RSTs of a connection), R70 (no ESP byte is touched), RFC 1624
-// (incremental checksums), RFC 1812 section 5.3.4 (link-layer broadcasts are
-// not forwarded).
+// and at most two seconds late), R70 (no ESP byte is touched), VR17 (numbers for
+// the RSTs of a connection), RFC 1624 (incremental checksums), RFC 1812 section
+// 5.3.4 (link-layer broadcasts are not forwarded).
 //
 // It is not a NAT: it does not know what a session is. It knows an Owner's
 // number, reports that owner's traffic and removes that owner's flows. Of a TCP

@@ -33,7 +33,7 @@ func FuzzProcess(f *testing.F) {
 			return
 		}
 		for _, side := range []Side{Source, Destination} {
-			e := Entry{Key: k, Side: side, Addr: outside, Port: uint16(len(b)) * 257, Hop: hopOf(t, tab, wan, gateway), Idle: 1}
+			e := Entry{Key: k, Side: side, Numbered: side == Source, Addr: outside, Port: uint16(len(b)) * 257, Hop: hopOf(t, tab, wan, gateway), Idle: 1}
 			insert(t, tab, e, 0)
 			batch := []frame.Frame{arrived(b, lan)}
 			if tab.Process(batch, 1) == 0 {

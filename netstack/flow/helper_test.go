@@ -74,6 +74,14 @@ func tcp(src, dst uint16, flags uint8, payload int) []byte {
 	return t
 }
 
+// segment is a TCP segment of the flow of kinds' TCP with these numbers.
+func segment(flags uint8, seq, ack uint32, payload int) []byte {
+	t := tcp(40002, 443, flags, payload)
+	binary.BigEndian.PutUint32(t[4:], seq)
+	binary.BigEndian.PutUint32(t[8:], ack)
+	return ipv4(inside, remote, frame.ProtoTCP, 64, t)
+}
+
 func icmp(kind uint8, id uint16, payload int) []byte {
 	t := make([]byte, 8+payload)
 	t[0] = kind

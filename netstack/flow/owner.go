@@ -6,11 +6,12 @@ package flow
 // fewFlows is how many flows of an owner are reported without an allocation.
 const fewFlows = 4
 
-// Credit reports what the flows of o carried, as Sweep would, but at once: when
-// it returns, everything that they forwarded before was told, or is being told
-// by another goroutine. So that its caller need not care which, a Numbered flow
-// is reported even with zero packets, for its numbers. now is monotonic
-// nanoseconds. It may be called by any number of goroutines, and by Active.
+// Credit reports what the flows of o carried since they were last reported, as
+// Sweep would, but at once. Another goroutine may have counted some of it just
+// now and not have told it yet; so a Numbered flow is reported even with zero
+// packets, and when Credit returns, the numbers of all that was forwarded before
+// were told. now is monotonic nanoseconds. Any number of goroutines may call it,
+// and Active may.
 func (t *Table) Credit(o Owner, now int64) {
 	var few [fewFlows]Report
 	t.mu.Lock()

@@ -41,6 +41,7 @@ func anyPacket(rt *rapid.T) ([]byte, Entry) {
 		l4 = udp(a, b, sum, n)
 	case frame.ProtoTCP:
 		l4 = tcp(a, b, 0x10, n)
+		copy(l4[4:], rapid.SliceOfN(rapid.Byte(), 8, 8).Draw(rt, "numbers"))
 		binary.BigEndian.PutUint16(l4[16:], sum)
 	case frame.ProtoICMP:
 		l4 = icmp(rapid.SampledFrom([]uint8{0, 8}).Draw(rt, "type"), a, n)
@@ -56,6 +57,7 @@ func anyPacket(rt *rapid.T) ([]byte, Entry) {
 	e := Entry{
 		Side: rapid.SampledFrom([]Side{Source, Destination}).Draw(rt, "side"),
 		Addr: address(rt, "addr"), Port: word(rt, "port"), Owner: ownerA, Idle: time.Minute,
+		Numbered: rapid.Bool().Draw(rt, "numbered"),
 	}
 	return f, e
 }
@@ -146,6 +148,11 @@ func TestAHitAllocatesNothing(t *testing.T) {
 		insert(t, tab, entryFor(t, tab, b, ownerA), 0)
 		came = append(came, b)
 	}
+	b := ipv4(inside, remote, frame.ProtoTCP, 64, tcp(40003, 443, ackFlag, 100))
+	e := entryFor(t, tab, b, ownerA)
+	e.Numbered = true
+	insert(t, tab, e, 0)
+	came = append(came, b)
 	miss := ipv4(inside, remote, frame.ProtoESP, 64, esp(99, 50))
 	came = append(came, miss)
 	batch := make([]frame.Frame, len(came))
@@ -153,6 +160,7 @@ func TestAHitAllocatesNothing(t *testing.T) {
 		batch[i] = arrived(b, lan)
 	}
 	n := testing.AllocsPerRun(1000, func() {
+		binary.BigEndian.PutUint32(b[38:], binary.BigEndian.Uint32(b[38:])+100) // the next segment
 		for i, b := range came {
 			copy(batch[i].Bytes(), b)
 			batch[i].Out = 0
@@ -164,4 +172,10 @@ func TestAHitAllocatesNothing(t *testing.T) {
 	if n != 0 {
 		t.Errorf("%v allocations for a batch", n)
 	}
+	tab.Walk(func(in Info) bool {
+		if want := binary.BigEndian.Uint32(b[38:]) + 100; in.Numbered && in.End != want {
+			t.Errorf("the numbered flow is at %d, want %d: its way was not measured", in.End, want)
+		}
+		return true
+	})
 }

@@ -155,7 +155,8 @@ func (t *Table) hop(id HopID) *hop {
 	return nil
 }
 
-// Remove takes the flow with key k out of the table.
+// Remove takes the flow with key k out of the table. The next Sweep reports what
+// it carried.
 func (t *Table) Remove(k Key) {
 	w0, w1 := k.words()
 	b := t.bucket(w0, w1)
@@ -167,7 +168,8 @@ func (t *Table) Remove(k Key) {
 	}
 }
 
-// Flush takes all flows out of the table. Next hops stay.
+// Flush takes all flows out of the table. The next Sweep reports what they
+// carried. Next hops stay.
 func (t *Table) Flush() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -183,7 +183,8 @@ func TestEntriesComeBackFromWalkAsTheyWentIn(t *testing.T) {
 	e := Entry{
 		Key:  Key{Src: remote, Dst: outside, ID: PortsID(443, 65535), Proto: frame.ProtoTCP, In: 255},
 		Side: Destination, Addr: inside, Port: 0xabcd, Hop: hopOf(t, tab, lan, inside),
-		Owner: Owner{Kind: OwnerESP, ID: 1 << 63}, Idle: 3 * time.Hour,
+		Owner: Owner{Kind: OwnerConn, ID: 1 << 63}, Idle: 3 * time.Hour,
+		Numbered: true, End: 0xfffffffe, Ack: 7,
 	}
 	insert(t, tab, e, 0)
 	tab.Walk(func(in Info) bool {

@@ -1,0 +1,301 @@
+package flow
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"spigate/netstack/frame"
+)
+
+// reporting makes a table that appends its whole reports to got.
+func reporting(got *[]Report) *Table {
+	return New(Config{Active: func(r Report) { *got = append(*got, r) }})
+}
+
+func wantReports(t *testing.T, got *[]Report, want ...Report) {
+	t.Helper()
+	if d := cmp.Diff(want, *got); d != "" {
+		t.Error(d)
+	}
+	*got = nil
+}
+
+func reportOf(e Entry, now int64, packets, bytes uint64) Report {
+	return Report{
+		Owner: e.Owner, Key: e.Key, Side: e.Side, Addr: e.Addr, Port: e.Port, Now: now, Packets: packets, Bytes: bytes,
+		Numbered: e.Numbered, End: e.End, Ack: e.Ack,
+	}
+}
+
+func TestCreditReportsAtOnceAndNobodyReportsItAgain(t *testing.T) {
+	var got []Report
+	tab := reporting(&got)
+	mine, other := entryFor(t, tab, espFrame(0), ownerA), entryFor(t, tab, espFrame(1), ownerB)
+	insert(t, tab, mine, 0)
+	insert(t, tab, other, 0)
+	hit(t, tab, espFrame(0), 1)
+	hit(t, tab, espFrame(0), 1)
+	hit(t, tab, espFrame(1), 1)
+	tab.Credit(ownerA, 5)
+	wantReports(t, &got, reportOf(mine, 5, 2, 104))
+	tab.Credit(ownerA, 6)
+	tab.Credit(Owner{Kind: OwnerConn, ID: 77}, 6) // has none
+	wantReports(t, &got)
+	hit(t, tab, espFrame(0), 7)
+	tab.Sweep(second)
+	wantReports(t, &got, reportOf(mine, second, 1, 52), reportOf(other, second, 1, 52))
+}
+
+func TestCreditTellsANumberedFlowsNumbersEvenIfNothingMoved_VR17(t *testing.T) {
+	var got []Report
+	tab, e := numberedFlow(t, func(r Report) { got = append(got, r) }, 1000, 500)
+	tab.Sweep(1)
+	wantReports(t, &got) // Sweep tells of traffic only
+	hit(t, tab, segment(ackFlag, 1000, 510, 100), 1)
+	e.End, e.Ack = 1100, 510
+	tab.Sweep(2)
+	wantReports(t, &got, reportOf(e, 2, 1, 140))
+	tab.Credit(e.Owner, 3)
+	wantReports(t, &got, reportOf(e, 3, 0, 0))
+	tab.RemoveOwner(e.Owner, 4)
+	wantReports(t, &got, reportOf(e, 4, 0, 0))
+	tab.RemoveOwner(e.Owner, 5)
+	tab.Credit(e.Owner, 5)
+	wantReports(t, &got)
+}
+
+func TestCreditDoesNotMakeAQuietFlowLiveLonger(t *testing.T) {
+	tab, e := numberedFlow(t, nil, 0, 0)
+	tab.Credit(e.Owner, 50*second)
+	tab.Sweep(60*second + 1)
+	if tab.Stats().Entries != 0 {
+		t.Error("it is still there")
+	}
+}
+
+func TestCreditedTrafficKeepsAFlowAlive(t *testing.T) {
+	tab, e := numberedFlow(t, nil, 0, 0)
+	hit(t, tab, segment(ackFlag, 0, 0, 0), 1)
+	tab.Credit(e.Owner, 50*second)
+	tab.Sweep(110 * second)
+	if tab.Stats().Entries != 1 {
+		t.Error("it left 60 seconds after its last packet")
+	}
+	tab.Sweep(110*second + 1)
+	if tab.Stats().Entries != 0 {
+		t.Error("it is still there")
+	}
+}
+
+func TestAReportNamesTheRewriteOfItsFlow(t *testing.T) {
+	var got []Report
+	tab := reporting(&got)
+	out := entryFor(t, tab, kinds(0)["UDP"], ownerA)
+	in := entryFor(t, tab, ipv4(remote, outside, frame.ProtoUDP, 64, udp(53, 61000, 0, 0)), ownerA)
+	in.Side, in.Addr, in.Port = Destination, inside, 40000
+	insert(t, tab, out, 0)
+	insert(t, tab, in, 0)
+	hit(t, tab, kinds(0)["UDP"], 1)
+	hit(t, tab, ipv4(remote, outside, frame.ProtoUDP, 64, udp(53, 61000, 0, 0)), 1)
+	tab.Sweep(second)
+	wantReports(t, &got, reportOf(out, second, 1, 28), reportOf(in, second, 1, 28))
+}
+
+func TestARemovedOwnersTrafficIsReportedAtOnceAndLateReadersTrafficByTheSweep(t *testing.T) {
+	var got []Report
+	tab, e := numberedFlow(t, func(r Report) { got = append(got, r) }, 1000, 500)
+	b := segment(ackFlag, 1000, 500, 100)
+	hit(t, tab, b, 1)
+	// A reader has found the flow and not yet forwarded its packet.
+	f := arrived(segment(ackFlag, 1100, 500, 100), lan)
+	w0, w1, _ := parse(&f)
+	late, ok := tab.read(&tab.slots[1], &probe{w0: w0, w1: w1})
+	if !ok {
+		t.Fatal("the flow is not in the first slot")
+	}
+	tab.RemoveOwner(e.Owner, 7)
+	e.End = 1100
+	wantReports(t, &got, reportOf(e, 7, 1, 140))
+	if !late.forward(&f, 8) {
+		t.Fatal("the late reader did not forward")
+	}
+	tab.Sweep(9)
+	e.End = 1200
+	wantReports(t, &got, reportOf(e, 9, 1, 140))
+	tab.Sweep(10)
+	tab.Sweep(11)
+	wantReports(t, &got)
+}
+
+func TestAReplacedFlowIsReportedAtOnceAsItWas(t *testing.T) {
+	var got []Report
+	tab := reporting(&got)
+	e := entryFor(t, tab, espFrame(0), ownerA)
+	insert(t, tab, e, 0)
+	hit(t, tab, espFrame(0), 1)
+	moved := e
+	moved.Addr = frame.Addr{203, 0, 113, 9}
+	insert(t, tab, moved, 2)
+	wantReports(t, &got, reportOf(e, 2, 1, 52))
+	moved.Addr[3]++ // and one that carried nothing is not
+	insert(t, tab, moved, 3)
+	tab.Sweep(4)
+	wantReports(t, &got)
+}
+
+func TestCreditingAndRemovingAnOwnerOfFourFlowsAllocatesNothing(t *testing.T) {
+	var packets uint64
+	tab := New(Config{Active: func(r Report) { packets += r.Packets }})
+	var came [][]byte
+	var entries []Entry
+	for i := range fewFlows {
+		came = append(came, ipv4(inside, remote, frame.ProtoTCP, 64, tcp(uint16(40000+i), 443, ackFlag, 0)))
+		e := entryFor(t, tab, came[i], ownerA)
+		e.Numbered = true
+		entries = append(entries, e)
+	}
+	batch := make([]frame.Frame, len(came))
+	for i, b := range came {
+		batch[i] = arrived(b, lan)
+	}
+	now := int64(0)
+	n := testing.AllocsPerRun(200, func() {
+		for _, e := range entries {
+			insert(t, tab, e, now)
+		}
+		for range 2 {
+			refill(batch, came)
+			if tab.Process(batch, 1) != len(came) {
+				t.Fatal("missed")
+			}
+			tab.Credit(ownerA, now)
+		}
+		refill(batch, came)
+		tab.Process(batch, 1)
+		tab.RemoveOwner(ownerA, now)
+		tab.Sweep(now)
+	})
+	if n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	if packets != 201*3*fewFlows { // AllocsPerRun runs once more to warm up
+		t.Errorf("%d packets reported, want %d", packets, 201*3*fewFlows)
+	}
+}
+
+func TestAnOwnerOfManyFlowsIsCreditedWhole(t *testing.T) {
+	var got []Report
+	tab := reporting(&got)
+	for i := range 3 * fewFlows {
+		insert(t, tab, entryFor(t, tab, espFrame(i), ownerA), 0)
+		hit(t, tab, espFrame(i), 1)
+	}
+	tab.Credit(ownerA, 2)
+	seen := map[Key]bool{}
+	for _, r := range got {
+		seen[r.Key] = r.Packets == 1
+	}
+	if len(got) != 3*fewFlows || len(seen) != 3*fewFlows {
+		t.Errorf("%d reports of %d flows, want %d", len(got), len(seen), 3*fewFlows)
+	}
+}
+
+// ledger sums what Active is told.
+type ledger struct{ packets, bytes [4]atomic.Uint64 }
+
+func (l *ledger) active(r Report) {
+	l.packets[r.Owner.ID].Add(r.Packets)
+	l.bytes[r.Owner.ID].Add(r.Bytes)
+}
+
+// Ports forward numbered flows while everybody who may credit does so as fast as
+// possible, and owners come and go: every packet is in one report.
+func TestHoweverCreditsRaceEveryPacketIsReportedOnce(t *testing.T) {
+	var l ledger
+	tab := New(Config{Active: l.active})
+	var frames [4][]byte
+	var entries [4]Entry
+	for i := range frames {
+		frames[i] = ipv4(inside, remote, frame.ProtoTCP, 64, tcp(uint16(40000+i), 443, ackFlag, i))
+		entries[i] = entryFor(t, tab, frames[i], Owner{Kind: OwnerConn, ID: uint64(i)})
+		entries[i].Numbered, entries[i].Idle = true, time.Hour
+		insert(t, tab, entries[i], 0)
+	}
+	var sent [4]atomic.Uint64
+	var ports, credits sync.WaitGroup
+	for range 2 {
+		ports.Go(func() {
+			for n := range 20_000 {
+				if i := n % 4; hit(t, tab, frames[i], 1) {
+					sent[i].Add(1)
+				}
+			}
+		})
+	}
+	var stop atomic.Bool
+	crediting := func(step func(n int)) {
+		credits.Go(func() {
+			for n := 0; !stop.Load(); n++ {
+				step(n)
+			}
+		})
+	}
+	crediting(func(n int) { tab.Sweep(int64(n)) })
+	crediting(func(n int) { tab.Credit(entries[n%4].Owner, int64(n)) })
+	crediting(func(n int) { tab.Credit(entries[n%3].Owner, int64(n)) })
+	crediting(func(n int) { // two of the owners come and go; one is replaced
+		i := n % 3
+		if i < 2 {
+			tab.RemoveOwner(entries[i].Owner, int64(n))
+		}
+		e := entries[i]
+		e.Port += uint16(n)
+		tab.Insert(e, tab.Epoch(), int64(n))
+	})
+	ports.Wait()
+	stop.Store(true)
+	credits.Wait()
+	tab.Sweep(0)
+	for i := range frames {
+		want := sent[i].Load()
+		if got := l.packets[i].Load(); got != want || want == 0 {
+			t.Errorf("flow %d: %d packets reported, %d forwarded", i, got, want)
+		}
+		if got := l.bytes[i].Load(); got != want*uint64(40+i) {
+			t.Errorf("flow %d: %d bytes reported, %d forwarded", i, got, want*uint64(40+i))
+		}
+	}
+}
+
+// When Credit returns, the owner knows the number of the last byte that was
+// forwarded before, even if a Sweep on another goroutine has just counted it.
+func TestAfterCreditTheOwnerKnowsTheLastNumber_VR17(t *testing.T) {
+	var known atomic.Uint32
+	tab, e := numberedFlow(t, func(r Report) {
+		for was := known.Load(); int32(r.End-was) > 0 && !known.CompareAndSwap(was, r.End); {
+			was = known.Load()
+		}
+	}, 0, 0)
+	var stop atomic.Bool
+	var sweeps sync.WaitGroup
+	sweeps.Go(func() {
+		for !stop.Load() {
+			tab.Sweep(1)
+		}
+	})
+	for n := range uint32(20_000) {
+		if !hit(t, tab, segment(ackFlag, n, 0, 1), 1) {
+			t.Fatal("not forwarded")
+		}
+		tab.Credit(e.Owner, 1)
+		if got := known.Load(); got != n+1 {
+			t.Fatalf("after Credit the owner knows %d, sent was %d", got, n+1)
+		}
+	}
+	stop.Store(true)
+	sweeps.Wait()
+}
