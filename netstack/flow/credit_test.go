@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -212,56 +213,96 @@ func (l *ledger) active(r Report) {
 	l.bytes[r.Owner.ID].Add(r.Bytes)
 }
 
-// Ports forward numbered flows while everybody who may credit does so as fast as
-// possible, and owners come and go: every packet is in one report.
+// race is two ports that forward four numbered flows, one owner each.
+type race struct {
+	tab     *Table
+	frames  [4][]byte
+	entries [4]Entry
+	sent    [4]atomic.Uint64 // packets of each flow
+	through [2]atomic.Uint64 // packets that each port is done with
+	stop    atomic.Bool
+}
+
+func newRace(t *testing.T, active func(Report)) *race {
+	r := &race{tab: New(Config{Active: active})}
+	for i := range r.frames {
+		r.frames[i] = ipv4(inside, remote, frame.ProtoTCP, 64, tcp(uint16(40000+i), 443, ackFlag, i))
+		e := entryFor(t, r.tab, r.frames[i], Owner{Kind: OwnerConn, ID: uint64(i)})
+		e.Numbered, e.Idle = true, time.Hour
+		insert(t, r.tab, e, 0)
+		r.entries[i] = e
+	}
+	return r
+}
+
+func (r *race) forward(t *testing.T, port int) {
+	for n := range 20_000 {
+		if i := n % 4; hit(t, r.tab, r.frames[i], 1) {
+			r.sent[i].Add(1)
+		}
+		r.through[port].Add(1)
+	}
+}
+
+// wait returns once each port is done with a packet more than *since, or all
+// ports have finished.
+func (r *race) wait(since *[2]uint64) {
+	for port := range since {
+		for r.through[port].Load() == since[port] && !r.stop.Load() {
+			runtime.Gosched()
+		}
+	}
+	for port := range since {
+		since[port] = r.through[port].Load()
+	}
+}
+
+// change takes two of the owners away and brings them back, and replaces the
+// flow of a third.
+func (r *race) change(n int) {
+	i := n % 3
+	if i < 2 {
+		r.tab.RemoveOwner(r.entries[i].Owner, int64(n))
+	}
+	e := r.entries[i]
+	e.Port += uint16(n)
+	r.tab.Insert(e, r.tab.Epoch(), int64(n))
+}
+
+// Ports forward while everybody who may credit does so as fast as possible, and
+// owners come and go: every packet is in one report.
 func TestHoweverCreditsRaceEveryPacketIsReportedOnce(t *testing.T) {
 	var l ledger
-	tab := New(Config{Active: l.active})
-	var frames [4][]byte
-	var entries [4]Entry
-	for i := range frames {
-		frames[i] = ipv4(inside, remote, frame.ProtoTCP, 64, tcp(uint16(40000+i), 443, ackFlag, i))
-		entries[i] = entryFor(t, tab, frames[i], Owner{Kind: OwnerConn, ID: uint64(i)})
-		entries[i].Numbered, entries[i].Idle = true, time.Hour
-		insert(t, tab, entries[i], 0)
-	}
-	var sent [4]atomic.Uint64
+	r := newRace(t, l.active)
 	var ports, credits sync.WaitGroup
-	for range 2 {
-		ports.Go(func() {
-			for n := range 20_000 {
-				if i := n % 4; hit(t, tab, frames[i], 1) {
-					sent[i].Add(1)
-				}
-			}
-		})
+	for port := range r.through {
+		ports.Go(func() { r.forward(t, port) })
 	}
-	var stop atomic.Bool
 	crediting := func(step func(n int)) {
 		credits.Go(func() {
-			for n := 0; !stop.Load(); n++ {
+			for n := 0; !r.stop.Load(); n++ {
 				step(n)
 			}
 		})
 	}
-	crediting(func(n int) { tab.Sweep(int64(n)) })
-	crediting(func(n int) { tab.Credit(entries[n%4].Owner, int64(n)) })
-	crediting(func(n int) { tab.Credit(entries[n%3].Owner, int64(n)) })
-	crediting(func(n int) { // two of the owners come and go; one is replaced
-		i := n % 3
-		if i < 2 {
-			tab.RemoveOwner(entries[i].Owner, int64(n))
-		}
-		e := entries[i]
-		e.Port += uint16(n)
-		tab.Insert(e, tab.Epoch(), int64(n))
+	var swept, changed [2]uint64
+	crediting(func(n int) {
+		r.tab.Sweep(int64(n))
+		swept = [2]uint64{r.through[0].Load(), r.through[1].Load()}
+		r.wait(&swept) // the second between two sweeps is longer than a packet takes
 	})
+	crediting(func(n int) {
+		r.change(n)
+		r.wait(&changed)
+	})
+	crediting(func(n int) { r.tab.Credit(r.entries[n%4].Owner, int64(n)) })
+	crediting(func(n int) { r.tab.Credit(r.entries[n%3].Owner, int64(n)) })
 	ports.Wait()
-	stop.Store(true)
+	r.stop.Store(true)
 	credits.Wait()
-	tab.Sweep(0)
-	for i := range frames {
-		want := sent[i].Load()
+	r.tab.Sweep(0)
+	for i := range r.frames {
+		want := r.sent[i].Load()
 		if got := l.packets[i].Load(); got != want || want == 0 {
 			t.Errorf("flow %d: %d packets reported, %d forwarded", i, got, want)
 		}

@@ -243,3 +243,31 @@ func TestOfManyPortsTheFurthestNumbersWin(t *testing.T) {
 	wg.Wait()
 	wantNumbers(t, tab, start+ports*packets*10, start+ports*packets*10-10)
 }
+
+// Two ports at one slot without anything between: what a port has moved stays
+// moved, whatever the other does at the same time.
+func TestTwoPortsNeverTakeEachOthersNumbersBack(t *testing.T) {
+	const moves = 200_000
+	var s slot
+	s.w1.Store(numbered)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for n := range uint32(moves) {
+			s.advance(n, 0)
+			if _, end, _ := s.numbers(); end != n {
+				t.Errorf("end is %d, was moved to %d", end, n)
+				return
+			}
+		}
+	})
+	wg.Go(func() {
+		for n := range uint32(moves) {
+			s.advance(0, n)
+			if _, _, ack := s.numbers(); ack != n {
+				t.Errorf("ack is %d, was moved to %d", ack, n)
+				return
+			}
+		}
+	})
+	wg.Wait()
+}

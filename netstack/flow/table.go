@@ -211,11 +211,13 @@ func (t *Table) take(replacing bool) uint32 {
 // publish fills slot i and lets readers see it. Table.mu is held.
 func (t *Table) publish(i, b uint32, e *Entry, now int64) {
 	s := &t.slots[i]
+	// What it has counted so far was another flow's; from the next lines on
+	// readers count for this one.
+	t.records[i] = record{owner: e.Owner, seen: s.st.Load(), state: stateLive}
 	s.write(e, now)
 	s.next.Store(t.heads[b].Load())
 	s.seq.Add(1) // odd: live
 	t.heads[b].Store(i)
-	t.records[i] = record{owner: e.Owner, seen: s.st.Load(), state: stateLive}
 	t.own(i)
 	t.live++
 }
