@@ -84,6 +84,17 @@ type FastL4 struct {
 	TTLMode             TTLMode
 }
 
+// Profiles are FastL4s with DefaultFastL4, also if it is not written.
+func (l *LTM) Profiles() []*FastL4 {
+	for _, p := range l.FastL4s {
+		if p.Name == DefaultFastL4 {
+			return l.FastL4s
+		}
+	}
+	p := builtinFastL4()
+	return append([]*FastL4{&p}, l.FastL4s...)
+}
+
 // NAT is [ltm.nat.NAME]: 1:1, both ways, every protocol (VR22).
 type NAT struct {
 	Name                  string

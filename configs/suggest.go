@@ -49,3 +49,7 @@ func differ(a, b byte) int {
 	}
 	return 1
 }
+
+// DidYouMean is what is added to a message about a name that is not there: the
+// nearest of those that are, or "".
+func DidYouMean(name string, known []string) string { return didYouMean(name, known) }

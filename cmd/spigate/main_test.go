@@ -84,6 +84,7 @@ func golden(t *testing.T, name, got string) {
 // house is a small router with one of everything.
 type house struct {
 	empty  bool
+	missed bool // a virtual server by its VLAN
 	status control.Status
 	lsn    iter.Seq[control.LSNSession] // in place of the two sessions
 
@@ -170,6 +171,11 @@ func (h *house) Drops() []control.Drop {
 	}
 	if h.empty {
 		return drops[2:]
+	}
+	if h.missed {
+		drops = append(drops, control.Drop{Reason: "vlan_miss", Count: 3, Means: "It came on another VLAN.", Do: "Add the VLAN.", Rule: "VR46", VLANMisses: []control.VLANMiss{{
+			Kind: control.NounVirtual, Name: "ipsec-2", In: "external", Listens: control.Words{"vlan-internal-2-0"}, Enabled: true,
+			Protocol: "TCP", SourceIP: ip("10.1.1.1"), SourcePort: 40000, DestIP: ip("10.2.1.1"), DestPort: 80, Count: 3, Ago: 2}}})
 	}
 	return drops
 }

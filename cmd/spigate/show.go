@@ -29,6 +29,8 @@ func (a *app) newShow() *cobra.Command {
 		newGroup("ipsecalg", "The IPsec ALG", s.ipsecSession(), s.ipsecGate(), s.ipsecProfile()),
 		newGroup("lsn", "Large scale NAT", s.lsnSession(), s.lsnBlock(), s.lsnDeterministic(),
 			s.lsnClient(), s.lsnPool(), s.lsnGroup(), s.lsnAppsProfile(), s.lsnStatic()),
+		newGroup("ltm", "Virtual servers, NATs and SNATs", s.ltmVirtual(), s.ltmNAT(), s.ltmSNAT()),
+		newGroup("sys", "The system", s.sysConnection()),
 		s.flow(), s.drops(), s.status())
 	s.addFlags(show)
 	return show
@@ -38,6 +40,14 @@ func (a *app) newShow() *cobra.Command {
 func (s *shower) addFlags(verb *cobra.Command) {
 	addSocket(verb, &s.socket)
 	verb.PersistentFlags().Var((*interval)(&s.watch), "watch", "print again every so often, as `2s`")
+}
+
+// checkWatch refuses what would be a load test of the daemon.
+func (s *shower) checkWatch() error {
+	if s.watch != 0 && s.watch < leastWatch {
+		return usagef("--watch %s: at least %s", s.watch, leastWatch)
+	}
+	return nil
 }
 
 func addSocket(verb *cobra.Command, socket *string) {
@@ -65,8 +75,8 @@ func command[T any](s *shower, v view[T]) *cobra.Command {
 			if err := setName(&filter, args); err != nil {
 				return err
 			}
-			if s.watch != 0 && s.watch < leastWatch {
-				return usagef("--watch %s: at least %s", s.watch, leastWatch)
+			if err := s.checkWatch(); err != nil {
+				return err
 			}
 			client := control.NewClient(s.socket)
 			return s.repeat(cmd.Context(), cmd.CommandPath(), s.watch, func(w io.Writer) error {
@@ -140,8 +150,14 @@ func filterHelp(noun, name string) string {
 		return "only this sender, `ADDR` or *"
 	case noun == "flow" && name == control.ByDestIP:
 		return "only this receiver, `ADDR` or *"
+	case noun == "connection" && name == control.BySourceIP:
+		return "only this client, `ADDR` or *"
+	case noun == "connection" && name == control.ByDestIP:
+		return "only this server, `ADDR` or *"
 	}
 	switch name {
+	case control.ByVirtual:
+		return "only what the virtual server, NAT or SNAT of this `NAME` admitted"
 	case control.BySourceIP:
 		return "only this subscriber, `ADDR` or *"
 	case control.ByNATIP:

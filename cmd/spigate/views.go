@@ -140,7 +140,8 @@ func (s *shower) drops() *cobra.Command {
 	cmd := command(s, view[control.Drop]{
 		noun: "drops", short: "Why frames were dropped, and what to do about it",
 		long: "Dropped frames by reason, with the rate over the last ten seconds and the\n" +
-			"newest example. With --json every reason is there, also those at zero.",
+			"newest example. Below vlan_miss stands which virtual server was missed, where,\n" +
+			"and what to change. With --json every reason is there, also those at zero.",
 		ask: func(c *control.Client, ctx context.Context, _ control.Filter) iter.Seq2[control.Drop, error] {
 			return c.Drops(ctx)
 		},
@@ -180,6 +181,11 @@ func printDrops(w io.Writer, bold bool, rows iter.Seq2[control.Drop, error], all
 		}
 		if _, err := fmt.Fprintf(w, "\n%s: %s%s\n  To do: %s\n", d.Reason, d.Means, rule, d.Do); err != nil {
 			return err
+		}
+		for i := range d.VLANMisses {
+			if _, err := fmt.Fprintf(w, "  %s\n", printable(d.VLANMisses[i].Advice())); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -34,6 +34,10 @@ var views = map[string]string{
 	"lsn-static":           "show lsn static",
 	"lsn-stat-log":         "stat lsn log",
 	"lsn-stat-helper":      "stat lsn helper",
+	"ltm-virtual":          "show ltm virtual",
+	"ltm-nat":              "show ltm nat",
+	"ltm-snat":             "show ltm snat",
+	"sys-connection":       "show sys connection",
 }
 
 func TestEveryViewPrintsItsGoldenText(t *testing.T) {

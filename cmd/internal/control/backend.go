@@ -29,6 +29,7 @@ type Backend interface {
 	Owners
 	LSNStats
 	LSNWorks
+	LTM
 	Operator
 }
 

@@ -3,6 +3,8 @@ package control
 import (
 	"errors"
 	"fmt"
+
+	"spigate/configs"
 )
 
 // Codes of an Error.
@@ -26,9 +28,10 @@ type Error struct {
 func (e *Error) Error() string { return e.Message }
 
 // NotFound is what a Backend returns for a name in a filter that the
-// configuration does not have. kind is the noun: "lsn client".
-func NotFound(kind, name string) error {
-	return &Error{Message: fmt.Sprintf("no %s %q", kind, name), Code: CodeNotFound}
+// configuration does not have. kind is the noun: "lsn client". Of the known
+// names the nearest is suggested.
+func NotFound(kind, name string, known ...string) error {
+	return &Error{Message: fmt.Sprintf("no %s %q%s", kind, name, configs.DidYouMean(name, known)), Code: CodeNotFound}
 }
 
 // IsNotFound reports whether err says that a named object does not exist.

@@ -18,7 +18,8 @@ const (
 	ByClient   = "client"
 	ByNetwork  = "network"
 	ByTD       = "td"
-	ByName     = "name" // no flag: the word behind the noun
+	ByVirtual  = "virtual" // virtual server, NAT or SNAT that admitted it
+	ByName     = "name"    // no flag: the word behind the noun
 )
 
 // MaxTD is the highest traffic domain.
@@ -30,7 +31,7 @@ const maxName = 127
 // Filter chooses rows. The zero value chooses all; what is set is combined
 // with "and".
 type Filter struct {
-	SourceIP netip.Addr   // the subscriber
+	SourceIP netip.Addr   // the subscriber; of a connection, who sent its first packet
 	NATIP    netip.Addr   // the NAT address
 	DestIP   netip.Addr   // the remote
 	NATPort  uint16       // 0 is any
@@ -38,6 +39,7 @@ type Filter struct {
 	Network  netip.Prefix // the subscriber is inside
 	TD       *uint16      // the traffic domain
 	Name     string       // of the object itself, in the views of the configuration
+	Virtual  string       // who admitted a connection
 }
 
 // Set sets one filter from text. An address of "*" is any (section 1.3 of the
@@ -59,6 +61,8 @@ func (f *Filter) Set(name, text string) error {
 		f.Network, err = parseNetwork(text)
 	case ByName:
 		f.Name, err = parseName(text)
+	case ByVirtual:
+		f.Virtual, err = parseName(text)
 	case ByTD:
 		f.TD, err = parseTD(text)
 	default:
@@ -84,6 +88,7 @@ func (f *Filter) Values() url.Values {
 	set(ByNATPort, f.NATPort != 0, f.NATPort)
 	set(ByClient, f.Client != "", f.Client)
 	set(ByName, f.Name != "", f.Name)
+	set(ByVirtual, f.Virtual != "", f.Virtual)
 	set(ByNetwork, f.Network.IsValid(), f.Network)
 	if f.TD != nil {
 		set(ByTD, true, *f.TD)

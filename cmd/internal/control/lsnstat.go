@@ -79,6 +79,10 @@ func (s LSNStatic) passes(f *Filter) bool {
 	return f.named(s.Name) && f.subscriber(s.SubscriberIP, f.Client) && is(f.NATIP, s.NATIP) && f.in(s.SubscriberTD)
 }
 
+func (s LSNStat) label() string     { return *s.Group }
+func (p LSNPoolStat) label() string { return p.Name }
+func (s LSNStatic) label() string   { return s.Name }
+
 // lsnStats adds the paths of LSNStats.
 func (s *Server) lsnStats(mux *http.ServeMux) {
 	b := s.backend

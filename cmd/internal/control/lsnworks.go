@@ -37,6 +37,9 @@ type LSNHelperStat struct {
 func (l LSNLogStat) passes(f *Filter) bool    { return f.named(l.Name) }
 func (h LSNHelperStat) passes(f *Filter) bool { return f.named(h.Name) && f.in(h.TD) }
 
+func (l LSNLogStat) label() string    { return l.Name }
+func (h LSNHelperStat) label() string { return h.Name }
+
 // lsnWorks adds the paths of LSNWorks.
 func (s *Server) lsnWorks(mux *http.ServeMux) {
 	mux.Handle(pathLSNLogStat, setting(s, "target of the NAT log", s.backend.LSNLogStats))

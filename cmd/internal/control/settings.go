@@ -101,6 +101,18 @@ func (p LSNPool) passes(f *Filter) bool        { return f.named(p.Name) && f.in(
 func (g LSNGroup) passes(f *Filter) bool       { return f.named(g.Name) && f.in(g.TD) }
 func (p LSNAppsProfile) passes(f *Filter) bool { return f.named(p.Name) }
 
+// object is a row with a name.
+type object interface {
+	row
+	label() string
+}
+
+func (p IPsecProfile) label() string   { return p.Name }
+func (c LSNClient) label() string      { return c.Name }
+func (p LSNPool) label() string        { return p.Name }
+func (g LSNGroup) label() string       { return g.Name }
+func (p LSNAppsProfile) label() string { return p.Name }
+
 func (f *Filter) named(name string) bool { return f.Name == "" || f.Name == name }
 
 // FiltersOfObjects are the filters of the views of named objects that are in a
@@ -108,12 +120,20 @@ func (f *Filter) named(name string) bool { return f.Name == "" || f.Name == name
 func FiltersOfObjects() []string { return []string{ByTD} }
 
 // setting answers a view of named objects. kind is the noun: "lsn pool".
-func setting[T row](s *Server, kind string, all func() []T, filters ...string) http.Handler {
+func setting[T object](s *Server, kind string, all func() []T, filters ...string) http.Handler {
 	return view(s, append(filters, ByName), func(f Filter) (iter.Seq[T], error) {
 		rows := all()
 		passes := func(r T) bool { return r.passes(&f) }
 		if f.Name != "" && !slices.ContainsFunc(rows, passes) {
-			return nil, NotFound(kind, f.Name)
+			var known []string
+			others := f
+			others.Name = ""
+			for _, r := range rows {
+				if r.passes(&others) {
+					known = append(known, r.label())
+				}
+			}
+			return nil, NotFound(kind, f.Name, known...)
 		}
 		return slices.Values(rows), nil
 	})

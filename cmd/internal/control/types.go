@@ -124,7 +124,7 @@ type Flow struct {
 	Packets      uint64     `json:"packets"`
 	Bytes        uint64     `json:"bytes"`
 	Idle         Seconds    `json:"idle_seconds"`
-	Owner        string     `json:"owner"`    // "lsn" or "ipsecalg"
+	Owner        string     `json:"owner"`    // "lsn", "ipsecalg" or "ltm"
 	OwnerID      uint64     `json:"owner_id"` // of the sessions of its traffic domain
 	TD           uint16     `json:"td"`
 }
@@ -165,6 +165,8 @@ type Drop struct {
 	Means string   `json:"means"`
 	Do    string   `json:"do"`
 	Rule  string   `json:"rule"`
+	// VLANMisses are for vlan_miss alone.
+	VLANMisses []VLANMiss `json:"vlan_misses,omitempty"`
 }
 
 // DropSample is the start of a dropped frame.

@@ -98,6 +98,9 @@ func (v *views) Drops() []control.Drop {
 		} else {
 			row.Seen = v.seen(len(out), now)
 		}
+		if r == drop.VLANMiss {
+			row.VLANMisses = v.vlanMisses()
+		}
 		out = append(out, row)
 	}
 	for _, s := range v.chassis.StackDrops() {
@@ -297,16 +300,34 @@ func (v *views) flow(in flow.Info, now int64) control.Flow {
 		Packets: in.Packets, Bytes: in.Bytes, Idle: ago(now, in.Last),
 		Owner: "lsn", OwnerID: in.Owner.ID, TD: in.Owner.Domain,
 	}
-	if in.Owner.Kind == flow.OwnerESP {
+	switch in.Owner.Kind {
+	case flow.OwnerESP:
 		row.Owner = "ipsecalg"
+	case flow.OwnerConn:
+		row.Owner = "ltm"
 	}
 	row.SetID(in.Key.Proto, in.Key.ID)
 	side := control.SideSource
 	if in.Side == flow.Destination {
 		side = control.SideDestination
 	}
-	row.SetNew(side, in.Addr.Netip(), in.Port)
+	if !routed(&in) {
+		row.SetNew(side, in.Addr.Netip(), in.Port)
+	}
 	return row
+}
+
+// routed reports whether a flow's packets leave with the addresses with which
+// they came: what a virtual server forwards without translation.
+func routed(in *flow.Info) bool {
+	addr, port := in.Key.Src, uint16(in.Key.ID>>16)
+	if in.Side == flow.Destination {
+		addr = in.Key.Dst
+		if in.Key.Proto != frame.ProtoICMP { // its identifier is both ports
+			port = uint16(in.Key.ID)
+		}
+	}
+	return in.Addr == addr && (in.Port == port || in.Key.Proto == frame.ProtoESP)
 }
 
 func ago(now, then int64) control.Seconds {
