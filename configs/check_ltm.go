@@ -28,14 +28,9 @@ func (r *reader) checkLTM(w *raw) {
 
 func (r *reader) linkVirtual(w *raw, v *Virtual) {
 	r.checkHome(w, "virtual", v.Name, v.Domain, &v.VLANs)
-	ref := w.ltm.profile[v]
-	if ref.name == DefaultFastL4 {
-		v.Profile = w.fastL4()
-	} else {
-		v.Profile = resolve(r, ref.at, ref.name, w.LTM.FastL4s, func(p *FastL4) string { return p.Name }, "ltm", "profile", "fastl4")
-	}
+	v.Profile = r.profileOf(w, v)
 	v.SNATPool = r.snatPool(w, v)
-	ref = w.ltm.group[v]
+	ref := w.ltm.group[v]
 	v.LSNGroup = resolve(r, ref.at, ref.name, w.LSN.Groups, func(g *Group) string { return g.Name }, "lsn", "group")
 	if g := v.LSNGroup; g != nil && g.Client != nil && g.Client.Domain != v.Domain {
 		r.fault(ref.at, "%s is in traffic domain %d, the server in %d: nothing is routed between domains",
@@ -43,12 +38,17 @@ func (r *reader) linkVirtual(w *raw, v *Virtual) {
 	}
 }
 
-// fastL4 is the profile of that name: the file's, or the one of table 2.2.
-func (w *raw) fastL4() *FastL4 {
+// profileOf finds a server's profile: the file's, or that of table 2.2.
+func (r *reader) profileOf(w *raw, v *Virtual) *FastL4 {
+	ref, names := w.ltm.profile[v], []string{DefaultFastL4}
 	for _, p := range w.LTM.FastL4s {
-		if p.Name == DefaultFastL4 {
+		if p.Name == ref.name {
 			return p
 		}
+		names = append(names, p.Name)
+	}
+	if ref.name != DefaultFastL4 && ref.name != "" {
+		r.missing(ref.at, ref.name, names, "ltm", "profile", "fastl4")
 	}
 	p := builtinFastL4()
 	return &p

@@ -11,6 +11,12 @@ var ipsecPassthrough string
 //go:embed examples/carrier-nat.toml
 var carrierNAT string
 
+//go:embed examples/virtual-server.toml
+var virtualServer string
+
+//go:embed examples/office.toml
+var office string
+
 // Reference returns the text of reference.toml: every key with its default.
 func Reference() string { return reference }
 
@@ -19,3 +25,9 @@ func IPsecPassthrough() string { return ipsecPassthrough }
 
 // CarrierNAT returns the text of examples/carrier-nat.toml.
 func CarrierNAT() string { return carrierNAT }
+
+// VirtualServer returns the text of examples/virtual-server.toml.
+func VirtualServer() string { return virtualServer }
+
+// Office returns the text of examples/office.toml.
+func Office() string { return office }

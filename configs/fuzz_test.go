@@ -15,6 +15,12 @@ func FuzzParse(f *testing.F) {
 	f.Add("version = 1\n[lsn.pool]\nP = {addresses = ['1.2.3.4-1.2.3.9', \"1.2.3.5\"]}\n")
 	f.Add("\ufeffversion=1\r\n'a\\b'.\"c\\e\" = [[1, {x.y = '''\n''''}], 1979-05-27 07:32:00]\n[[\"\"]]\n")
 	f.Add("[route.'0.0.0.0/0']\nvia='0.0.0.0'\n[vlan.a]\naddresses=['1.1.1.1/32','1.1.1.0/31']\n")
+	f.Add(VirtualServer())
+	f.Add(Office())
+	f.Add(served)
+	f.Add("[ltm.virtual.a]\ndestination='0.0.0.0/1:0'\nmask='128.0.0.0'\nreject=true\nvlans=['']\nsource_address_translation={type='lsn',pool='g'}\n")
+	f.Add("[ltm.profile.fastl4]\na={defaults_from='b'}\nb={defaults_from='a',idle_timeout=1}\n[sys.db]\n'tm.continuematching'='enable'\n")
+	f.Add("[ltm.snatpool.p]\nmembers=['1.2.3.4']\n[ltm.snat.s]\norigins=['0.0.0.0/0']\nsnatpool='p'\n[ltm.nat.n]\noriginating_address='1.2.3.5'\ntranslation_address='1.2.3.4'\n")
 	f.Add("a=" + strings.Repeat("[", 40))
 	f.Fuzz(func(t *testing.T, text string) {
 		c, warnings, err := Parse("f", []byte(text))

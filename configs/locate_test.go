@@ -31,6 +31,12 @@ func TestFaultsAreReportedWhereTheyStand(t *testing.T) {
 		{"an array of tables", "[[system]]\n", "f:2:3: system: must be a table, not an array of tables"},
 		{"a missing key, at its table", "[lsn.group.\"g 1\"]\nclient = \"c\"\n[lsn.client.c]\nnetworks=[\"10.0.0.0/8\"]\n",
 			`f:2:12: lsn.group."g 1".pools: is missing`},
+		{"a whole table", "[ltm]\nvirtual.V = { destination = \"10.0.0.1:80\" }\n", "f:3:9: ltm.virtual.V: has no role: say ip_forward = true, or reject = true"},
+		{"a key of an inline table in a table", "[ltm.virtual.V]\nip_forward = true\ndestination = \"any:any\"\nsource_address_translation = { type = \"snat\", pool = \"P\" }\n",
+			"f:5:54: ltm.virtual.V.source_address_translation.pool: there is no [ltm.snatpool.P]"},
+		{"an element that another table has", "[ltm.snat]\na = {automap = true, origins = [\"10.0.0.0/8\"]}\nb = {automap = true, origins = [\"11.0.0.0/8\",  \"10.0.0.0/8\"]}\n",
+			"f:4:48: ltm.snat.b.origins[1]: 10.0.0.0/8 is already an origin of [ltm.snat.a], on a VLAN in common"},
+		{"a variable with a dot in its name", "[sys.db]\n  \"tm.rejectunmatched\" =  \"no\"\n", `f:3:27: sys.db."tm.rejectunmatched": "no" is not true or false`},
 		{"a syntax error", "[system]\nhostname = \n", "f:3:12: system.hostname: expected value but found '\\n' instead"},
 		{"a key written twice", "[system]\nhostname = \"a\"\n hostname = \"b\"\n", "f:4:2: system.hostname: Key 'system.hostname' has already been defined."},
 	} {
@@ -65,7 +71,7 @@ func everyKeyIsLocated(text string) error {
 }
 
 func TestEveryKeyOfTheShippedTextsIsLocated(t *testing.T) {
-	for _, text := range []string{Reference(), IPsecPassthrough(), CarrierNAT()} {
+	for _, text := range []string{Reference(), IPsecPassthrough(), CarrierNAT(), VirtualServer(), Office()} {
 		if err := everyKeyIsLocated(text); err != nil {
 			t.Error(err)
 		}
