@@ -24,8 +24,9 @@ func (v *views) LTMVirtuals() (out []control.LTMVirtual) {
 			misses[m.Name] += m.Count
 		}
 	}
+	stats := v.ltmStats(vserver.KindServer)
 	for _, s := range v.config.Load().LTM.Virtuals {
-		st := v.ltmStats(s.Domain, vserver.KindServer, s.Name)
+		st := stats(s.Domain, s.Name)
 		row := control.LTMVirtual{
 			Name: s.Name, TD: s.Domain, CMP: s.CMPEnabled,
 			Availability: control.AvailabilityUnknown, State: "enabled", Reason: control.ReasonUnknown,
@@ -45,8 +46,9 @@ func (v *views) LTMVirtuals() (out []control.LTMVirtual) {
 
 // LTMNATs implements control.LTM.
 func (v *views) LTMNATs() (out []control.LTMNAT) {
+	stats := v.ltmStats(vserver.KindNAT)
 	for _, n := range v.config.Load().LTM.NATs {
-		st := v.ltmStats(n.Domain, vserver.KindNAT, n.Name)
+		st := stats(n.Domain, n.Name)
 		out = append(out, control.LTMNAT{
 			Name: n.Name, TD: n.Domain, Originating: n.Originating.String(), Translation: n.Translation.String(), LTMTraffic: traffic(&st),
 		})
@@ -57,8 +59,9 @@ func (v *views) LTMNATs() (out []control.LTMNAT) {
 
 // LTMSNATs implements control.LTM.
 func (v *views) LTMSNATs() (out []control.LTMSNAT) {
+	stats := v.ltmStats(vserver.KindSNAT)
 	for _, s := range v.config.Load().LTM.SNATs {
-		st := v.ltmStats(s.Domain, vserver.KindSNAT, s.Name)
+		st := stats(s.Domain, s.Name)
 		out = append(out, control.LTMSNAT{
 			Name: s.Name, TD: s.Domain, Origins: texts(s.Origins), Translation: texts(s.Addresses()), Automap: s.Automap, LTMTraffic: traffic(&st),
 		})
@@ -67,18 +70,27 @@ func (v *views) LTMSNATs() (out []control.LTMSNAT) {
 	return out
 }
 
-// ltmStats reads the counters of one object; they are all 0 for one that a
-// reload is just bringing.
-func (v *views) ltmStats(domain uint16, kind vserver.Kind, name string) (none vserver.Stats) {
-	r := v.chassis.Router(domain)
-	if r == nil {
+// ltmStats returns a function that reads the counters of one object; they are
+// all 0 for one that a reload is just bringing.
+func (v *views) ltmStats(kind vserver.Kind) func(domain uint16, name string) vserver.Stats {
+	type object struct {
+		domain uint16
+		name   string
+	}
+	counters := map[object]*vserver.Counters{}
+	for _, r := range v.chassis.Routers() {
+		for _, l := range r.Connections().Listeners().All() {
+			if l.Kind == kind {
+				counters[object{r.Domain(), l.Name}] = l.Counters()
+			}
+		}
+	}
+	return func(domain uint16, name string) (none vserver.Stats) {
+		if c := counters[object{domain, name}]; c != nil {
+			return c.Stats()
+		}
 		return none
 	}
-	l := r.Connections().Listeners().Find(kind, name)
-	if l == nil || l.Counters() == nil {
-		return none
-	}
-	return l.Counters().Stats()
 }
 
 func traffic(s *vserver.Stats) control.LTMTraffic {
