@@ -92,6 +92,7 @@ func TestAFilterSaysWhatItWants(t *testing.T) {
 		{ByNetwork, "2001:db8::/32", "like 192.0.2.0/24"},
 		{BySourceIP, "0.0.0.0", "nobody's address; any is *"},
 		{ByName, "", "1 to 127"},
+		{ByVirtual, "", "1 to 127"},
 		{ByTD, "4095", "0-4094"},
 		{ByTD, "-1", "0-4094"},
 		{"natip", "1.2.3.4", `unknown filter "natip"`},
@@ -119,7 +120,7 @@ func TestAFilterSurvivesTheWayOverTheSocket(t *testing.T) {
 // the same filter.
 func FuzzFilter(f *testing.F) {
 	for _, seed := range []string{"", "source_ip=192.0.2.10&nat_port=500", "network=192.0.2.9%2F24&td=0", "client=a+b%00",
-		"nat_ip=*", "dest_ip=::ffff:1.2.3.4", "td=99999", "source_ip=1.2.3.4&source_ip=1.2.3.4", "%zz"} {
+		"nat_ip=*", "virtual=ipsec-2&td=7", "dest_ip=::ffff:1.2.3.4", "td=99999", "source_ip=1.2.3.4&source_ip=1.2.3.4", "%zz"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -127,14 +128,15 @@ func FuzzFilter(f *testing.F) {
 		if err != nil {
 			return
 		}
-		first, err := parseFilter(query, FiltersOfLSN())
+		allowed := append(FiltersOfLSN(), ByVirtual)
+		first, err := parseFilter(query, allowed)
 		if err != nil {
 			return
 		}
 		if first.SourceIP.IsValid() && !first.SourceIP.Is4() || first.Network != first.Network.Masked() {
 			t.Fatalf("%q gives %+v", text, first)
 		}
-		again, err := parseFilter(first.Values(), FiltersOfLSN())
+		again, err := parseFilter(first.Values(), allowed)
 		if err != nil {
 			t.Fatalf("%q gives %q: %v", text, first.Values().Encode(), err)
 		}
