@@ -293,7 +293,9 @@ func TestHoweverCreditsRaceEveryPacketIsReportedOnce(t *testing.T) {
 	})
 	crediting(func(n int) {
 		r.change(n)
-		r.wait(&changed)
+		if n > DefaultCapacity/2 { // more would fill the table with resting slots
+			r.wait(&changed)
+		}
 	})
 	crediting(func(n int) { r.tab.Credit(r.entries[n%4].Owner, int64(n)) })
 	crediting(func(n int) { r.tab.Credit(r.entries[n%3].Owner, int64(n)) })
