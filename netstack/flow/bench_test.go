@@ -48,12 +48,13 @@ func hitting(b *testing.B, kind string, numbered bool) {
 	e.Numbered = numbered
 	insert(b, tab, e, 0)
 	batch, came := batchOf(f)
-	seq := uint32(0)
+	isTCP, seq := kind == "TCP", uint32(0)
 	b.ReportAllocs()
 	for b.Loop() {
 		refill(batch, came)
 		for i := range batch {
-			if seq += 100; kind == "TCP" {
+			if isTCP {
+				seq += 100
 				binary.BigEndian.PutUint32(batch[i].Bytes()[38:], seq)
 			}
 		}

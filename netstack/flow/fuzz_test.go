@@ -10,6 +10,7 @@ import (
 func seed(f *testing.F) {
 	for _, b := range kinds(30) {
 		f.Add(b)
+		f.Add(append(b, 0)) // padded
 	}
 	for _, c := range unsuited {
 		f.Add(c.bend(kinds(30)[c.kind]))

@@ -165,6 +165,7 @@ func slow(t testing.TB, b []byte, e Entry) []byte {
 	f := frame.Copy(b, 0)
 	f.SetMACs(macGW, macOut)
 	ip := header.IPv4(f.Payload())
+	f.Trim(frame.HeaderLen + int(ip.TotalLength())) // padding ends here
 	ip.SetTTL(ip.TTL() - 1)
 	ip.SetChecksum(0)
 	ip.SetChecksum(^ip.CalculateChecksum())
