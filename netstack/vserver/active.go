@@ -29,12 +29,13 @@ const (
 	pastRoom = 2048
 )
 
-// bury remembers a connection. Half-open ones had no flows.
+// bury remembers a connection, if it can have had flows.
 func (t *Table) bury(c *conn) {
 	c.mu.Lock()
-	late, e := c.late, ended{c.keys[Client], c.counters()}
+	flows := c.fast || c.sent[Client].Packets > 0 && c.sent[Remote].Packets > 0
+	e := ended{c.keys[Client], c.counters()}
 	c.mu.Unlock()
-	if !late {
+	if !flows {
 		return
 	}
 	p := &t.past[c.id%shardCount]
@@ -101,11 +102,11 @@ func (t *Table) Active(id uint64, k Key, packets, bytes uint64, end, ack uint32,
 	if numbered {
 		c.carried(from, end, ack)
 	}
+	c.fast = true
 	if c.state == dead {
 		return false
 	}
 	c.last = max(c.last, now)
-	c.fast = true
 	return true
 }
 

@@ -57,10 +57,9 @@ type conn struct {
 	half  [2]half
 	sent  [2]Traffic
 
-	session uint64 // the LSN session that translates it, 0: none
-	fast    bool   // the fast path carried packets of it: last is a sweep behind
-	late    bool   // it may have had flows; said when it died
-	reset   bool   // it ends with RSTs; said by who made it dead
+	lsn   *bound // the LSN session that translates it, nil: none
+	fast  bool   // the fast path carried packets of it: last is a sweep behind
+	reset bool   // it ends with RSTs; said by who made it dead
 
 	link link // in the wheel, under the lock of the client key's shard
 }
@@ -111,10 +110,17 @@ func (c *conn) alive(now int64) bool {
 	return now < c.deadline()
 }
 
-// die makes the connection dead. Whoever calls it removes it.
-func (c *conn) die() {
-	c.late = c.state != handshake // a half-open one was never in the fast path
-	c.state = dead
+// bound is what Bind ties a connection to.
+type bound struct {
+	session uint64
+	group   string // as the server said when it was bound
+}
+
+func (c *conn) session() uint64 {
+	if c.lsn == nil {
+		return 0
+	}
+	return c.lsn.session
 }
 
 // replaceable: a SYN on a closed connection begins a new one.
@@ -273,7 +279,7 @@ type Info struct {
 
 func (c *conn) info(now int64) Info {
 	i := Info{
-		ID: c.id, Session: c.session, Listener: c.l, Client: c.keys[Client], Remote: c.keys[Remote],
+		ID: c.id, Session: c.session(), Listener: c.l, Client: c.keys[Client], Remote: c.keys[Remote],
 		State: [...]string{"opening", "handshake", "established", "closing", "dead"}[c.state],
 		Age:   time.Duration(now - c.opened), Idle: time.Duration(now - c.last), Left: -1,
 		In: c.sent[Client], Out: c.sent[Remote],

@@ -85,11 +85,20 @@ type world struct {
 	tab    *Table
 	now    int64
 	resets []Reset
+	ends   []End
+	onEnd  func(End) // besides
 }
 
 func newWorld(t *testing.T, c Config) *world {
 	t.Helper()
-	return &world{T: t, tab: NewTable(TableConfig{Capacity: 1000, Listeners: build(t, c)}), now: 1000 * second}
+	w := &world{T: t, now: 1000 * second}
+	w.tab = NewTable(TableConfig{Capacity: 1000, Listeners: build(t, c), OnEnd: func(e End) {
+		w.ends = append(w.ends, e)
+		if w.onEnd != nil {
+			w.onEnd(e)
+		}
+	}})
+	return w
 }
 
 // open lets the first packet of k in.
@@ -126,6 +135,11 @@ func (w *world) mustPass(k Key, s Segment) {
 func (w *world) sweep() {
 	w.resets = nil
 	w.tab.Sweep(w.now, func(r Reset) { w.resets = append(w.resets, r) })
+}
+
+func (w *world) reload(c Config) (kept, ended int) {
+	w.Helper()
+	return w.tab.Reload(build(w, c), w.now, func(r Reset) { w.resets = append(w.resets, r) })
 }
 
 func (w *world) stats(name string) Stats {

@@ -31,12 +31,19 @@ func (h Hit) Listener() *Listener {
 // It returns false if the connection has ended, so that End does not name the
 // session: what the session has in the fast path is then the caller's to remove.
 func (h Hit) Bind(session uint64) bool {
-	h.conn.mu.Lock()
-	defer h.conn.mu.Unlock()
-	if h.conn.state == dead {
+	c := h.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.state == dead:
 		return false
+	case session == 0:
+		c.lsn = nil
+	case c.l.Server != nil:
+		c.lsn = &bound{session, c.l.Server.Group}
+	default:
+		c.lsn = &bound{session: session}
 	}
-	h.conn.session = session
 	return true
 }
 
@@ -45,7 +52,7 @@ func (h Hit) Bind(session uint64) bool {
 func (h Hit) Session() uint64 {
 	h.conn.mu.Lock()
 	defer h.conn.mu.Unlock()
-	return h.conn.session
+	return h.conn.session()
 }
 
 // Cacheable reports whether the fast path may carry the connection's packets:

@@ -119,7 +119,7 @@ func (c *conn) yield(s *Segment, now int64) bool {
 	if !c.yields(s, now) {
 		return false
 	}
-	c.die()
+	c.state = dead
 	return true
 }
 
@@ -172,5 +172,5 @@ func (t *Table) hasten(c *conn) {
 func (c *conn) end() End {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return End{c.id, c.session, c.keys[Client], c.keys[Remote], c.l}
+	return End{c.id, c.session(), c.keys[Client], c.keys[Remote], c.l}
 }

@@ -1,8 +1,7 @@
 package vserver
 
 import (
-	"cmp"
-	"net/netip"
+	"maps"
 	"slices"
 
 	"spigate/netstack/frame"
@@ -55,33 +54,29 @@ func (l *Listener) Counters() *Counters { return l.counters }
 // caller swaps it for another (VR11). The counters live on: see Adopt.
 type Listeners struct {
 	all      []*Listener
+	byName   map[objectName]*Listener
 	warnings []string
 	resume   bool // go on behind a disabled server (VR9)
 
 	dst   nest
-	nodes []node // by prefix of dst
+	nodes []node // by network of dst
+	rows  []row  // of all nodes, by destination, in each in the order of VR7
 
 	translated map[frame.Addr]*Listener // NAT by its translation address
 	originated map[frame.Addr]*Listener // NAT by its originating address
 	selfs      map[frame.Addr]*Listener
 	origins    listenerNest // SNATs
 	clients    listenerNest // groups
+
+	answers map[frame.Addr]bool // addresses that something translates to, or may (automap)
 }
 
-// node holds the servers of one destination prefix.
-type node struct {
-	src   nest
-	lists []portList // by prefix of src
+type objectName struct {
+	kind Kind
+	name string
 }
 
-// portList holds servers of one destination and one source: first those of a
-// port, by port, then those of any; in each port in the order of VR7.
-type portList struct {
-	servers []*Listener
-	any     int // where those of any port begin
-}
-
-// listenerNest holds listeners by source prefix.
+// listenerNest holds listeners by source network.
 type listenerNest struct {
 	nest  nest
 	lists [][]*Listener
@@ -94,102 +89,37 @@ func (l *Listeners) Warnings() []string { return l.warnings }
 func (l *Listeners) All() []*Listener { return l.all }
 
 // Find returns the listener of a kind by name, nil if there is none.
-func (l *Listeners) Find(kind Kind, name string) *Listener {
-	for _, x := range l.all {
-		if x.Kind == kind && x.Name == name {
-			return x
-		}
+func (l *Listeners) Find(kind Kind, name string) *Listener { return l.byName[objectName{kind, name}] }
+
+// heir is the object that has another's kind and name, nil if there is none.
+func (l *Listeners) heir(of *Listener) *Listener {
+	if of == nil {
+		return nil
 	}
-	return nil
+	return l.Find(of.Kind, of.Name)
 }
 
 // Adopt takes over the counters of old's objects for those of the same kind and
-// name, so that a reload loses nothing. Call it before l is used; Table.Reload
-// does.
+// name, and how much of their rate limits is used, so that a reload loses
+// nothing. Call it before l is used; Table.Reload does.
 func (l *Listeners) Adopt(old *Listeners) {
-	type key struct {
-		kind Kind
-		name string
-	}
-	known := map[key]*Counters{}
 	for _, x := range old.all {
-		known[key{x.Kind, x.Name}] = x.counters
-	}
-	for _, x := range l.all {
-		if c := known[key{x.Kind, x.Name}]; c != nil {
-			x.counters = c
+		h := l.heir(x)
+		if h == nil || x.counters == nil {
+			continue
+		}
+		h.counters = x.counters
+		if h.rate != nil && x.rate != nil {
+			h.rate.until.Store(x.rate.until.Load())
 		}
 	}
 }
 
-// buildServers makes the two-level lookup (VR11).
-func (l *Listeners) buildServers(servers []*Listener) {
-	byDst := groupBy(servers, func(x *Listener) netip.Prefix { return x.Server.Destination })
-	dsts := sorted(byDst)
-	l.dst, l.nodes = newNest(dsts), make([]node, len(dsts))
-	for i, d := range dsts {
-		bySrc := groupBy(byDst[d], func(x *Listener) netip.Prefix { return x.Server.Source })
-		srcs := sorted(bySrc)
-		n := node{newNest(srcs), make([]portList, len(srcs))}
-		for j, s := range srcs {
-			n.lists[j] = newPortList(bySrc[s])
-		}
-		l.nodes[i] = n
-	}
-}
-
-func newPortList(servers []*Listener) portList {
-	slices.SortFunc(servers, byRank)
-	any := slices.IndexFunc(servers, func(x *Listener) bool { return x.Server.Port == 0 })
-	if any < 0 {
-		any = len(servers)
-	}
-	return portList{servers, any}
-}
-
-// byRank is steps 3 to 5 of VR7, with the ports in order; names break ties
-// between disjoint VLANs.
-func byRank(a, b *Listener) int {
-	x, y := a.Server, b.Server
-	return cmp.Or(
-		first(x.Port != 0, y.Port != 0), cmp.Compare(x.Port, y.Port),
-		first(x.Protocol != 0, y.Protocol != 0), cmp.Compare(x.Protocol, y.Protocol),
-		first(x.VLANs.listed(), y.VLANs.listed()), cmp.Compare(x.Name, y.Name))
-}
-
-// first orders what has a property before what has not.
-func first(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case a:
-		return -1
-	}
-	return 1
-}
-
-func newListenerNest(by map[netip.Prefix][]*Listener) listenerNest {
-	ps := sorted(by)
+func newListenerNest(by map[network][]*Listener) listenerNest {
+	ps := slices.SortedFunc(maps.Keys(by), byNetwork)
 	n := listenerNest{newNest(ps), make([][]*Listener, len(ps))}
 	for i, p := range ps {
 		n.lists[i] = by[p]
 	}
 	return n
-}
-
-func groupBy(xs []*Listener, key func(*Listener) netip.Prefix) map[netip.Prefix][]*Listener {
-	out := map[netip.Prefix][]*Listener{}
-	for _, x := range xs {
-		out[key(x)] = append(out[key(x)], x)
-	}
-	return out
-}
-
-func sorted(by map[netip.Prefix][]*Listener) []netip.Prefix {
-	ps := make([]netip.Prefix, 0, len(by))
-	for p := range by {
-		ps = append(ps, p)
-	}
-	slices.SortFunc(ps, byPrefix)
-	return ps
 }

@@ -34,6 +34,7 @@ type Result struct {
 type search struct {
 	l      *Listeners
 	a      Attempt
+	src    uint32    // of a
 	missed *Listener // the best that was on another VLAN
 	passed *Listener // the best that was disabled and passed over
 }
@@ -53,7 +54,7 @@ func (l *Listeners) Match(a Attempt) Result {
 }
 
 func (l *Listeners) match(a Attempt) Result {
-	s := search{l: l, a: a}
+	s := search{l: l, a: a, src: number(a.Src)}
 	at := l.dst.find(a.Dst)
 	if at >= 0 && l.dst.bits[at] == 32 {
 		if won := s.servers(&l.nodes[at]); won != nil {
@@ -90,29 +91,28 @@ func (l *Listeners) match(a Attempt) Result {
 // translates it; it is only meant for the subscriber if it names him at least
 // as closely as the group does: source outranks (VR7). Disabled or not is the
 // same (VR9).
-func (s *search) keeps(won *Listener) *Listener {
-	v := won.Server
-	if v.Role != Forward || v.SourceTranslation != TranslateNone {
+func (s *search) keeps(won *row) *Listener {
+	if won.role != Forward || won.translate != TranslateNone {
 		return nil
 	}
 	group, bits := s.first(&s.l.clients)
-	if group == nil || v.Source.Bits() >= bits || s.source() != nil {
+	if group == nil || int(won.srcBits) >= bits || s.source() != nil {
 		return nil
 	}
 	return group
 }
 
 // served is the result when a virtual server won.
-func (s *search) served(won *Listener) Result {
+func (s *search) served(won *row) Result {
 	switch {
-	case won.Server.Disabled:
-		return Result{Verdict: Disabled, Listener: won}
-	case won.Server.Role == Reject:
-		return Result{Verdict: Rejected, Listener: won}
-	case won.Server.SourceTranslation != TranslateNone:
-		return Result{Listener: won}
+	case won.disabled:
+		return Result{Verdict: Disabled, Listener: won.x}
+	case won.role == Reject:
+		return Result{Verdict: Rejected, Listener: won.x}
+	case won.translate != TranslateNone:
+		return Result{Listener: won.x}
 	}
-	return Result{Listener: won, Source: s.source()}
+	return Result{Listener: won.x, Source: s.source()}
 }
 
 func (s *search) nobody() Result {
@@ -127,50 +127,62 @@ func (s *search) nobody() Result {
 
 // servers looks through one destination, the longest source first: source
 // outranks port (VR8).
-func (s *search) servers(n *node) *Listener {
-	for at := n.src.find(s.a.Src); at >= 0; at = n.src.outer[at] {
-		p := &n.lists[at]
-		if won := s.port(p); won != nil {
+func (s *search) servers(n *node) *row {
+	if n.wide == nil {
+		return s.scan(n.span)
+	}
+	w := n.wide
+	for at := w.src.find(s.a.Src); at >= 0; at = w.src.outer[at] {
+		p := &w.lists[at]
+		if won := s.scan(s.port(p.own)); won != nil {
 			return won
 		}
-		for _, x := range p.servers[p.any:] {
-			if s.wins(x) {
-				return x
-			}
+		if won := s.scan(p.any); won != nil {
+			return won
 		}
 	}
 	return nil
 }
 
-// port looks through the servers of the packet's own port.
-func (s *search) port(p *portList) *Listener {
-	own := p.servers[:p.any]
-	at, high := 0, len(own)
+// port narrows rows of one source, sorted by port, to those of the packet's.
+func (s *search) port(own span) span {
+	rows := s.l.rows[:own.to]
+	at, high := own.from, own.to
 	for at < high {
-		if mid := int(uint(at+high) / 2); own[mid].Server.Port < s.a.Port {
+		if mid := at + (high-at)/2; rows[mid].port < s.a.Port {
 			at = mid + 1
 		} else {
 			high = mid
 		}
 	}
-	for ; at < len(own) && own[at].Server.Port == s.a.Port; at++ {
-		if s.wins(own[at]) {
-			return own[at]
+	end := at
+	for end < own.to && rows[end].port == s.a.Port {
+		end++
+	}
+	return span{at, end}
+}
+
+// scan looks at rows one by one: the first that fits has won.
+func (s *search) scan(in span) *row {
+	rows := s.l.rows[in.from:in.to]
+	for i := range rows {
+		r := &rows[i]
+		if s.src&r.mask == r.src && (r.port == 0 || r.port == s.a.Port) && (r.proto == 0 || r.proto == s.a.Proto) && s.wins(r) {
+			return r
 		}
 	}
 	return nil
 }
 
-// wins reports whether a server whose prefixes and port fit is the winner.
-func (s *search) wins(x *Listener) bool {
+// wins reports whether a server whose networks, port and protocol fit is the
+// winner.
+func (s *search) wins(r *row) bool {
 	switch {
-	case x.Server.Protocol != 0 && x.Server.Protocol != s.a.Proto:
+	case !s.hears(&r.vlans, r.x):
 		return false
-	case !s.admits(x):
-		return false
-	case x.Server.Disabled && s.l.resume:
+	case r.disabled && s.l.resume:
 		if s.passed == nil {
-			s.passed = x
+			s.passed = r.x
 		}
 		return false
 	}
@@ -179,7 +191,11 @@ func (s *search) wins(x *Listener) bool {
 
 // admits asks for the VLAN, and remembers the first that was missed.
 func (s *search) admits(x *Listener) bool {
-	if x.vlans.has(s.a.In) {
+	return s.hears(&x.vlans, x)
+}
+
+func (s *search) hears(on *vlanSet, x *Listener) bool {
+	if on.has(s.a.In) {
 		return true
 	}
 	if s.missed == nil {

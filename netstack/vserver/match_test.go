@@ -4,12 +4,9 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"spigate/netstack/frame"
 	"strings"
 	"testing"
-
-	"pgregory.net/rapid"
-
-	"spigate/netstack/frame"
 )
 
 func TestTheEighteenRowsOfPrecedence_VR7(t *testing.T) {
@@ -156,112 +153,4 @@ func TestAServerThatRejects(t *testing.T) {
 	s := vs("no", "any", "any", 0, 0)
 	s.Role = Reject
 	wants(t, build(t, Config{Servers: []Server{s}}), attempt(lan, frame.ProtoUDP, "192.168.15.2", "8.8.8.8", 53), "rejected no")
-}
-
-// scan is VR6 to VR9 as they are written.
-func scan(servers []Server, a Attempt, resume bool) string {
-	better := func(x, y *Server) bool {
-		rank := func(s *Server) [5]int {
-			is := func(b bool) int {
-				if b {
-					return 1
-				}
-				return 0
-			}
-			return [5]int{s.Destination.Bits(), s.Source.Bits(), is(s.Port != 0), is(s.Protocol != 0), is(s.VLANs.Enabled || len(s.VLANs.List) > 0)}
-		}
-		return slices.Compare(ref(rank(x)), ref(rank(y))) > 0
-	}
-	var won, off *Server
-	missed := false
-	for i := range servers {
-		s := &servers[i]
-		if !s.Destination.Contains(a.Dst.Netip()) || !s.Source.Contains(a.Src.Netip()) || s.Port != 0 && s.Port != a.Port || s.Protocol != 0 && s.Protocol != a.Proto {
-			continue
-		}
-		if slices.Contains(s.VLANs.List, a.In) != s.VLANs.Enabled {
-			missed = true
-			continue
-		}
-		if s.Disabled && resume {
-			if off == nil || better(s, off) {
-				off = s
-			}
-			continue
-		}
-		if won == nil || better(s, won) {
-			won = s
-		}
-	}
-	switch {
-	case won != nil && won.Disabled:
-		return "vs_disabled " + won.Name
-	case won != nil:
-		return "admit " + won.Name
-	case missed:
-		return "vlan_miss"
-	case off != nil:
-		return "vs_disabled " + off.Name
-	}
-	return "no_listener"
-}
-
-func ref(a [5]int) []int { return a[:] }
-
-// nearby draws addresses that share long and short beginnings.
-func nearby() *rapid.Generator[netip.Addr] {
-	return rapid.Custom(func(t *rapid.T) netip.Addr {
-		b := [4]byte{}
-		for i := range b {
-			b[i] = rapid.SampledFrom([]byte{0, 1, 127, 128, 255}).Draw(t, "byte")
-		}
-		return netip.AddrFrom4(b)
-	})
-}
-
-func network() *rapid.Generator[netip.Prefix] {
-	return rapid.Custom(func(t *rapid.T) netip.Prefix {
-		bits := rapid.SampledFrom([]int{0, 1, 7, 8, 9, 16, 17, 24, 25, 31, 32}).Draw(t, "bits")
-		return netip.PrefixFrom(nearby().Draw(t, "address"), bits).Masked()
-	})
-}
-
-func TestMatchIsWhatANaiveScanFinds(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		var c Config
-		c.ContinueMatching = rapid.Bool().Draw(t, "continue")
-		dsts := rapid.SliceOfN(network(), 1, 6).Draw(t, "dsts")
-		for i := range rapid.IntRange(0, 30).Draw(t, "servers") {
-			s := Server{Name: fmt.Sprint("s", i), Role: Forward, Destination: rapid.SampledFrom(dsts).Draw(t, "dst"), Source: network().Draw(t, "src"),
-				Protocol: rapid.SampledFrom([]uint8{0, 6, 17}).Draw(t, "proto"), Port: rapid.SampledFrom([]uint16{0, 22, 80}).Draw(t, "port"),
-				Disabled: rapid.IntRange(0, 4).Draw(t, "disabled") == 0}
-			s.VLANs.Enabled = rapid.Bool().Draw(t, "enabled")
-			s.VLANs.List = rapid.SliceOfNDistinct(rapid.SampledFrom([]frame.Interface{1, 2, 200}), 0, 2, func(i frame.Interface) frame.Interface { return i }).Draw(t, "vlans")
-			if _, err := New(Config{Servers: append(slices.Clone(c.Servers), s)}); err == nil {
-				c.Servers = append(c.Servers, s)
-			}
-		}
-		l, err := New(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for range 20 {
-			dst := nearby().Draw(t, "to")
-			if rapid.Bool().Draw(t, "in a destination") {
-				dst = rapid.SampledFrom(dsts).Draw(t, "which").Addr()
-			}
-			a := Attempt{In: rapid.SampledFrom([]frame.Interface{1, 2, 200}).Draw(t, "in"), Proto: rapid.SampledFrom([]uint8{6, 17, 50}).Draw(t, "p"),
-				Src: frame.Addr(nearby().Draw(t, "from").As4()), Dst: frame.Addr(dst.As4())}
-			if a.Proto != 50 {
-				a.Port = rapid.SampledFrom([]uint16{22, 80, 443}).Draw(t, "dport")
-			}
-			got := said(l.Match(a))
-			if strings.HasPrefix(got, "vlan_miss ") {
-				got = "vlan_miss"
-			}
-			if want := scan(c.Servers, a, c.ContinueMatching); got != want {
-				t.Fatalf("%+v: %s, want %s", a, got, want)
-			}
-		}
-	})
 }

@@ -1,6 +1,7 @@
 package vserver
 
 import (
+	"cmp"
 	"encoding/binary"
 	"net/netip"
 
@@ -20,22 +21,39 @@ type nest struct {
 
 func number(a frame.Addr) uint32 { return binary.BigEndian.Uint32(a[:]) }
 
-// byPrefix orders prefixes so that each stands behind those around it.
-func byPrefix(a, b netip.Prefix) int {
-	if c := a.Addr().Compare(b.Addr()); c != 0 {
-		return c
-	}
-	return a.Bits() - b.Bits()
+// network is a masked prefix as a pair of numbers.
+type network struct {
+	first uint32
+	bits  uint8
 }
 
-// newNest builds a nest of masked prefixes that are sorted byPrefix and all
-// different. They are named by their places.
-func newNest(ps []netip.Prefix) nest {
-	n := nest{starts: []uint32{0}, inner: []int32{-1}, outer: make([]int32, len(ps)), bits: make([]uint8, len(ps))}
-	var open []int32 // the prefixes around where we are
-	last := func(i int32) uint32 {
-		return number(frame.Addr(ps[i].Addr().As4())) | uint32(uint64(1)<<(32-ps[i].Bits())-1)
+// networkOf is a masked IPv4 prefix.
+func networkOf(p netip.Prefix) network {
+	return network{number(frame.Addr(p.Addr().As4())), uint8(p.Bits())}
+}
+
+// mask has a bit for each one that the network fixes.
+func (n network) mask() uint32 { return ^uint32(uint64(1)<<(32-n.bits) - 1) }
+
+func (n network) last() uint32 { return n.first | ^n.mask() }
+
+// byNetwork orders networks so that each stands behind those around it.
+func byNetwork(a, b network) int {
+	if a.first != b.first {
+		return cmp.Compare(a.first, b.first)
 	}
+	return cmp.Compare(a.bits, b.bits)
+}
+
+// newNest builds a nest of networks that are sorted byNetwork and all
+// different. They are named by their places.
+func newNest(ps []network) nest {
+	n := nest{
+		starts: make([]uint32, 1, 2*len(ps)+1), inner: make([]int32, 1, 2*len(ps)+1),
+		outer: make([]int32, len(ps)), bits: make([]uint8, len(ps)),
+	}
+	n.inner[0] = -1
+	var open []int32 // the networks around where we are
 	top := func() int32 {
 		if len(open) == 0 {
 			return -1
@@ -43,8 +61,8 @@ func newNest(ps []netip.Prefix) nest {
 		return open[len(open)-1]
 	}
 	closeBefore := func(at uint64) {
-		for len(open) > 0 && uint64(last(top())) < at {
-			end := last(top())
+		for len(open) > 0 && uint64(ps[top()].last()) < at {
+			end := ps[top()].last()
 			open = open[:len(open)-1]
 			if end != ^uint32(0) {
 				n.cut(end+1, top())
@@ -52,11 +70,10 @@ func newNest(ps []netip.Prefix) nest {
 		}
 	}
 	for i, p := range ps {
-		first := number(frame.Addr(p.Addr().As4()))
-		closeBefore(uint64(first))
-		n.outer[i], n.bits[i] = top(), uint8(p.Bits())
+		closeBefore(uint64(p.first))
+		n.outer[i], n.bits[i] = top(), p.bits
 		open = append(open, int32(i))
-		n.cut(first, int32(i))
+		n.cut(p.first, int32(i))
 	}
 	closeBefore(1 << 32)
 	return n

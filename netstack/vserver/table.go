@@ -112,7 +112,7 @@ func (t *Table) Touch(h Hit, s Segment, in frame.Interface, now int64) (over, ok
 	c.in[h.Side] = in
 	over, why := c.track(h.Side, &s, now)
 	if over {
-		c.die()
+		c.state = dead
 	}
 	nearer := c.deadline() < c.due
 	c.count(h.Side, 1, uint64(s.Length))
