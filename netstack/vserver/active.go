@@ -26,7 +26,7 @@ const (
 	pastAge = 2 * int64(time.Second)
 	// pastRoom bounds each past; there are 128. Beyond it, what late readers
 	// add is not counted.
-	pastRoom = 2048
+	pastRoom = 512
 )
 
 // bury remembers a connection, if it can have had flows.

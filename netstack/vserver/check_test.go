@@ -54,6 +54,40 @@ func TestAllFaultsAreToldAtOnce(t *testing.T) {
 	}
 }
 
+func TestWhatWouldHaveNoEffectIsRefused(t *testing.T) {
+	s := vs("s", "any", "any", 0, 0)
+	s.Mirror, s.AutoLasthop, s.RequireProtection = true, On, true
+	_, err := New(Config{
+		Servers:  []Server{s},
+		Profiles: []FastL4{{Name: "p", ReassembleFragments: true, KeepAliveInterval: 1}},
+		NATs:     []NAT{{Name: "n", Originating: netip.MustParseAddr("10.0.0.1"), Translation: netip.MustParseAddr("192.0.2.1"), AutoLasthop: On}},
+		SNATs:    []SNAT{{Name: "t", Origins: []netip.Prefix{pfx("10.0.0.0/8")}, Automap: true, Mirror: true}},
+	})
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, option := range []string{
+		`virtual server "s": mirror`, `virtual server "s": auto-lasthop`, `virtual server "s": require-protection`,
+		`profile fastl4 "p": reassemble-fragments`, `profile fastl4 "p": keep-alive-interval`, `nat "n": auto-lasthop`, `snat "t": mirror`,
+	} {
+		if !strings.Contains(err.Error(), option+" is not supported (") {
+			t.Errorf("nothing says that %s is not supported", option)
+		}
+	}
+	if n, left := strings.Count(err.Error(), "\n")+1, strings.Count(err.Error(), ": leave it out"); n != 7 || left != 7 {
+		t.Errorf("%d faults with %d remedies, want 7:\n%v", n, left, err)
+	}
+	off := Config{Servers: []Server{vs("s", "any", "any", 0, 0)}, Profiles: []FastL4{{Name: "p", ClientTimeout: 30 * time.Second}}}
+	off.Servers[0].AutoLasthop = Off
+	if w := build(t, off).Warnings(); len(w) != 0 {
+		t.Errorf("the defaults are warned of: %q", w)
+	}
+	off.Profiles[0].ClientTimeout = time.Minute
+	if w := build(t, off).Warnings(); len(w) != 1 || !strings.Contains(w[0], "client-timeout has no effect") {
+		t.Errorf("warnings %q", w)
+	}
+}
+
 func TestEqualServersConflictOnlyOnACommonVLAN_VR10(t *testing.T) {
 	a, b := vs("a", "10.1.1.7/24", "any", 0, 0), vs("b", "10.1.1.0/24", "any", 0, 0) // host bits are ignored
 	conflict := func(a, b Server) bool {

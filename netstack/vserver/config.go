@@ -91,11 +91,11 @@ type Server struct {
 	ConnectionLimit int // concurrent connections; 0: none (VR18)
 	RateLimit       int // new connections a second; 0: none
 
-	Mirror            bool
-	AutoLasthop       Switch
+	Mirror            bool   // refused
+	AutoLasthop       Switch // On is refused
 	SourcePort        SourcePort
 	NoCMP             bool
-	RequireProtection bool // VR31: nothing leaves in clear
+	RequireProtection bool // VR31: nothing leaves in clear; refused until something encrypts
 }
 
 // TranslatesAddress resolves the default of translate-address.
@@ -115,20 +115,21 @@ const (
 )
 
 // FastL4 is one ltm profile fastl4 (table 2.2). Acceleration and SYN cookie
-// options mean nothing here and are not part of it.
+// options mean nothing here and are not part of it. What is refused makes a
+// fault in New: nothing that is set is silently without effect.
 type FastL4 struct {
 	Name                string
 	IdleTimeout         time.Duration // 0: 300 s; Immediate; Indefinite
 	HandshakeTimeout    time.Duration // 0: 5 s
 	CloseTimeout        time.Duration // 0: 5 s
-	KeepAliveInterval   time.Duration // 0: off
-	ClientTimeout       time.Duration // 0: 30 s
+	KeepAliveInterval   time.Duration // refused unless 0
+	ClientTimeout       time.Duration // 0: 30 s; for late binding, which forwarding servers do not do: without effect
 	LooseInitialization bool
 	LooseClose          bool
 	ResetOnTimeout      Switch // default on
-	ReassembleFragments bool
-	MSSOverride         uint16 // bytes; 0: off
-	PreserveTTL         bool   // ip-ttl-mode; by default decrement
+	ReassembleFragments bool   // refused
+	MSSOverride         uint16 // bytes; 0: off. The router's to do
+	PreserveTTL         bool   // ip-ttl-mode; by default decrement. The router's to do
 }
 
 // filled is f with the defaults in place of zeros.
@@ -154,7 +155,7 @@ type NAT struct {
 	Translation  netip.Addr
 	ARP          Switch // default on
 	VLANs        VLANs
-	AutoLasthop  Switch
+	AutoLasthop  Switch // On is refused
 	TrafficGroup string // "": traffic-group-1, inherited
 }
 
@@ -166,7 +167,7 @@ type SNAT struct {
 	Translations []netip.Addr // one, or the members of a pool; or Automap
 	Automap      bool
 	VLANs        VLANs
-	Mirror       bool
+	Mirror       bool // refused
 	SourcePort   SourcePort
 }
 

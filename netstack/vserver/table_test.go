@@ -3,6 +3,7 @@ package vserver
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"spigate/netstack/drop"
@@ -217,7 +218,8 @@ func TestManyAtOnceLoseNothing(t *testing.T) {
 	s.ConnectionLimit = 50
 	c := oneServer(s, FastL4{IdleTimeout: 3e9})
 	l := build(t, c)
-	tab := NewTable(TableConfig{Capacity: 100, Listeners: l})
+	var ends atomic.Uint64
+	tab := NewTable(TableConfig{Capacity: 100, Listeners: l, OnEnd: func(End) { ends.Add(1) }})
 	var wg sync.WaitGroup
 	for g := range 4 {
 		wg.Go(func() {
@@ -227,6 +229,9 @@ func TestManyAtOnceLoseNothing(t *testing.T) {
 				r := tab.Listeners().Match(Attempt{In: lan, Proto: 6, Src: k.Src, Dst: k.Dst, Port: k.DstPort})
 				if h, ok := tab.Find(k.Reversed(), data, now); ok {
 					tab.Touch(h, Segment{Length: 1, Flags: tcpAck | frame.TCPSyn, Seq: 7, Ack: 101, Size: 1}, lan, now)
+				}
+				if h, ok := tab.Find(k, data, now); ok && i%7 == 0 {
+					tab.Active(h.ID(), k, 1, 40, 101, 8, true, now)
 				}
 				if h, ok := tab.Find(k, data, now); ok && i%5 == 0 {
 					tab.Touch(h, Segment{Flags: frame.TCPRst, Seq: 101}, lan, now)
@@ -255,8 +260,8 @@ func TestManyAtOnceLoseNothing(t *testing.T) {
 	}
 	tab.Sweep(1e15, nil)
 	st = l.Find(KindServer, "s").Counters().Stats()
-	if tab.Len() != 0 || st.Current != 0 || st.Closed != st.Total {
-		t.Errorf("after the end: %d in the table, %+v", tab.Len(), st)
+	if tab.Len() != 0 || st.Current != 0 || st.Closed != st.Total || ends.Load() != st.Total {
+		t.Errorf("after the end: %d in the table, %+v, told of %d ends", tab.Len(), st, ends.Load())
 	}
 	for i := range tab.shards {
 		if n := len(tab.shards[i].conns); n != 0 {
