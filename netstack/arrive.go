@@ -71,7 +71,7 @@ func holdsRoute(options []byte) bool {
 // subscriber who lives elsewhere (RFC 3704): an outsider could pass the guard
 // that way, and make mappings in a subscriber's name.
 func (r *Router) spoofed(p *packet) outcome {
-	if r.lsn.Owns(p.Src) || r.isLocal(p.Src) {
+	if r.lsn.Owns(p.Src) || r.isLocal(p.Src) || r.owns(p.Src) {
 		return dropped(drop.NATAddressSpoofed)
 	}
 	if _, from := r.lsn.Client(p.Src); from && r.home(p.Src) != p.in {
@@ -87,6 +87,9 @@ func (r *Router) spoofed(p *packet) outcome {
 func (r *Router) expiring(p *packet) outcome {
 	if p.TTL() > 1 || r.isLocal(p.Dst) {
 		return goOn
+	}
+	if why := r.unwelcome(p); why != drop.None {
+		return dropped(why)
 	}
 	p.SetTTL(0)
 	return accept

@@ -8,6 +8,7 @@ import (
 	"spigate/netstack/flow"
 	"spigate/netstack/frame"
 	"spigate/netstack/lsn"
+	"spigate/netstack/vserver"
 )
 
 // cache offers this direction of an established flow to the flow table, once
@@ -31,6 +32,9 @@ func (r *Router) cache(p *packet) outcome {
 // flowOf describes the flow that p belongs to; not ok where p is not
 // translated, or its flow is not one for the fast path yet.
 func (r *Router) flowOf(p *packet) (flow.Entry, bool) {
+	if p.admitted {
+		return r.flowOfConnection(p)
+	}
 	if r.leaving(p) {
 		e, ok := r.flowOutward(p)
 		group, _ := r.lsn.Client(p.Src)
@@ -66,10 +70,11 @@ func (r *Router) flowOut(p *packet) (flow.Entry, bool) {
 		return flow.Entry{}, false
 	}
 	b, ok := r.lsn.FindOut(tuple)
-	return flow.Entry{
+	e := flow.Entry{
 		Key: key, Side: flow.Source, Addr: b.Outside.Addr, Port: b.Outside.Port,
 		Owner: r.owner(flow.OwnerLSN, b.Session), Idle: b.Idle,
-	}, ok && b.Established && !r.watched(&b)
+	}
+	return e, ok && b.Established && !r.watched(&b) && r.bindLSN(&e, tuple, p.now)
 }
 
 // flowIn sees p with its inside destination already; the key must have the
@@ -92,10 +97,11 @@ func (r *Router) flowIn(p *packet) (flow.Entry, bool) {
 	if p.Proto == frame.ProtoICMP {
 		key.ID = flow.EchoID(b.Outside.Port, p.ICMPType)
 	}
-	return flow.Entry{
+	e := flow.Entry{
 		Key: key, Side: flow.Destination, Addr: b.Inside.Addr, Port: b.Inside.Port,
 		Owner: r.owner(flow.OwnerLSN, b.Session), Idle: b.Idle,
-	}, ok && b.Established && !r.watched(&b)
+	}
+	return e, ok && b.Established && !r.watched(&b) && r.bindLSN(&e, t, p.now)
 }
 
 func (r *Router) espFlowOut(p *packet) (flow.Entry, bool) {
@@ -173,6 +179,9 @@ func (r *Router) hop(p *packet) (flow.HopID, bool) {
 func (r *Router) flowActive(f flow.Report) {
 	_, out := r.lsn.Client(f.Key.Src)
 	switch f.Owner.Kind {
+	case flow.OwnerConn:
+		r.conns.Active(f.Owner.ID, vserver.KeyOfFlow(f.Key), f.Packets, f.Bytes, f.End, f.Ack, f.Numbered, f.Now)
+		return
 	case flow.OwnerLSN:
 		r.lsn.FlowActive(f.Owner.ID, out, f.Now, f.Packets, f.Bytes)
 	case flow.OwnerESP:
@@ -182,6 +191,7 @@ func (r *Router) flowActive(f flow.Report) {
 		}
 		r.alg.FlowActive(f.Owner.ID, dir, f.Now, f.Packets, f.Bytes)
 	}
+	r.countByLSN(&f)
 }
 
 // sweepEvery is the granularity of every idle timer (R22).

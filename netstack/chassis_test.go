@@ -270,7 +270,7 @@ func TestTwoRoutersRunAtOnceAndEndUnderLoad(t *testing.T) {
 		if st := r.LSN().Stats(); st.Sessions[1] == 0 {
 			t.Errorf("domain %d has no session", r.Domain())
 		}
-		if all, free := len(r.kept.views), len(r.kept.free); all != free {
+		if all, free := len(r.kept.places), len(r.kept.free); all != free {
 			t.Errorf("domain %d: %d headers of %d are kept for ever", r.Domain(), all-free, all)
 		}
 	}

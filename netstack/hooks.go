@@ -15,7 +15,7 @@ var _ stack.NFTablesInterface = hooks{}
 
 // CheckPrerouting implements stack.NFTablesInterface.
 func (h hooks) CheckPrerouting(pk *stack.PacketBuffer, _ *stack.Route, af stack.AddressFamily) bool {
-	return h.r.hook(prerouting, pk, nil, af)
+	return h.r.hook(atPrerouting, pk, nil, af)
 }
 
 // CheckInput implements stack.NFTablesInterface.
@@ -27,11 +27,7 @@ func (h hooks) CheckForward(pk *stack.PacketBuffer, route *stack.Route, af stack
 	if route == nil {
 		return true
 	}
-	on := h.r.hook(forward, pk, route, af)
-	if on {
-		h.r.kept.keep(pk)
-	}
-	return on
+	return h.r.hook(atForward, pk, route, af)
 }
 
 // CheckOutput implements stack.NFTablesInterface. The link claims checksum
@@ -40,7 +36,7 @@ func (h hooks) CheckForward(pk *stack.PacketBuffer, route *stack.Route, af stack
 // finished here, before IP fragmentation.
 func (h hooks) CheckOutput(pk *stack.PacketBuffer, route *stack.Route, af stack.AddressFamily) bool {
 	pk.CalculateTransportChecksum()
-	return h.r.hook(output, pk, route, af)
+	return h.r.hook(atOutput, pk, route, af)
 }
 
 // CheckPostrouting implements stack.NFTablesInterface. Local packets have
@@ -49,8 +45,7 @@ func (h hooks) CheckPostrouting(pk *stack.PacketBuffer, route *stack.Route, af s
 	if pk.InputNICID == 0 {
 		return true
 	}
-	h.r.kept.leave(pk)
-	return h.r.hook(postrouting, pk, route, af)
+	return h.r.hook(atPostrouting, pk, route, af)
 }
 
 // CheckIngress implements stack.NFTablesInterface; the stack never calls it.
@@ -59,8 +54,22 @@ func (hooks) CheckIngress(*stack.PacketBuffer, *stack.Route, stack.AddressFamily
 // CheckEgress implements stack.NFTablesInterface; the stack never calls it.
 func (hooks) CheckEgress(*stack.PacketBuffer, *stack.Route, stack.AddressFamily) bool { return true }
 
+// place is a hook.
+type place uint8
+
+const (
+	atPrerouting place = iota
+	atForward
+	atPostrouting
+	atOutput
+)
+
+func (at place) steps() []step {
+	return [...][]step{prerouting, forward, postrouting, output}[at]
+}
+
 // hook walks one packet through steps and reports whether the stack keeps it.
-func (r *Router) hook(steps []step, pk *stack.PacketBuffer, route *stack.Route, af stack.AddressFamily) bool {
+func (r *Router) hook(at place, pk *stack.PacketBuffer, route *stack.Route, af stack.AddressFamily) bool {
 	if af != stack.IP {
 		return true
 	}
@@ -70,6 +79,24 @@ func (r *Router) hook(steps []step, pk *stack.PacketBuffer, route *stack.Route, 
 	}
 	defer r.packets.Put(p)
 	defer p.release()
+	switch at {
+	case atForward:
+		p.recall(pk.Mark)
+	case atPostrouting:
+		r.kept.leave(pk, p)
+	}
+	on := r.look(at, p, pk, route)
+	switch {
+	case on && at == atPrerouting:
+		pk.Mark = p.mark()
+	case on && at == atForward:
+		r.kept.keep(pk, p)
+	}
+	return on
+}
+
+// look lets a packet walk the steps of a hook.
+func (r *Router) look(at place, p *packet, pk *stack.PacketBuffer, route *stack.Route) bool {
 	b := p.view(pk)
 	p.in, p.route, p.now = frame.Interface(pk.InputNICID), route, r.now()
 	p.group = pk.PktType == tcpip.PacketBroadcast || pk.PktType == tcpip.PacketMulticast
@@ -78,7 +105,7 @@ func (r *Router) hook(steps []step, pk *stack.PacketBuffer, route *stack.Route, 
 	}
 	o := fate(p.Parse(b))
 	if o.verdict == Continue {
-		o = r.walk(steps, p)
+		o = r.walk(at.steps(), p)
 		p.writeBack()
 	}
 	if o.verdict == Dropped {

@@ -108,6 +108,10 @@ func (r *Router) icmpSelf(p *packet) outcome {
 	if reason != drop.None {
 		return goOn // about a packet that was never translated
 	}
+	if r.ownError(p, &q) {
+		p.admitted = true
+		return goOn
+	}
 	if _, inbound := r.lsn.Client(q.Dst); !inbound {
 		return goOn
 	}

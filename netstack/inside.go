@@ -65,6 +65,9 @@ func broadcast(subnet netip.Prefix) (frame.Addr, bool) {
 // address of a subscriber who does not live there, unless it is exempt. A packet between two
 // subscribers shows both, and goes where the second one lives.
 func (r *Router) discreet(p *packet) outcome {
+	if p.admitted {
+		return goOn // its server, NAT or SNAT wants it so
+	}
 	_, from := r.lsn.Client(p.Src)
 	_, to := r.lsn.Client(p.Dst)
 	if to && r.home(p.Dst) != p.out || from && !to && r.home(p.Src) != p.out && !r.exemptOut(p) {

@@ -5,9 +5,12 @@ import (
 
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"spigate/netstack/vserver"
 )
 
-// kept holds on to the headers of packets between forward and postrouting.
+// kept holds on to what forward leaves to postrouting: the packet's connection,
+// and its header.
 //
 // In between, the stack copies the packet, gives the memory of its header back
 // to a pool, and only then reads the TTL there (forwardPacketWithRoute,
@@ -15,36 +18,59 @@ import (
 // by then, and the packet leaves with a TTL out of nowhere: 255, say, if it was
 // cleared. The copy carries the number of its place here in its mark.
 type kept struct {
-	mu    sync.Mutex
-	views []*buffer.View
-	free  []uint32 // numbers of empty places, from 1
+	mu     sync.Mutex
+	places []keptPacket
+	free   []uint32 // numbers of empty places, from 1
+}
+
+type keptPacket struct {
+	header   *buffer.View
+	hit      vserver.Hit
+	admitted bool
 }
 
 // keep is called by forward for a packet that goes on.
-func (k *kept) keep(pk *stack.PacketBuffer) {
-	v := pk.NetworkHeader().View()
+func (k *kept) keep(pk *stack.PacketBuffer, p *packet) {
+	what := keptPacket{pk.NetworkHeader().View(), p.hit, p.admitted}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if n := len(k.free); n > 0 {
 		pk.Mark, k.free = k.free[n-1], k.free[:n-1]
-		k.views[pk.Mark-1] = v
+		k.places[pk.Mark-1] = what
 		return
 	}
-	k.views = append(k.views, v)
-	pk.Mark = uint32(len(k.views))
+	k.places = append(k.places, what)
+	pk.Mark = uint32(len(k.places))
 }
 
 // leave is called by postrouting for the copy.
-func (k *kept) leave(pk *stack.PacketBuffer) {
+func (k *kept) leave(pk *stack.PacketBuffer, p *packet) {
 	if pk.Mark == 0 {
 		return
 	}
 	k.mu.Lock()
 	i := pk.Mark - 1
-	v := k.views[i]
-	k.views[i] = nil
+	what := k.places[i]
+	k.places[i] = keptPacket{}
 	k.free = append(k.free, pk.Mark)
 	k.mu.Unlock()
 	pk.Mark = 0
-	v.Release()
+	p.hit, p.admitted = what.hit, what.admitted
+	what.header.Release()
+}
+
+// What prerouting leaves to forward stands in the mark itself.
+const admittedMark = 1 << 2
+
+// mark packs it; the course is in the low bits.
+func (p *packet) mark() uint32 {
+	m := uint32(p.course)
+	if p.admitted {
+		m |= admittedMark
+	}
+	return m
+}
+
+func (p *packet) recall(mark uint32) {
+	p.course, p.admitted = course(mark&(admittedMark-1)), mark&admittedMark != 0
 }

@@ -3,6 +3,7 @@ package netstack
 import (
 	"net/netip"
 
+	"spigate/netstack/flow"
 	"spigate/netstack/frame"
 	"spigate/netstack/vserver"
 )
@@ -23,7 +24,7 @@ type listening struct {
 // newConnections makes the table of connections, which admits nothing yet.
 func (r *Router) newConnections(capacity int) {
 	r.listening.Store(&listening{})
-	r.conns = vserver.NewTable(vserver.TableConfig{Capacity: capacity})
+	r.conns = vserver.NewTable(vserver.TableConfig{Capacity: capacity, OnEnd: r.connectionEnded})
 }
 
 // listeners completes a configuration with what listens besides: LSN groups on
@@ -89,12 +90,25 @@ func (r *Router) listen(c RouterConfig) error {
 // is counted first, so that resets have the right numbers (VR17).
 func (r *Router) setListeners(made *vserver.Listeners, l *listening, now int64) (kept, ended int) {
 	r.listening.Store(l)
-	return r.conns.Reload(made, now, nil)
+	r.misses.clear()
+	return r.conns.Reload(made, now, r.reset)
 }
 
 // Connections returns the connections that virtual servers, NATs and SNATs
 // have admitted, and with Listeners who listens.
 func (r *Router) Connections() *vserver.Table { return r.conns }
+
+// connectionEnded takes the flows of a connection off the fast path, whoever
+// owns them.
+func (r *Router) connectionEnded(e vserver.End) {
+	now := r.now()
+	r.flows.RemoveOwner(r.owner(flow.OwnerConn, e.ID), now)
+	if e.Session != 0 {
+		r.flows.RemoveOwner(r.owner(flow.OwnerLSN, e.Session), now)
+	} else if e.Client.Proto == frame.ProtoESP && byLSN(e.Listener) {
+		r.flows.Flush() // its flows are known by their SPIs alone, and come back by themselves
+	}
+}
 
 func byLSN(l *vserver.Listener) bool {
 	return l.Kind == vserver.KindServer && l.Server.SourceTranslation == vserver.TranslateLSN

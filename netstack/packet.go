@@ -4,6 +4,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"spigate/netstack/frame"
+	"spigate/netstack/vserver"
 )
 
 // packet is one IPv4 packet on its way through a hook. They are used again:
@@ -17,6 +18,10 @@ type packet struct {
 	exempt  bool            // postrouting: a fragment that leaves untranslated (R13)
 	cut     int             // postrouting: the longest piece that it came in, 0: it came whole
 	ours    bool            // postrouting: not the stack's packet any more but one in its place
+
+	admitted bool        // by a virtual server, NAT or SNAT: the LSN has no part in it
+	course   course      // forward: what prerouting knows of its connection
+	hit      vserver.Hit // postrouting: its connection
 
 	pieces [][]byte // the memory of a packet that lies in more than one
 	joined []byte   // and their bytes

@@ -11,20 +11,23 @@ type step struct {
 var (
 	// prerouting meets a packet as it came in.
 	prerouting = []step{
-		{"cast", (*Router).cast},         // to one, in a frame for one; or to all, on their own network
-		{"shape", (*Router).shape},       // can it be translated at all
-		{"spoofed", (*Router).spoofed},   // does its source live where it comes from
-		{"expiring", (*Router).expiring}, // TTL 1: answered by the stack, not forwarded with 0
-		{"hairpin", (*Router).hairpin},   // a subscriber to a NAT address: gets its own one as the source (R26)
-		{"piecesIn", (*Router).piecesIn}, // a fragment to a NAT address: as its datagram's first (R29)
-		{"icmpIn", (*Router).icmpIn},     // an ICMP error about a translated packet (R74)
-		{"espIn", (*Router).espIn},       // ESP to a NAT address: by SPI (section 5)
-		{"out2in", (*Router).out2in},     // the rest to a NAT address: by mapping (R19), then the ALG (R38)
-		{"guard", (*Router).guard},       // an outsider to an inside address, unless exempt (R13)
+		{"cast", (*Router).cast},             // to one, in a frame for one; or to all, on their own network
+		{"shape", (*Router).shape},           // can it be translated at all
+		{"spoofed", (*Router).spoofed},       // does its source live where it comes from
+		{"expiring", (*Router).expiring},     // TTL 1: answered by the stack, not forwarded with 0
+		{"connection", (*Router).connection}, // of a flow that a listener admitted: its destination is put back (VR4)
+		{"hairpin", (*Router).hairpin},       // a subscriber to a NAT address: gets its own one as the source (R26)
+		{"piecesIn", (*Router).piecesIn},     // a fragment to a NAT address: as its datagram's first (R29)
+		{"icmpIn", (*Router).icmpIn},         // an ICMP error about a translated packet (R74)
+		{"espIn", (*Router).espIn},           // ESP to a NAT address: by SPI (section 5)
+		{"out2in", (*Router).out2in},         // the rest to a NAT address: by mapping (R19), then the ALG (R38)
+		{"listener", (*Router).listener},     // a new flow: who admits it, and as whom does it leave (VR2, VR3)
+		{"guard", (*Router).guard},           // an outsider to an inside address, unless exempt (R13)
 	}
 
 	// forward meets it with its route, still untranslated.
 	forward = []step{
+		{"passing", (*Router).passing},     // of a connection: counted, its timer wound (VR16)
 		{"icmpOut", (*Router).icmpOut},     // an ICMP error from inside about a packet that we let in (R74)
 		{"exempt", (*Router).exempt},       // not from a subscriber, to one, or exempt: routed as it is (R13)
 		{"carry", (*Router).carry},         // can this be translated at all
@@ -37,6 +40,7 @@ var (
 	// forward has made it.
 	postrouting = []step{
 		{"cache", (*Router).cache},       // established: the next packet takes the fast path
+		{"depart", (*Router).depart},     // of a connection: the source that its server, NAT or SNAT gives it (VR19)
 		{"helpOut", (*Router).helpOut},   // FTP, TFTP: what is asked for in its text
 		{"source", (*Router).source},     // the subscriber's address becomes the NAT address
 		{"discreet", (*Router).discreet}, // and no inside address is left in it

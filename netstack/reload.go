@@ -24,7 +24,8 @@ type Settings struct {
 
 // CheckReload returns all that keeps Reload from taking s.
 func (r *Router) CheckReload(s Settings) error {
-	err := lsn.Check(s.LSN)
+	_, _, faults := r.listeners(s.asConfig())
+	err := errors.Join(lsn.Check(s.LSN), faults)
 	if !r.wholeIDs && slices.ContainsFunc(s.LSN.Groups, func(g lsn.Group) bool { return g.RewriteID }) {
 		// The ids are divided between pieces and whole packets once.
 		err = errors.Join(err, errors.New("rewrite_ip_id = \"df-clear\" takes effect at the next start only, because no group had it at this one"))
@@ -38,8 +39,10 @@ func (r *Router) CheckReload(s Settings) error {
 // Sessions that s has no place for end with it, with their flows and the IKE
 // sessions on them, and are told to the log; see lsn.Table.Reload. ESP sessions
 // and held messages of NAT addresses that are gone end too. ARP is answered for
-// the addresses there are now, and those that are new are announced. It does
-// nothing once the Router has ended.
+// the addresses there are now, and those that are new are announced.
+//
+// Connections that s has no listener for end with it, TCP by RSTs to both sides
+// (VR11). It does nothing once the Router has ended.
 func (r *Router) Reload(s Settings) error {
 	if err := r.CheckReload(s); err != nil {
 		return err
@@ -49,8 +52,17 @@ func (r *Router) Reload(s Settings) error {
 	return err
 }
 
+// asConfig is what of a RouterConfig has to do with listeners.
+func (s *Settings) asConfig() RouterConfig {
+	return RouterConfig{LSN: s.LSN, Listeners: s.Listeners, KeepSilent: s.KeepSilent}
+}
+
 func (r *Router) reload(s Settings, now int64) error {
-	before := r.lsn.Addresses()
+	made, listening, err := r.listeners(s.asConfig())
+	if err != nil {
+		return err
+	}
+	before := append(r.lsn.Addresses(), r.translatedAddresses()...)
 	log := *r.natlog.Load()
 	// What ends is told as it began, and what begins is told already.
 	both := log
@@ -64,7 +76,7 @@ func (r *Router) reload(s Settings, now int64) error {
 		}
 	}
 	r.natlog.Store(&both)
-	err := r.lsn.Reload(s.LSN, now)
+	err = r.lsn.Reload(s.LSN, now)
 	if err == nil {
 		log.Groups = s.Logged
 	}
@@ -74,9 +86,10 @@ func (r *Router) reload(s Settings, now int64) error {
 	}
 	r.flows.RemoveOwner(r.owner(flow.OwnerLSN, staticFlows), now)
 	r.events.statics(r.lsn.WalkStatic)
+	r.setListeners(made, listening, now)
 	r.proxy()
 	r.setProfiles(s.LSN.Groups, s.Profiles, now)
-	r.announceNAT(without(r.lsn.Addresses(), before))
+	r.announceNAT(without(append(r.lsn.Addresses(), r.translatedAddresses()...), before))
 	for _, gone := range without(before, r.lsn.Addresses()) {
 		r.alg.Flush(ipsec.Filter{NAT: gone}, now, r.actAtOnce)
 	}

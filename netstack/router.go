@@ -2,6 +2,7 @@ package netstack
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"sync"
@@ -75,6 +76,8 @@ type Router struct {
 	conns      *vserver.Table
 	listening  atomic.Pointer[listening]
 	misses     vlanMisses
+	rejects    rejects
+	random     func(n uint32) uint32
 	bindings   atomic.Pointer[bindings]
 	icmpESP    atomic.Uint64 // ICMP errors about ESP that were translated (R63)
 	stack      *stack.Stack
@@ -109,6 +112,9 @@ func newRouter(ch *Chassis, c RouterConfig) (*Router, error) {
 	}
 	bound := newBindings(c.LSN.Groups, c.Profiles)
 	r.bindings.Store(&bound)
+	if r.random = c.LSN.Rand; r.random == nil {
+		r.random = rand.Uint32N
+	}
 	r.natlog.Store(&c.NATLog)
 	if err := r.buildTables(c); err != nil {
 		return nil, err

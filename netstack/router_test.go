@@ -195,7 +195,7 @@ func TestARouterRunsOnTheRealClockAndEndsUnderLoad(t *testing.T) {
 	if n := r.Flows().Stats().Hits; n == 0 {
 		t.Error("nothing took the fast path")
 	}
-	if n := len(r.kept.views) - len(r.kept.free); n != 0 {
+	if n := len(r.kept.places) - len(r.kept.free); n != 0 {
 		t.Errorf("%d headers are still held for packets that have left", n)
 	}
 	if n := r.Drops().Snapshot(); n[0] != 0 {

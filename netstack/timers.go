@@ -99,6 +99,7 @@ func (ch *Chassis) sweep(now int64) {
 	ch.flows.Sweep(now)
 	for _, r := range ch.routers {
 		r.lsn.Sweep(now)
+		r.conns.Sweep(now, r.reset)
 		r.frags.Sweep(now)
 		r.answerSYNs(now)
 		r.gates(now)

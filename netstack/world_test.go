@@ -113,7 +113,7 @@ func newWorld(t testing.TB, options ...option) *world {
 	}
 	t.Cleanup(func() {
 		r.Close()
-		if all, free := len(r.kept.views), len(r.kept.free); all != free {
+		if all, free := len(r.kept.places), len(r.kept.free); all != free {
 			t.Errorf("%d headers of %d are kept for ever", all-free, all)
 		}
 		_ = lanNear.Close()

@@ -23,6 +23,7 @@ type Result struct {
 	Reason   drop.Reason // Dropped
 	Datagram Datagram    // First: to be handed to Decide, Refuse or Gather
 	Whole    []byte      // Joined: an IPv4 packet without DF, owned by the caller
+	Tag      any         // Follow: the datagram's Translation.Tag
 }
 
 func droppedFor(why drop.Reason) Result { return Result{Verdict: Dropped, Reason: why} }
@@ -31,6 +32,7 @@ func droppedFor(why drop.Reason) Result { return Result{Verdict: Dropped, Reason
 type Translation struct {
 	Addr frame.Addr // In2Out: the new source; Out2In: the new destination
 	Port uint16     // for the first piece: port, or ICMP identifier; host byte order
+	Tag  any        // the caller's: Piece returns it for the datagram's other pieces
 	id   uint16     // In2Out
 }
 
@@ -66,7 +68,7 @@ func (t *Table) Piece(k Key, p *frame.Packet, now int64) Result {
 func first(d *datagram, dg Datagram, now int64) Result {
 	if d != nil && d.state == decided {
 		if d.head == dg.head {
-			return Result{Verdict: Follow}
+			return Result{Verdict: Follow, Tag: d.to.Tag}
 		}
 		if why := d.contradicted(now); why != drop.None {
 			return droppedFor(why)
@@ -93,7 +95,7 @@ func (sh *shard) follow(d *datagram, dg Datagram, p *frame.Packet, now int64) Re
 	case d.state == joined: // another datagram with the same id
 		d, _ = sh.turn(d, dg, waiting, name, now)
 	case d.state == decided:
-		return Result{Verdict: Follow}
+		return Result{Verdict: Follow, Tag: d.to.Tag}
 	case d.state == refused:
 		return droppedFor(d.reason)
 	}

@@ -1,0 +1,112 @@
+package netstack
+
+import (
+	"sync/atomic"
+
+	"spigate/netstack/drop"
+	"spigate/netstack/frag"
+	"spigate/netstack/vserver"
+)
+
+// Fragments of connections: the first piece of a datagram finds or opens the
+// connection, the others follow it (VR13). Both ends of a piece are rewritten
+// in prerouting, since later pieces name no connection that postrouting could
+// look up.
+
+// passage is what the first piece of a datagram tells the others.
+type passage struct {
+	hit     vserver.Hit // none: the datagram is a subscriber's or for us
+	counted atomic.Bool // Open has counted the first piece
+	lsn     bool        // the LSN translates: the piece walks its steps
+	id      uint16      // a translated source's own IPv4 id; 0: it keeps the sender's
+}
+
+// pieceOfConnection judges a fragment as its datagram's first piece.
+func (r *Router) pieceOfConnection(p *packet) outcome {
+	if r.lsn.Owns(p.Dst) || r.toMany(p) || r.plain(p) {
+		return goOn
+	}
+	k := frag.KeyOf(&p.Packet, p.in, frag.Out2In)
+	res := r.frags.Piece(k, &p.Packet, p.now)
+	if res.Verdict == frag.First {
+		if why := r.firstOfConnection(res.Datagram, p); why != drop.None {
+			r.frags.Refuse(res.Datagram, why, p.now)
+			return dropped(why)
+		}
+		res = r.frags.Piece(k, &p.Packet, p.now) // as one that follows: with the tag
+	}
+	if o := r.pieceFate(res, p); o.verdict != Continue {
+		return o
+	}
+	if why := r.frags.Carry(k, &p.Packet, p.now); why != drop.None {
+		return dropped(why)
+	}
+	t, _ := res.Tag.(*passage)
+	if t == nil || t.hit == (vserver.Hit{}) {
+		return goOn
+	}
+	return r.pieceAlong(p, t)
+}
+
+// plain reports whether a fragment can belong to nobody but subscribers and
+// ourselves: then their own steps suffice.
+func (r *Router) plain(p *packet) bool {
+	if r.listening.Load().served || r.conns.Len() > 0 {
+		return false
+	}
+	_, from := r.lsn.Client(p.Src)
+	_, to := r.lsn.Client(p.Dst)
+	return from || to || r.isLocal(p.Dst)
+}
+
+// firstOfConnection decides about a datagram.
+func (r *Router) firstOfConnection(d frag.Datagram, p *packet) drop.Reason {
+	t := &passage{}
+	to := frag.Translation{Addr: p.Dst, Port: portOrID(p, p.DstPort), Tag: t}
+	h, ok := r.conns.Find(vserver.KeyOf(&p.Packet), vserver.SegmentOf(&p.Packet), p.now)
+	if res, asked := r.askedUnless(ok, p); asked {
+		var why drop.Reason
+		if h, why = r.open(p, res); why != drop.None {
+			return why
+		}
+		t.counted.Store(true)
+	}
+	if t.hit = h; h == (vserver.Hit{}) {
+		return r.decide(d, to, p).reason
+	}
+	if t.lsn = byLSN(h.Listener()); !t.lsn {
+		to.Addr, to.Port = destination(h)
+		if from := departure(h); from.Addr != p.Src {
+			if t.id, ok = r.frags.NextID(from.Addr, to.Addr, p.Proto, p.Src, p.now); !ok {
+				return drop.FragmentOverflow
+			}
+		}
+	}
+	return r.decide(d, to, p).reason
+}
+
+// askedUnless is asked for a packet whose connection was not found.
+func (r *Router) askedUnless(found bool, p *packet) (res vserver.Result, asked bool) {
+	if found {
+		return res, false
+	}
+	return r.asked(p)
+}
+
+// pieceAlong rewrites and counts a piece of a connection.
+func (r *Router) pieceAlong(p *packet, t *passage) outcome {
+	if !t.counted.CompareAndSwap(true, false) {
+		r.conns.Touch(t.hit, vserver.SegmentOf(&p.Packet), p.in, p.now)
+	}
+	if t.lsn {
+		return goOn
+	}
+	if from := departure(t.hit); from.Addr != p.Src || p.SrcPort != 0 && from.Port != p.SrcPort {
+		p.SetSource(from.Addr, from.Port)
+	}
+	if t.id != 0 {
+		p.SetID(t.id)
+	}
+	p.admitted = true
+	return accept
+}

@@ -1,0 +1,101 @@
+package netstack
+
+import (
+	"encoding/binary"
+	"sync"
+
+	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/checksum"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"spigate/netstack/frame"
+	"spigate/netstack/vserver"
+)
+
+// What a listener answers by itself: RST to TCP, ICMP to everything else.
+
+// maxRejects bounds how many refusals are answered in a second, as BIG-IP's
+// tm.maxrejectrate: somebody who floods is not paid back packet for packet.
+const maxRejects = 250
+
+// rejects counts the answers of the running second.
+type rejects struct {
+	mu    sync.Mutex
+	since int64 // its start, monotonic ns
+	n     int
+}
+
+func (j *rejects) allow(now int64) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if now-j.since >= int64(sweepEvery) {
+		j.since, j.n = now, 0
+	}
+	j.n++
+	return j.n <= maxRejects
+}
+
+// answerRefusal tells the sender of a flow's first packet that it is refused: by
+// RST, or with ICMP 3/13 (VR9, VR18).
+func (r *Router) answerRefusal(p *packet) {
+	if p.Proto == frame.ProtoTCP {
+		r.answerReset(p)
+		return
+	}
+	from, ok := r.addressOn(p.in, p.Src)
+	if ok && r.answerable(p) && r.rejects.allow(p.now) {
+		r.unreachable(codeProhibited, from, p.Bytes(), mostQuoted)
+	}
+}
+
+// answerReset answers a TCP segment with a RST that its sender believes (RFC
+// 9293 section 3.5.2); a RST is not answered.
+func (r *Router) answerReset(p *packet) {
+	if p.TCPFlags&frame.TCPRst != 0 || !r.answerable(p) || !r.rejects.allow(p.now) {
+		return
+	}
+	s := vserver.SegmentOf(&p.Packet)
+	answer := vserver.Reset{Key: vserver.KeyOf(&p.Packet).Reversed(), Seq: s.Ack}
+	if s.Flags&tcpACK == 0 {
+		answer.Seq, answer.Ack, answer.HasAck = 0, s.Seq+s.Size, true
+	}
+	r.reset(answer)
+}
+
+// reset sends a RST by the route to its side (VR17). What cannot be sent is
+// not: the side will find out by itself.
+func (r *Router) reset(x vserver.Reset) {
+	from, to := tcpip.AddrFrom4(x.Key.Src), tcpip.AddrFrom4(x.Key.Dst)
+	route, err := r.stack.FindRoute(0, tcpip.Address{}, to, ipv4.ProtocolNumber, false)
+	if err != nil {
+		return // nobody there to be told
+	}
+	defer route.Release()
+	if route.Loop()&stack.PacketLoop != 0 {
+		return // to ourselves
+	}
+	b := make([]byte, header.IPv4MinimumSize+header.TCPMinimumSize)
+	header.IPv4(b).Encode(&header.IPv4Fields{
+		TotalLength: uint16(len(b)), TTL: 64, Protocol: frame.ProtoTCP, Flags: header.IPv4FlagDontFragment, SrcAddr: from, DstAddr: to,
+	})
+	t := header.TCP(b[header.IPv4MinimumSize:])
+	binary.BigEndian.PutUint16(t[0:], x.Key.SrcPort)
+	binary.BigEndian.PutUint16(t[2:], x.Key.DstPort)
+	binary.BigEndian.PutUint32(t[4:], x.Seq)
+	t[12], t[13] = header.TCPMinimumSize<<2, frame.TCPRst
+	if x.HasAck {
+		binary.BigEndian.PutUint32(t[8:], x.Ack)
+		t[13] |= tcpACK
+	}
+	sum := header.PseudoHeaderChecksum(header.TCPProtocolNumber, from, to, uint16(len(t)))
+	binary.BigEndian.PutUint16(t[16:], ^checksum.Checksum(t, sum))
+	pk := stack.NewPacketBuffer(stack.PacketBufferOptions{
+		ReserveHeaderBytes: int(route.MaxHeaderLength()), Payload: buffer.MakeWithData(b),
+	})
+	defer pk.DecRef()
+	// A failure is in the stack's own counters (stack_send_failed).
+	_ = route.WriteHeaderIncludedPacket(pk)
+}

@@ -1,0 +1,139 @@
+package netstack
+
+import (
+	"iter"
+	"net/netip"
+
+	"spigate/netstack/drop"
+	"spigate/netstack/frame"
+	"spigate/netstack/vserver"
+)
+
+// How the two sides of a connection see each other: what a virtual server, NAT
+// or SNAT makes of source and destination (VR19, VR22, VR24). At most one of
+// the two is translated.
+
+// guise is what the source of a flow may look like from outside.
+type guise struct {
+	addrs []netip.Addr // to choose from; none: it keeps its own
+	ports vserver.SourcePort
+	whole bool // the address alone is another, as a NAT does it: the port stays
+}
+
+// openTowards opens a connection whose answers get a 5-tuple of their own.
+func (r *Router) openTowards(p *packet, res vserver.Result, s vserver.Segment, w way) (vserver.Hit, vserver.Verdict, drop.Reason) {
+	client := vserver.KeyOf(&p.Packet)
+	answer := client.Reversed()
+	if res.Inbound {
+		answer.Src = res.Listener.NAT.Originating.As4()
+	}
+	g := r.guiseOf(res, w, p.Src)
+	if len(g.addrs) == 0 {
+		h, v := r.conns.Open(res, client, answer, s, p.in, p.now)
+		return h, v, drop.None
+	}
+	if why := untranslatable(p); why != drop.None {
+		return vserver.Hit{}, vserver.TupleBusy, why
+	}
+	for k := range r.answers(g, client, answer) {
+		if !r.conns.Free(k, s, p.now) {
+			continue
+		}
+		if h, v := r.conns.Open(res, client, k, s, p.in, p.now); v != vserver.TupleBusy {
+			return h, v, drop.None
+		}
+	}
+	return vserver.Hit{}, vserver.TupleBusy, drop.NoFreePort
+}
+
+// guiseOf says how the source of a flow is translated: a server's own way goes
+// before a NAT or SNAT that fits (VR19).
+func (r *Router) guiseOf(res vserver.Result, w way, client frame.Addr) guise {
+	from := res.Listener
+	if from.Kind == vserver.KindServer {
+		switch s := from.Server; s.SourceTranslation {
+		case vserver.Automap:
+			return r.automap(w, s.SourcePort)
+		case vserver.TranslateSNAT:
+			return guise{addrs: turned(s.Translations, client), ports: s.SourcePort}
+		case vserver.TranslateLSN:
+			return guise{}
+		}
+		if from = res.Source; from == nil {
+			return guise{}
+		}
+	}
+	switch {
+	case from.Kind == vserver.KindNAT && !res.Inbound:
+		return guise{addrs: []netip.Addr{from.NAT.Translation}, whole: true}
+	case from.Kind == vserver.KindSNAT && from.SNAT.Automap:
+		return r.automap(w, from.SNAT.SourcePort)
+	case from.Kind == vserver.KindSNAT:
+		return guise{addrs: turned(from.SNAT.Translations, client), ports: from.SNAT.SourcePort}
+	}
+	return guise{}
+}
+
+// automap is our own address on the way out.
+func (r *Router) automap(w way, ports vserver.SourcePort) guise {
+	a, ok := r.addressOn(w.out, w.next)
+	if !ok {
+		return guise{ports: ports}
+	}
+	return guise{addrs: []netip.Addr{a.Netip()}, ports: ports}
+}
+
+// turned puts the address of a pool first that a client always begins with.
+func turned(pool []netip.Addr, client frame.Addr) []netip.Addr {
+	if len(pool) < 2 {
+		return pool
+	}
+	h := uint32(2166136261) // FNV-1a
+	for _, b := range client {
+		h = (h ^ uint32(b)) * 16777619
+	}
+	at := int(h % uint32(len(pool)))
+	return append(append([]netip.Addr{}, pool[at:]...), pool[:at]...)
+}
+
+// portTries is how many ports of an address are tried at random.
+const portTries = 128
+
+// answers yields the keys that answers could have, the best one first: with the
+// client's own port, unless that is to change, and then with others.
+func (r *Router) answers(g guise, client, answer vserver.Key) iter.Seq[vserver.Key] {
+	ported := client.Proto == frame.ProtoTCP || client.Proto == frame.ProtoUDP || client.Proto == frame.ProtoICMP
+	return func(yield func(vserver.Key) bool) {
+		for _, a := range g.addrs {
+			answer.Dst = a.As4()
+			own := g.whole || !ported || g.ports != vserver.ChangePort && r.usable(answer.Dst, client.Proto, client.SrcPort)
+			if own && !yield(answer) {
+				return
+			}
+			if g.whole || !ported || g.ports == vserver.PreserveStrict {
+				continue
+			}
+			for range portTries {
+				if k := withPort(answer, uint16(1024+r.random(65536-1024))); !yield(k) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// withPort gives answers another destination port; of an ICMP query the
+// identifier stands on both sides.
+func withPort(k vserver.Key, port uint16) vserver.Key {
+	k.DstPort = port
+	if k.Proto == frame.ProtoICMP {
+		k.SrcPort = port
+	}
+	return k
+}
+
+// usable reports whether answers may come to a port: IKE to one of our own
+// addresses is for ourselves (VR1).
+func (r *Router) usable(a frame.Addr, proto uint8, port uint16) bool {
+	return proto != frame.ProtoUDP || !ikePort(port) || !r.isLocal(a)
+}
