@@ -48,15 +48,19 @@ func (r *Router) pieceOfConnection(p *packet) outcome {
 	return r.pieceAlong(p, t)
 }
 
-// plain reports whether a fragment can belong to nobody but subscribers and
-// ourselves: then their own steps suffice.
+// plain reports whether a fragment can belong to nobody but subscribers or
+// ourselves: then their own steps suffice, and the stack.
 func (r *Router) plain(p *packet) bool {
-	if r.listening.Load().served || r.conns.Len() > 0 {
+	l := r.listening.Load()
+	if r.isLocal(p.Dst) {
+		return !l.automap
+	}
+	if l.served || r.conns.Len() > 0 {
 		return false
 	}
 	_, from := r.lsn.Client(p.Src)
 	_, to := r.lsn.Client(p.Dst)
-	return from || to || r.isLocal(p.Dst)
+	return from || to
 }
 
 // firstOfConnection decides about a datagram.

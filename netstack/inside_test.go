@@ -76,7 +76,7 @@ func TestWhatIsForgedOrWouldShowTheInsideDies(t *testing.T) {
 			func(w *world) { w.fromLAN(icmpError(client1, upstream, 3, 3, udpTo(s, c, "x"), 28)) }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			w := newWorld(t, func(c *Config) {
+			w := newWorld(t, openHouse, func(c *Config) {
 				c.LSN.Clients[0].Networks = append(c.LSN.Clients[0].Networks, netip.MustParsePrefix("100.64.0.0/16"))
 			})
 			w.wantDrop(tc.reason, 1, func() { tc.send(w) })

@@ -16,6 +16,7 @@ import (
 type listening struct {
 	served   bool                // there is more than groups and own addresses
 	byLSN    bool                // some server lets the LSN translate
+	automap  bool                // some server or SNAT translates to our own addresses
 	owned    map[frame.Addr]bool // translation addresses of NATs and SNATs
 	proxied  []netip.Prefix      // those for which ARP is answered
 	nameless bool                // TCP without a connection is not answered (VR15)
@@ -61,6 +62,7 @@ func listeningOf(v vserver.Config, silent bool) *listening {
 	}
 	for i := range v.Servers {
 		l.byLSN = l.byLSN || v.Servers[i].SourceTranslation == vserver.TranslateLSN
+		l.automap = l.automap || v.Servers[i].SourceTranslation == vserver.Automap
 		for _, a := range v.Servers[i].Translations {
 			own(a, true)
 		}
@@ -69,6 +71,7 @@ func listeningOf(v vserver.Config, silent bool) *listening {
 		own(v.NATs[i].Translation, v.NATs[i].ARP.Is(true))
 	}
 	for i := range v.SNATs {
+		l.automap = l.automap || v.SNATs[i].Automap
 		for _, a := range v.SNATs[i].Translations {
 			own(a, true)
 		}

@@ -44,9 +44,9 @@ func (r *Router) toMany(p *packet) bool {
 // addresses, or the exemption of a group (R13), there is nothing to be asked.
 func (r *Router) asked(p *packet) (res vserver.Result, asked bool) {
 	res = r.conns.Listeners().Match(vserver.AttemptOf(&p.Packet, p.in))
+	_, to := r.lsn.Client(p.Dst)
 	switch {
 	case res.Verdict == vserver.NoListener || res.Verdict == vserver.VLANMiss:
-		_, to := r.lsn.Client(p.Dst)
 		if to && (res.Verdict == vserver.NoListener || r.exemptIn(p)) {
 			return res, false // guard lets the exempt pass, and says more of the others
 		}
@@ -54,6 +54,8 @@ func (r *Router) asked(p *packet) (res vserver.Result, asked bool) {
 	case res.Listener.Kind == vserver.KindSelf || res.Listener.Kind == vserver.KindGroup:
 		return res, false
 	case res.Inbound:
+	case to && everywhere(res.Listener):
+		return res, false // it does not open the inside: that takes a server for it by name
 	case r.isLocal(p.Dst):
 		return res, false // a server in front of our own address: delivered
 	case r.owns(p.Dst) && !serves(res.Listener, p.Dst):
@@ -61,6 +63,11 @@ func (r *Router) asked(p *packet) (res vserver.Result, asked bool) {
 		res = vserver.Result{Verdict: vserver.NoListener}
 	}
 	return res, true
+}
+
+// everywhere reports whether a listener's destination is the wildcard.
+func everywhere(l *vserver.Listener) bool {
+	return l.Kind != vserver.KindServer || l.Server.Destination.Bits() == 0
 }
 
 // serves reports whether a is the very destination of a virtual server.

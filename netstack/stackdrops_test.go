@@ -67,7 +67,7 @@ func TestWhatTheStackDropsHasAWord(t *testing.T) {
 		{"stack_arp_unasked", func(w *world) { w.frame(0, arpFrame(2, hostMAC(addr("192.0.2.99")), addr("192.0.2.99"), lanAddr)) }},
 	} {
 		t.Run(tc.word, func(t *testing.T) {
-			w := newWorld(t)
+			w := newWorld(t, openHouse)
 			tc.do(w)
 			if got := w.stackDropped(); got[tc.word] == 0 {
 				t.Errorf("counted %v, and by ourselves %v", got, w.dropped())

@@ -15,6 +15,7 @@ import (
 	"spigate/netstack/frame"
 	"spigate/netstack/link"
 	"spigate/netstack/lsn"
+	"spigate/netstack/vserver"
 )
 
 // The two sides of the router. Subscribers are the first half of 192.0.2.0/24,
@@ -89,6 +90,13 @@ func newBed(t testing.TB, s settings, drivers [2]link.Driver) *bed {
 	}
 	c.Routes = []netstack.Route{{To: netip.MustParsePrefix("0.0.0.0/0"), Via: gateway.Netip()}}
 	c.LSN = s.lsn
+	for i, name := range []string{"inward", "outward"} {
+		c.Listeners.Servers = append(c.Listeners.Servers, vserver.Server{ // for settle
+			Name: name, Role: vserver.Forward,
+			Source:      netip.PrefixFrom(probeAddr[1-i].Netip(), 32),
+			Destination: netip.PrefixFrom(probeAddr[i].Netip(), 32),
+		})
+	}
 	r, err := netstack.New(c)
 	if err != nil {
 		t.Fatal(err)
