@@ -5,10 +5,10 @@
 //	              ┌────────────── hit: rewritten in place ──────────────┐
 //	port ─► link ─► flow                                                 ├─► link ─► port
 //	              └─ miss ─► gVisor: prerouting ─► route ─► forward ─► postrouting
-//	                          cast, shape, spoofed          in2out       flow
-//	                          expiring                      (mapping,    source
-//	                          out2in (mapping, ALG)          ALG)        discreet
-//	                          guard
+//	                          cast, shape, spoofed          passing      flow
+//	                          expiring, connection          in2out       depart
+//	                          out2in (mapping, ALG)         (mapping,    source
+//	                          listener, guard                ALG)        discreet
 //	                             └─► local: ARP, ICMP, control
 //
 // The steps of each hook are listed in process.go, in the order in which they
@@ -20,8 +20,10 @@
 // its forwarding code, and none of its connection tracking, which does not
 // know ESP. What gVisor itself drops is counted as stack_… (stackdrops.go).
 //
-// Invariants: no packet of a subscriber leaves with its inside address but to
-// exempt destinations (exempt.go), and a subscriber is at home on one interface only (inside.go); every exit has a
+// Invariants: nothing is forwarded that no listener has admitted (listener.go);
+// no packet of a subscriber leaves with its inside address but to exempt
+// destinations (exempt.go) or by a virtual server for its network, and a
+// subscriber is at home on one interface only (inside.go); every exit has a
 // verdict, and a dropped packet a reason; nothing is delivered into the stack
 // from inside a hook (see later.go); what Routers share (Chassis) has an
 // interface in its keys, and an interface belongs to one Router; time is read
