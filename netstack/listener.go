@@ -43,6 +43,9 @@ func (r *Router) toMany(p *packet) bool {
 // asked finds the listener of a new flow. Where it is a group, one of our own
 // addresses, or the exemption of a group (R13), there is nothing to be asked.
 func (r *Router) asked(p *packet) (res vserver.Result, asked bool) {
+	if _, from := r.lsn.Client(p.Src); from && !r.listening.Load().served {
+		return res, false // nobody but its group could have it
+	}
 	res = r.conns.Listeners().Match(vserver.AttemptOf(&p.Packet, p.in))
 	_, to := r.lsn.Client(p.Dst)
 	switch {
