@@ -72,7 +72,6 @@ snat_pool = "two"
 connection_limit = 20
 rate_limit = 10
 source_port = "change"
-mirror = true
 cmp_enabled = false
 [ltm.virtual.one]
 destination = "10.1.1.6:8443"
@@ -154,7 +153,7 @@ ipsec-0 destination 10.1.1.0:any ip-forward ip-protocol tcp mask 255.255.255.0 p
 ipsec-2 destination 10.2.1.0:any ip-forward ip-protocol tcp mask 255.255.255.0 profiles { fastL4 { } } source 10.1.1.0/24 translate-address disabled translate-port disabled vlans { external vlan-internal-2-0 } vlans-enabled
 one destination 10.1.1.6:8443 ip-forward mask 255.255.255.255 profiles { fastL4 { } } source 0.0.0.0/0 source-address-translation { translation 203.0.113.20 type snat } translate-address disabled translate-port disabled
 red destination 10.3.0.0:any ip-forward mask 255.255.0.0 profiles { fastL4 { } } source 0.0.0.0/0 translate-address disabled translate-port disabled
-web cmp-enabled no connection-limit 20 destination 10.1.1.5:https ip-forward ip-protocol tcp mask 255.255.255.255 mirror enabled profiles { patient { } } rate-limit 10 source 0.0.0.0/0 source-address-translation { pool two type snat } source-port change translate-address disabled translate-port disabled
+web cmp-enabled no connection-limit 20 destination 10.1.1.5:https ip-forward ip-protocol tcp mask 255.255.255.255 profiles { patient { } } rate-limit 10 source 0.0.0.0/0 source-address-translation { pool two type snat } source-port change translate-address disabled translate-port disabled
 `,
 		control.KindNAT: `
 NAT-1 inherited-traffic-group true originating-address 192.168.15.2 traffic-group traffic-group-1 translation-address 172.17.1.1
