@@ -104,7 +104,7 @@ func TestDestinationsAreTakenInEveryForm(t *testing.T) {
 }
 
 func TestPortsAreSpelledAsServices(t *testing.T) {
-	for port, want := range map[uint16]string{0: "any", 53: "domain", 80: "http", 443: "https", 8080: "http-alt", 7: "7", 65535: "65535"} {
+	for port, want := range map[uint16]string{0: "any", 53: "domain", 80: "http", 443: "https", 8080: "webcache", 7: "7", 65535: "65535"} {
 		got := PortText(port)
 		if got != want {
 			t.Errorf("%d is spelled %s, want %s", port, got, want)

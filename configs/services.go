@@ -23,7 +23,7 @@ func services() []service {
 		{"ftps-data", 989}, {"ftps", 990}, {"telnets", 992}, {"imaps", 993}, {"pop3s", 995}, {"socks", 1080},
 		{"ms-sql-s", 1433}, {"l2tp", 1701}, {"pptp", 1723}, {"radius", 1812}, {"radius-acct", 1813}, {"nfs", 2049},
 		{"mysql", 3306}, {"ms-wbt-server", 3389}, {"rdp", 3389}, {"ipsec-nat-t", 4500}, {"sip", 5060}, {"sips", 5061},
-		{"postgresql", 5432}, {"vnc", 5900}, {"x11", 6000}, {"http-alt", 8080}, {"webcache", 8080},
+		{"postgresql", 5432}, {"vnc", 5900}, {"x11", 6000}, {"webcache", 8080}, {"http-alt", 8080},
 	}
 }
 
