@@ -77,11 +77,12 @@ type FastL4 struct {
 	IdleTimeout         time.Duration // or IdleImmediate, IdleIndefinite
 	HandshakeTimeout    time.Duration
 	CloseTimeout        time.Duration
-	ClientTimeout       time.Duration
-	LooseInitialization bool // VR15
-	LooseClose          bool // VR16
-	ResetOnTimeout      bool // VR17
+	ClientTimeout       time.Duration // has no effect
+	LooseInitialization bool          // VR15
+	LooseClose          bool          // VR16
+	ResetOnTimeout      bool          // VR17
 	TTLMode             TTLMode
+	MSSOverride         int // bytes: SYNs ask for no more (VR35); 0 = they pass as they come
 }
 
 // Profiles are FastL4s with DefaultFastL4, also if it is not written.

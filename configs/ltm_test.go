@@ -237,10 +237,14 @@ func TestProfilesOfFastL4(t *testing.T) {
 			at + `tcp_handshake_timeout: "indefinite" is not a duration: write a number with a unit, such as "90s", "60m" or "2h"`},
 		{"what is accepted and ignored", old, "pva_acceleration = \"none\"\nhardware_syn_cookie = false\nsoftware_syn_cookie = false\nkeep_alive_interval = \"disabled\"", ""},
 		{"an acceleration that is none", old, `pva_acceleration = "turbo"`, at + `pva_acceleration: "turbo" is not one of full, partial, assisted, dedicated, none`},
-		{"what is not there yet", old, "mss_override = 1400\nreassemble_fragments = true\nkeep_alive_interval = 10\nip_df_mode = \"clear\"\nip_tos_to_client = \"mimic\"",
-			at + "mss_override: not supported yet: leave it out, or write 0\n" + at + "reassemble_fragments: not supported yet: leave it out, or write false\n" +
+		{"what is not there yet", old, "reassemble_fragments = true\nkeep_alive_interval = 10\nip_df_mode = \"clear\"\nip_tos_to_client = \"mimic\"",
+			at + "reassemble_fragments: not supported yet: leave it out, or write false\n" +
 				at + "keep_alive_interval: not supported yet: leave it out, or write \"disabled\"\n" + at + "ip_df_mode: not supported yet: leave it out, or write \"preserve\"\n" +
 				at + "ip_tos_to_client: not supported yet: leave it out, or write \"pass-through\""},
+		{"a timeout for nothing", old, `client_timeout = 60`, at + "client_timeout: warning: has no effect: it is for late binding, which forwarding servers do not do"},
+		{"an MSS", old, "mss_override = 1360", ""},
+		{"no MSS", old, "mss_override = 0", ""},
+		{"an MSS that is too small", old, "mss_override = 255", at + "mss_override: must be from 256 to 9162, not 255"},
 		{"a TTL of the proxy", old, `ip_ttl_mode = "proxy"`, at + `ip_ttl_mode: "proxy" is not supported: write decrement, or preserve`},
 		{"a parent that is not there", old, `defaults_from = "FF"`, at + `defaults_from: there is no [ltm.profile.fastl4.FF]; did you mean "F"?`},
 		{"the built-in parent", old, `defaults_from = "fastL4"`, ""},

@@ -77,6 +77,10 @@ func (t *table) fastL4(p *FastL4) {
 	p.LooseClose = t.flag("loose_close", p.LooseClose)
 	p.ResetOnTimeout = t.flag("reset_on_timeout", p.ResetOnTimeout)
 	p.TTLMode = t.ttlMode(p.TTLMode)
+	p.MSSOverride = t.mss(p.MSSOverride)
+	if t.has("client_timeout") && p.ClientTimeout != builtinFastL4().ClientTimeout {
+		t.warn(t.at("client_timeout"), "has no effect: it is for late binding, which forwarding servers do not do")
+	}
 
 	// There is no hardware to accelerate with, and no SYN cookie: table 2.2
 	// says that these are accepted and ignored.
@@ -86,7 +90,6 @@ func (t *table) fastL4(p *FastL4) {
 	t.flag("hardware_syn_cookie", true)
 	t.flag("software_syn_cookie", true)
 
-	t.off(int64(0), "mss_override")
 	t.off(false, "reassemble_fragments", "late_binding", "tcp_generate_isn", "tcp_strip_sack", "rtt_from_client", "rtt_from_server")
 	t.off("preserve", "ip_df_mode", "tcp_timestamp_mode", "tcp_wscale_mode")
 	t.off("pass-through", "ip_tos_to_client", "ip_tos_to_server", "link_qos_to_client", "link_qos_to_server")
@@ -105,6 +108,16 @@ func (t *table) ttlMode(otherwise TTLMode) TTLMode {
 		return otherwise
 	}
 	return choose(t, key, otherwise, ttlWords())
+}
+
+// mss reads BIG-IP's range: 0 stands for no override.
+func (t *table) mss(otherwise int) int {
+	const key, least, most = "mss_override", 256, 9162
+	if v, ok := t.keys[key].(int64); ok && v == 0 {
+		t.known = append(t.known, key)
+		return 0
+	}
+	return t.size(key, otherwise, least, most)
 }
 
 // seconds reads a time: a string with a unit, or whole seconds as BIG-IP counts

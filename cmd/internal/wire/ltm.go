@@ -7,7 +7,8 @@ import (
 )
 
 // ltmConfig translates what of [ltm.…] and [sys.db] is in a traffic domain. LSN
-// groups and own addresses, which listen too, the router adds by itself.
+// groups and own addresses, which listen too, the router adds by itself. Mirrors
+// stay here: there is no second unit yet, as the check of the file has said.
 func ltmConfig(c *configs.Config, domain uint16) vserver.Config {
 	out := vserver.Config{ContinueMatching: c.DB.ContinueMatching}
 	numbers := vlanNumbers(c)
@@ -31,7 +32,7 @@ func ltmConfig(c *configs.Config, domain uint16) vserver.Config {
 		if s.Domain == domain {
 			out.SNATs = append(out.SNATs, vserver.SNAT{
 				Name: s.Name, Origins: s.Origins, Translations: s.Addresses(), Automap: s.Automap,
-				VLANs: vlans(s.VLANs, numbers), Mirror: s.Mirror, SourcePort: sourcePort(s.SourcePort),
+				VLANs: vlans(s.VLANs, numbers), SourcePort: sourcePort(s.SourcePort),
 			})
 		}
 	}
@@ -43,7 +44,7 @@ func virtual(v *configs.Virtual, numbers map[*configs.VLAN]frame.Interface) vser
 		Name: v.Name, Destination: v.Destination, Port: v.Port, Source: v.Source, Protocol: uint8(v.Protocol),
 		Role: vserver.Forward, Profile: v.Profile.Name, VLANs: vlans(v.VLANs, numbers), Disabled: v.Disabled,
 		TranslateAddress: position(v.TranslateAddress), TranslatePort: position(v.TranslatePort),
-		ConnectionLimit: v.ConnectionLimit, RateLimit: v.RateLimit, Mirror: v.Mirror,
+		ConnectionLimit: v.ConnectionLimit, RateLimit: v.RateLimit,
 		AutoLasthop: autoLasthop(v.AutoLasthop), SourcePort: sourcePort(v.SourcePort),
 		NoCMP: !v.CMPEnabled, RequireProtection: v.RequireProtection,
 	}
@@ -66,6 +67,7 @@ func fastL4(p *configs.FastL4) vserver.FastL4 {
 		Name: p.Name, IdleTimeout: p.IdleTimeout, HandshakeTimeout: p.HandshakeTimeout, CloseTimeout: p.CloseTimeout,
 		ClientTimeout: p.ClientTimeout, LooseInitialization: p.LooseInitialization, LooseClose: p.LooseClose,
 		ResetOnTimeout: position(p.ResetOnTimeout), PreserveTTL: p.TTLMode == configs.TTLPreserve,
+		MSSOverride: uint16(p.MSSOverride),
 	}
 	switch p.IdleTimeout {
 	case configs.IdleImmediate:

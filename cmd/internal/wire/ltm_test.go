@@ -86,6 +86,7 @@ loose_initialization = true
 loose_close = true
 reset_on_timeout = false
 ip_ttl_mode = "preserve"
+mss_override = 1360
 [ltm.profile.fastl4.I]
 idle_timeout = "immediate"
 [ltm.nat.N]
@@ -156,7 +157,7 @@ func TestEveryOptionOfAListenerReachesTheRouter(t *testing.T) {
 	profiles := []vserver.FastL4{
 		{
 			Name: "F", IdleTimeout: vserver.Indefinite, HandshakeTimeout: 6 * time.Second, CloseTimeout: 7 * time.Second, ClientTimeout: 8 * time.Second,
-			LooseInitialization: true, LooseClose: true, ResetOnTimeout: off, PreserveTTL: true,
+			LooseInitialization: true, LooseClose: true, ResetOnTimeout: off, PreserveTTL: true, MSSOverride: 1360,
 		},
 		{
 			Name: "I", IdleTimeout: vserver.Immediate, HandshakeTimeout: 5 * time.Second, CloseTimeout: 5 * time.Second,
@@ -169,7 +170,7 @@ func TestEveryOptionOfAListenerReachesTheRouter(t *testing.T) {
 			Role: vserver.Forward, Profile: "F", VLANs: vserver.VLANs{Enabled: true, List: []frame.Interface{3, 1}}, Disabled: true,
 			TranslateAddress: vserver.On, TranslatePort: vserver.On,
 			SourceTranslation: vserver.TranslateSNAT, Translations: addrs("203.0.113.20", "203.0.113.21"),
-			ConnectionLimit: 5, RateLimit: 6, Mirror: true, AutoLasthop: off, SourcePort: vserver.ChangePort, NoCMP: true,
+			ConnectionLimit: 5, RateLimit: 6, AutoLasthop: off, SourcePort: vserver.ChangePort, NoCMP: true,
 		}, none, lsn, automap, one},
 		Profiles: profiles,
 		NATs: []vserver.NAT{{
@@ -178,7 +179,7 @@ func TestEveryOptionOfAListenerReachesTheRouter(t *testing.T) {
 		}},
 		SNATs: []vserver.SNAT{{
 			Name: "T", Origins: nets("10.1.0.0/16", "10.9.0.0/16"), Translations: addrs("203.0.113.20", "203.0.113.21"),
-			VLANs: vserver.VLANs{Enabled: true, List: []frame.Interface{1}}, Mirror: true, SourcePort: vserver.PreserveStrict,
+			VLANs: vserver.VLANs{Enabled: true, List: []frame.Interface{1}}, SourcePort: vserver.PreserveStrict,
 		}},
 		ContinueMatching: true,
 	}

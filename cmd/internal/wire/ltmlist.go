@@ -176,6 +176,7 @@ func fastL4Properties(p *configs.FastL4) []control.LTMProperty {
 		unless("loose-close", enabled(p.LooseClose), "disabled"),
 		unless("reset-on-timeout", enabled(p.ResetOnTimeout), "enabled"),
 		unless("ip-ttl-mode", p.TTLMode, configs.TTLDecrement),
+		unless("mss-override", p.MSSOverride, 0),
 	}
 }
 

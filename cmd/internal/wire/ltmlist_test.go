@@ -188,7 +188,7 @@ func TestEveryPropertyIsListedWithItsDefault(t *testing.T) {
 		control.KindNAT: "arp enabled auto-lasthop default inherited-traffic-group true originating-address 192.168.15.2 traffic-group traffic-group-1 " +
 			"translation-address 172.17.1.1 vlans none vlans-disabled",
 		control.KindSNAT: "mirror disabled origins { 10.9.0.0/16 { } 10.8.0.0/16 { } } source-port preserve translation 203.0.113.21 vlans none vlans-disabled",
-		control.KindFastL4: "client-timeout 30 idle-timeout 300 ip-ttl-mode decrement loose-close disabled loose-initialization disabled " +
+		control.KindFastL4: "client-timeout 30 idle-timeout 300 ip-ttl-mode decrement loose-close disabled loose-initialization disabled mss-override 0 " +
 			"reset-on-timeout enabled tcp-close-timeout 5 tcp-handshake-timeout 5",
 	} {
 		var all []string
