@@ -42,7 +42,7 @@ func (k LTMKind) Properties() []string {
 		return append([]string{"automap", "mirror", "origins", "snatpool", "source-port", "translation"}, vlans...)
 	case KindFastL4:
 		return []string{
-			"client-timeout", "idle-timeout", "ip-ttl-mode", "loose-close", "loose-initialization", "reset-on-timeout",
+			"client-timeout", "idle-timeout", "ip-ttl-mode", "loose-close", "loose-initialization", "mss-override", "reset-on-timeout",
 			"tcp-close-timeout", "tcp-handshake-timeout",
 		}
 	}
