@@ -57,7 +57,7 @@ type conn struct {
 	half  [2]half
 	sent  [2]Traffic
 
-	lsn   *bound // the LSN session that translates it, nil: none
+	lsn   *bound // to the LSN, nil: not
 	fast  bool   // the fast path carried packets of it: last is a sweep behind
 	reset bool   // it ends with RSTs; said by who made it dead
 
@@ -110,10 +110,10 @@ func (c *conn) alive(now int64) bool {
 	return now < c.deadline()
 }
 
-// bound is what Bind ties a connection to.
+// bound is how a connection hangs on the LSN.
 type bound struct {
-	session uint64
-	group   string // as the server said when it was bound
+	session uint64 // what Bind said
+	group   string // that translates, as the server said when it was opened; "": none
 }
 
 func (c *conn) session() uint64 {
@@ -122,6 +122,8 @@ func (c *conn) session() uint64 {
 	}
 	return c.lsn.session
 }
+
+func (c *conn) byLSN() bool { return c.lsn != nil && c.lsn.group != "" }
 
 // replaceable: a SYN on a closed connection begins a new one.
 func (c *conn) replaceable(s *Segment) bool {

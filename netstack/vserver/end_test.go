@@ -143,6 +143,25 @@ func TestWhatTheFastPathTellsAfterTheEndStillCounts(t *testing.T) {
 	}
 }
 
+func TestWhatTheLSNsFlowsCarriedIsCountedByTheKey(t *testing.T) {
+	w := newWorld(t, Config{Servers: []Server{from(vs("s", "any", "any", 0, 0), TranslateLSN)}, Groups: listenerConfig().Groups})
+	k := udpKey("100.64.1.1", 1, "8.8.8.8", 53)
+	h := w.mustOpen(k, Segment{Length: 50})
+	w.mustPass(k.Reversed(), Segment{Length: 60})
+	if !h.ByLSN() || !h.Bind(5) {
+		t.Error("not the LSN's")
+	}
+	if !w.tab.Active(0, k, 10, 500, 0, 0, false, w.now) {
+		t.Error("it does not live")
+	}
+	w.tab.Remove(func(Info) bool { return true }, w.now, nil)
+	w.tab.Active(0, k, 20, 1000, 0, 0, false, w.now)
+	w.tab.Active(0, k.Reversed(), 30, 1500, 0, 0, false, w.now)
+	if s := w.stats("s"); s.PacketsIn != 31 || s.BytesIn != 1550 || s.PacketsOut != 31 || s.BytesOut != 1560 {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestTheMemoryOfEndedConnectionsIsBounded(t *testing.T) {
 	w := newWorld(t, plain())
 	for i := range uint64(pastRoom + 10) {

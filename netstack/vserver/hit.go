@@ -27,6 +27,14 @@ func (h Hit) Listener() *Listener {
 	return h.conn.l
 }
 
+// ByLSN reports whether the connection's source is translated by the LSN, as
+// its virtual server said when it was opened: a reload does not change that.
+func (h Hit) ByLSN() bool {
+	h.conn.mu.Lock()
+	defer h.conn.mu.Unlock()
+	return h.conn.byLSN()
+}
+
 // Bind ties the connection to the LSN session that translates it; 0 unties it.
 // It returns false if the connection has ended, so that End does not name the
 // session: what the session has in the fast path is then the caller's to remove.
@@ -37,18 +45,14 @@ func (h Hit) Bind(session uint64) bool {
 	switch {
 	case c.state == dead:
 		return false
-	case session == 0:
-		c.lsn = nil
-	case c.l.Server != nil:
-		c.lsn = &bound{session, c.l.Server.Group}
-	default:
-		c.lsn = &bound{session: session}
+	case c.lsn == nil:
+		c.lsn = &bound{}
 	}
+	c.lsn.session = session
 	return true
 }
 
-// Session is what Bind was given, 0: nothing. A live connection is translated
-// as its keys and its session say, whatever a reload made of its listener.
+// Session is what Bind was given, 0: nothing.
 func (h Hit) Session() uint64 {
 	h.conn.mu.Lock()
 	defer h.conn.mu.Unlock()

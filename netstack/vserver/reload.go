@@ -9,8 +9,8 @@ import "spigate/netstack/frame"
 // to both sides if their profile has reset-on-timeout. Counters go over by
 // name.
 //
-// How a live connection is translated stands in its keys and in its LSN session
-// and does not change: a virtual server may change its source translation, a
+// How a live connection is translated stands in its keys and in Hit.ByLSN and
+// does not change: a virtual server may change its source translation, a
 // NAT its translation address, a SNAT may come or go. The connection ends only
 // if nothing in the configuration has its translated address any more, or if
 // its LSN group is gone: its answers would not be let in.
@@ -93,7 +93,7 @@ func (l *Listeners) translates(c *conn) bool {
 	case client.Dst != remote.Src && !l.answers[client.Dst]: // its destination, by a NAT
 		return false
 	}
-	return c.lsn == nil || c.lsn.group == "" || l.Find(KindGroup, c.lsn.group) != nil
+	return !c.byLSN() || l.Find(KindGroup, c.lsn.group) != nil
 }
 
 // port is what a server's port is compared with.

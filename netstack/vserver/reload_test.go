@@ -83,14 +83,15 @@ func TestALiveConnectionKeepsItsTranslation_VR11(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, c.before)
 			h := w.openAs(c.key, c.remote, syn)
+			byLSN := h.ByLSN()
 			w.mustPass(c.remote, Segment{Flags: frame.TCPSyn | tcpAck, Seq: 500, Ack: 101, Size: 1})
 			w.mustPass(c.key, Segment{Flags: tcpAck, Seq: 101, Ack: 501})
 			kept, ended := w.reload(c.after)
 			if (kept == 1) != c.kept || kept+ended != 1 || len(w.resets) != c.rsts || len(w.ends) != ended || w.lives(c.remote) != c.kept {
 				t.Fatalf("%d kept, %d ended, RSTs %+v", kept, ended, w.resets)
 			}
-			if client, remote := h.Keys(); client != c.key || remote != c.remote {
-				t.Error("its keys changed")
+			if client, remote := h.Keys(); client != c.key || remote != c.remote || h.ByLSN() != byLSN {
+				t.Error("its translation changed")
 			}
 			w.now += 301 * second
 			w.sweep()

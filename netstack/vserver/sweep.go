@@ -10,6 +10,7 @@ const sweepStep = 128
 func (t *Table) Sweep(now int64, emit func(Reset)) {
 	for i := range t.past {
 		t.past[i].turn(now)
+		t.pastKeys[i].turn(now)
 	}
 	var gone []*conn
 	for i := range t.shards {

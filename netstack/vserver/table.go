@@ -37,7 +37,8 @@ type Table struct {
 	set      atomic.Pointer[Listeners]
 	seed     maphash.Seed
 	shards   [shardCount]shard
-	past     [shardCount]past // by ID
+	past     [shardCount]past[uint64] // by ID
+	pastKeys [shardCount]past[Key]    // of those whose flows are the LSN's
 }
 
 const (
@@ -76,9 +77,9 @@ func (t *Table) Listeners() *Listeners { return t.set.Load() }
 // swept yet.
 func (t *Table) Len() int { return int(t.count.Load()) }
 
-func (t *Table) shard(k Key) *shard {
-	return &t.shards[maphash.Comparable(t.seed, k)%shardCount]
-}
+func (t *Table) shard(k Key) *shard { return &t.shards[t.place(k)] }
+
+func (t *Table) place(k Key) uint64 { return maphash.Comparable(t.seed, k) % shardCount }
 
 // Find looks for the connection of a packet, from either side. It asks for no
 // VLAN, no state of a server and no limit (VR4, VR5), and changes nothing. One
@@ -189,6 +190,9 @@ func (t *Table) Open(r Result, client, remote Key, s Segment, in frame.Interface
 		return Hit{}, v
 	}
 	c := &conn{id: t.ids.Add(1), keys: [2]Key{client, remote}, opened: now, l: l, from: r.Source, last: now}
+	if l.Server != nil && l.Server.SourceTranslation == TranslateLSN {
+		c.lsn = &bound{group: l.Server.Group}
+	}
 	if v = t.enter(c, r.of, &s, in, now); v != Admit {
 		l.counters.cancel()
 		t.count.Add(-1)
