@@ -86,7 +86,9 @@ func (r *Router) reload(s Settings, now int64) error {
 	}
 	r.flows.RemoveOwner(r.owner(flow.OwnerLSN, staticFlows), now)
 	r.events.statics(r.lsn.WalkStatic)
-	r.setListeners(made, listening, now)
+	if kept, ended := r.setListeners(made, listening, now); kept+ended > 0 {
+		r.log.Info("listeners exchanged", "connections_kept", kept, "connections_ended", ended)
+	}
 	r.proxy()
 	r.setProfiles(s.LSN.Groups, s.Profiles, now)
 	r.announceNAT(without(append(r.lsn.Addresses(), r.translatedAddresses()...), before))
