@@ -112,6 +112,8 @@ func (r *Router) passing(p *packet) outcome {
 	switch {
 	case !p.admitted:
 		return goOn
+	case !ok && p.Proto == frame.ProtoTCP: // it ended meanwhile: a little later the segment would have been a stranger
+		return dropped(drop.NotSYN)
 	case !ok:
 		return dropped(drop.TupleBusy)
 	}
