@@ -331,3 +331,17 @@ func TestAKeyIsFreeWhenNoLivingConnectionHasIt(t *testing.T) {
 		t.Error("it is over, and not swept")
 	}
 }
+
+func TestAConnectionThatIsNotOpenYetIsGivenNobodysPackets(t *testing.T) {
+	w := newWorld(t, plain())
+	c := &conn{id: 1, keys: [2]Key{client, client.Reversed()}, l: w.tab.Listeners().Find(KindServer, "s")}
+	if v := w.tab.claim(c, Remote, &syn, w.now, nil); v != Admit {
+		t.Fatal(v)
+	}
+	if w.tab.Active(0, client.Reversed(), 1, 40, 0, 0, false, w.now) || w.lives(client.Reversed()) || w.stats("s").PacketsOut != 0 {
+		t.Error("it takes packets")
+	}
+	if w.tab.Free(client.Reversed(), syn, w.now) {
+		t.Error("its key is free")
+	}
+}

@@ -67,18 +67,13 @@ func (t *Table) enter(c *conn, of *Listeners, s *Segment, in frame.Interface, no
 func (t *Table) claim(c *conn, side Side, s *Segment, now int64, then func(*shard) Verdict) Verdict {
 	k := c.keys[side]
 	sh := t.shard(k)
+	if !t.evict(sh, k, s, now) {
+		return TupleBusy
+	}
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if old := sh.conns[k]; old != nil {
-		if !old.yield(s, now) {
-			return TupleBusy
-		}
-		sh.mu.Unlock() // OnEnd is told of the old one before the new one lives
-		t.drop(old, endDone, now)
-		sh.mu.Lock()
-		if sh.conns[k] != nil {
-			return TupleBusy // somebody was quicker
-		}
+	if sh.conns[k] != nil {
+		return TupleBusy // somebody was quicker
 	}
 	v := Admit
 	if then != nil {
@@ -88,6 +83,22 @@ func (t *Table) claim(c *conn, side Side, s *Segment, now int64, then func(*shar
 		sh.conns[k] = c
 	}
 	return v
+}
+
+// evict ends the connection that has a key, if it is over. OnEnd is told of it
+// before another lives in its place, and with no lock held.
+func (t *Table) evict(sh *shard, k Key, s *Segment, now int64) bool {
+	sh.mu.RLock()
+	old := sh.conns[k]
+	sh.mu.RUnlock()
+	if old == nil {
+		return true
+	}
+	if !old.yield(s, now) {
+		return false
+	}
+	t.drop(old, endDone, now)
+	return true
 }
 
 // Free reports whether Open would find the remote key free for a connection
