@@ -98,6 +98,8 @@ func TestServersInEachOthersWay(t *testing.T) {
 			again + "vlans = [\"outside\", \"dmz\"]\nvlans_enabled = true\n[ltm.virtual.W]", ""},
 		{"on a VLAN and all but this", "ip_forward = true\n[ltm.virtual.W]", "ip_forward = true\nvlans = [\"inside\"]\nvlans_enabled = true\n" +
 			again + "vlans = [\"inside\"]\nvlans_disabled = true\n[ltm.virtual.W]", ""},
+		{"on all but a VLAN and on this", "ip_forward = true\n[ltm.virtual.W]", "ip_forward = true\nvlans = [\"inside\"]\nvlans_disabled = true\n" +
+			again + "vlans = [\"inside\"]\nvlans_enabled = true\n[ltm.virtual.W]", ""},
 		{"on a VLAN and all but another", "ip_forward = true\n[ltm.virtual.W]", "ip_forward = true\nvlans = [\"inside\"]\nvlans_enabled = true\n" +
 			again + "vlans = [\"dmz\"]\nvlans_disabled = true\n[ltm.virtual.W]", conflict},
 		{"on a VLAN in common", "ip_forward = true\n[ltm.virtual.W]", "ip_forward = true\nvlans = [\"inside\", \"dmz\"]\nvlans_enabled = true\n" +
@@ -136,6 +138,10 @@ func TestSubscribersThatAServerTakesFromTheirGroup(t *testing.T) {
 	_, got := messagesOf(strings.NewReplacer(text, server("192.0.2.0/24", ""), `"10.3.0.0/16"`, `"192.0.0.0/16"`).Replace(served))
 	if len(got) > 0 {
 		t.Errorf("a SNAT translates them, and still: %v", got)
+	}
+	_, got = messagesOf(strings.NewReplacer(text, server("192.0.2.0/24", ""), `"10.3.0.0/16"`, `"192.0.2.0/25"`).Replace(served))
+	if want := warning("192.0.2.0/24"); len(got) != 1 || got[0] != want {
+		t.Errorf("a SNAT translates half of them, and the messages are %v", got)
 	}
 }
 

@@ -133,6 +133,7 @@ func TestDestinationsThatAreNone(t *testing.T) {
 		{"IPv6", old, `"[2001:db8::]:80"`, at + `"[2001:db8::]:80": only IPv4 is supported`},
 		{"a name", old, `"web:80"`, at + `"web" is not an IPv4 address`},
 		{"a multicast address", old, `"224.0.0.5:any"`, at + `"224.0.0.5" is a multicast address`},
+		{"a loopback network", old, `"127.0.0.0/8:any"`, at + `"127.0.0.0/8" is a loopback address`},
 		{"this host", old, "\"0.0.0.0:any\"\nmask = \"255.255.255.255\"", at + `"0.0.0.0" is an address of "this network"`},
 		{"a port of a protocol without", "10.1.1.0/24:any\"\nsource = \"10.2.1.0/24\"\nip_protocol = \"tcp\"", "10.1.1.0/24:80\"\nip_protocol = \"esp\"", at + "esp has no ports: write any"},
 		{"a source with host bits", `"10.2.1.0/24"`, `"10.2.1.1/24"`, `ltm.virtual.V.source: "10.2.1.1/24" has host bits: write 10.2.1.0/24`},
