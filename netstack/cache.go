@@ -178,6 +178,10 @@ func (r *Router) hop(p *packet) (flow.HopID, bool) {
 // flowActive passes what the flow table reports on to who owns the flow, so that fast-path traffic keeps its session alive (R22).
 func (r *Router) flowActive(f flow.Report) {
 	_, out := r.lsn.Client(f.Key.Src)
+	if f.Packets == 0 && f.Owner.Kind != flow.OwnerConn {
+		r.countByLSN(&f) // sequence numbers alone (VR17): no packet that would keep a session alive
+		return
+	}
 	switch f.Owner.Kind {
 	case flow.OwnerConn:
 		r.conns.Active(f.Owner.ID, vserver.KeyOfFlow(f.Key), f.Packets, f.Bytes, f.End, f.Ack, f.Numbered, f.Now)

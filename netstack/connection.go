@@ -14,7 +14,7 @@ import (
 //
 //	prerouting   Find: mark it, undo the destination       (connection)
 //	             no: Match, Decide, Open                   (listener)
-//	forward      Touch: timer, TCP state, counters         (passing)
+//	forward      Touch: timer, TCP state, counters         (passing, passed)
 //	postrouting  the source; the fast path, if established (cache, source)
 //
 // The mark that it carries keeps the steps of the LSN from it. A connection
@@ -42,16 +42,24 @@ func (r *Router) connection(p *packet) outcome {
 		return r.errorOfConnection(p)
 	}
 	h, ok := r.conns.Find(vserver.KeyOf(&p.Packet), vserver.SegmentOf(&p.Packet), p.now)
-	if !ok {
+	if !ok || asksBack(p, h) {
 		return goOn
 	}
 	return r.along(p, h, known)
 }
 
+// asksBack reports whether p is an ICMP request from the side that has to
+// answer. It only has the identifier of the other side's requests: a flow of
+// its own, to ourselves or for a listener (VR4).
+func asksBack(p *packet, h vserver.Hit) bool {
+	_, request := p.ICMPQuery()
+	return request && h.Side == vserver.Remote
+}
+
 // along sets a packet of a connection on its way.
 func (r *Router) along(p *packet, h vserver.Hit, c course) outcome {
 	p.course = c
-	if byLSN(h.Listener()) {
+	if h.ByLSN() {
 		return goOn
 	}
 	client, remote := h.Keys()
@@ -62,18 +70,24 @@ func (r *Router) along(p *packet, h vserver.Hit, c course) outcome {
 	}
 	if to, port := destination(h); to != p.Dst || port != portOrID(p, p.DstPort) {
 		p.SetDestination(to, port)
+		p.redirected = true
 	}
 	p.admitted = true
 	return accept
 }
 
-// destination is what packets of h's side get in place of theirs.
+// destination is what packets of h's side get in place of theirs. The
+// identifier of an ICMP query stands for both sides' ports: it is rewritten
+// with the address.
 func destination(h vserver.Hit) (frame.Addr, uint16) {
-	client, remote := h.Keys()
-	if h.Side == vserver.Client {
-		return remote.Src, remote.SrcPort
+	came, goes := h.Keys()
+	if h.Side == vserver.Remote {
+		came, goes = goes, came
 	}
-	return client.Src, client.SrcPort
+	if came.Proto == frame.ProtoICMP && came.Dst == goes.Src {
+		return came.Dst, came.DstPort
+	}
+	return goes.Src, goes.SrcPort
 }
 
 // departure is what packets of h's side leave from.
@@ -96,46 +110,68 @@ func portOrID(p *packet, port uint16) uint16 {
 // passing tells a connection of a packet that is about to leave.
 func (r *Router) passing(p *packet) outcome {
 	switch {
-	case p.admitted && p.course == strange: // a piece or an error: told in prerouting
-		return accept
-	case !p.admitted && !r.listening.Load().byLSN:
-		return goOn
-	}
-	s := vserver.SegmentOf(&p.Packet)
-	h, ok := r.between(p, &s)
-	if ok && p.course != opened {
-		if p.Proto == frame.ProtoTCP {
-			r.flows.Credit(r.ownerOf(h), p.now) // its numbers and counts as of now (VR17)
-		}
-		_, ok = r.conns.Touch(h, s, p.in, p.now)
-	}
-	switch {
 	case !p.admitted:
-		return goOn
-	case !ok && p.Proto == frame.ProtoTCP: // it ended meanwhile: a little later the segment would have been a stranger
+		return goOn // what the LSN translates is told by passed
+	case p.course == strange: // a piece or an error: told in prerouting
+		return accept
+	}
+	switch h, ok := r.tell(p); {
+	case ok:
+		p.hit = h
+	case p.Proto == frame.ProtoTCP: // it ended meanwhile: a little later the segment would have been a stranger
 		return dropped(drop.NotSYN)
-	case !ok:
+	default:
 		return dropped(drop.TupleBusy)
 	}
-	p.hit = h
-	clampMSS(p, h.Listener().Profile.MSSOverride)
+	clampMSS(p, p.hit.Listener().Profile.MSSOverride)
 	return accept
 }
 
-// between finds the connection of a packet whose destination is put back and
-// whose source is not rewritten yet. Of the two, at most one is translated: so
-// it is either as its own side or as the other one knows it.
-func (r *Router) between(p *packet, s *vserver.Segment) (vserver.Hit, bool) {
-	k := vserver.KeyOf(&p.Packet)
-	if h, ok := r.conns.Find(k, *s, p.now); ok {
-		return h, true
+// passed tells a connection whose source the LSN translates of a packet, after
+// the LSN and its helpers have let it pass.
+func (r *Router) passed(p *packet) {
+	if p.admitted || p.Fragment || p.ICMPError() || !r.listening.Load().byLSN {
+		return
 	}
-	h, ok := r.conns.Find(k.Reversed(), vserver.Segment{}, p.now)
-	h.Side = 1 - h.Side
+	if h, ok := r.tell(p); ok {
+		clampMSS(p, h.Listener().Profile.MSSOverride)
+	}
+}
+
+// tell finds the connection of a packet and tells it, unless it began with it.
+func (r *Router) tell(p *packet) (vserver.Hit, bool) {
+	s := vserver.SegmentOf(&p.Packet)
+	h, ok := r.between(p, &s)
+	if !ok || p.course == opened {
+		return h, ok
+	}
+	if p.Proto == frame.ProtoTCP {
+		r.flows.Credit(r.ownerOf(h), p.now) // its numbers and counts as of now (VR17)
+	}
+	_, ok = r.conns.Touch(h, s, p.in, p.now)
 	return h, ok
 }
 
-func (r *Router) ownerOf(h vserver.Hit) flow.Owner { return r.owner(flow.OwnerConn, h.ID()) }
+// between finds the connection of a packet whose source is not rewritten yet:
+// by its own side's key, or if its destination was put back by the other one's.
+// At most one of the two is translated.
+func (r *Router) between(p *packet, s *vserver.Segment) (vserver.Hit, bool) {
+	k := vserver.KeyOf(&p.Packet)
+	if p.admitted && !p.redirected || !p.admitted && p.course != strange {
+		return r.conns.Find(k, *s, p.now)
+	}
+	h, ok := r.conns.Find(k.Reversed(), vserver.Segment{}, p.now)
+	h.Side = 1 - h.Side
+	return h, ok && (p.admitted || h.ByLSN())
+}
+
+// ownerOf names whose the connection's flows are.
+func (r *Router) ownerOf(h vserver.Hit) flow.Owner {
+	if h.ByLSN() {
+		return r.owner(flow.OwnerLSN, h.Session())
+	}
+	return r.owner(flow.OwnerConn, h.ID())
+}
 
 // depart gives a packet of a connection its source. With that it is done.
 func (r *Router) depart(p *packet) outcome {

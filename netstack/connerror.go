@@ -24,8 +24,8 @@ func (r *Router) errorOfConnection(p *packet) outcome {
 		return goOn // the steps behind judge it
 	}
 	far, ok := r.conns.Find(keyOfQuote(&q).Reversed(), vserver.Segment{}, p.now)
-	if !ok || byLSN(far.Listener()) && r.lsn.Owns(p.Dst) {
-		return goOn
+	if !ok || far.ByLSN() {
+		return goOn // the LSN's own steps know what its sides show
 	}
 	if q.Src != p.Dst {
 		return dropped(drop.ICMPNoFlow) // it goes to somebody who sent no such packet: forged
@@ -69,10 +69,10 @@ func (r *Router) ownError(p *packet, q *frame.Quote) bool {
 	}
 	k := keyOfQuote(q)
 	if h, ok := r.conns.Find(k, vserver.Segment{}, p.now); ok {
-		return !byLSN(h.Listener()) // it came in like this
+		return !h.ByLSN() // it came in like this
 	}
 	far, ok := r.conns.Find(k.Reversed(), vserver.Segment{}, p.now)
-	if !ok || byLSN(far.Listener()) {
+	if !ok || far.ByLSN() {
 		return false
 	}
 	sent := r.sentBy(far)

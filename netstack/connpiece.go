@@ -3,8 +3,10 @@ package netstack
 import (
 	"sync/atomic"
 
+	"spigate/alg"
 	"spigate/netstack/drop"
 	"spigate/netstack/frag"
+	"spigate/netstack/frame"
 	"spigate/netstack/vserver"
 )
 
@@ -18,6 +20,7 @@ type passage struct {
 	hit     vserver.Hit // none: the datagram is a subscriber's or for us
 	counted atomic.Bool // Open has counted the first piece
 	lsn     bool        // the LSN translates: the piece walks its steps
+	joined  bool        // the ALG sees the datagram whole, and so it is counted
 	id      uint16      // a translated source's own IPv4 id; 0: it keeps the sender's
 }
 
@@ -65,6 +68,9 @@ func (r *Router) plain(p *packet) bool {
 
 // firstOfConnection decides about a datagram.
 func (r *Router) firstOfConnection(d frag.Datagram, p *packet) drop.Reason {
+	if query, _ := p.ICMPQuery(); p.Proto == frame.ProtoICMP && !query {
+		return drop.Fragment // an error is translated whole or not at all
+	}
 	t := &passage{}
 	to := frag.Translation{Addr: p.Dst, Port: portOrID(p, p.DstPort), Tag: t}
 	h, ok := r.conns.Find(vserver.KeyOf(&p.Packet), vserver.SegmentOf(&p.Packet), p.now)
@@ -78,7 +84,9 @@ func (r *Router) firstOfConnection(d frag.Datagram, p *packet) drop.Reason {
 	if t.hit = h; h == (vserver.Hit{}) {
 		return r.decide(d, to, p).reason
 	}
-	if t.lsn = byLSN(h.Listener()); !t.lsn {
+	if t.lsn = h.ByLSN(); t.lsn {
+		_, t.joined = r.gathers(p, alg.In2Out)
+	} else {
 		to.Addr, to.Port = destination(h)
 		if from := departure(h); from.Addr != p.Src {
 			if t.id, ok = r.frags.NextID(from.Addr, to.Addr, p.Proto, p.Src, p.now); !ok {
@@ -99,9 +107,7 @@ func (r *Router) askedUnless(found bool, p *packet) (res vserver.Result, asked b
 
 // pieceAlong rewrites and counts a piece of a connection.
 func (r *Router) pieceAlong(p *packet, t *passage) outcome {
-	if !t.counted.CompareAndSwap(true, false) {
-		r.conns.Touch(t.hit, vserver.SegmentOf(&p.Packet), p.in, p.now)
-	}
+	r.countPiece(p, t)
 	if t.lsn {
 		return goOn
 	}
@@ -113,4 +119,34 @@ func (r *Router) pieceAlong(p *packet, t *passage) outcome {
 	}
 	p.admitted = true
 	return accept
+}
+
+// countPiece tells a connection of a piece that has not been counted. One that
+// ended while its last datagram passes counts the rest of it all the same.
+func (r *Router) countPiece(p *packet, t *passage) {
+	if t.counted.CompareAndSwap(true, false) || t.joined {
+		return
+	}
+	s := vserver.SegmentOf(&p.Packet)
+	if _, ok := r.conns.Touch(t.hit, s, p.in, p.now); ok {
+		return
+	}
+	client, remote := t.hit.Keys()
+	if t.hit.Side == vserver.Remote {
+		client = remote
+	}
+	r.conns.Active(t.hit.ID(), client, 1, uint64(s.Length), 0, 0, false, p.now)
+}
+
+// passageIn is what the first piece of an answer through the LSN, translated
+// by it, tells the others: the connection on the inside that it belongs to.
+func (r *Router) passageIn(p *packet) *passage {
+	if !r.listening.Load().byLSN {
+		return nil
+	}
+	h, ok := r.conns.Find(vserver.KeyOf(&p.Packet), vserver.Segment{}, p.now)
+	if !ok || !h.ByLSN() {
+		return nil
+	}
+	return &passage{hit: h, lsn: true}
 }

@@ -31,11 +31,15 @@ func (r *Router) piecesIn(p *packet) outcome {
 	}
 	k := frag.KeyOf(&p.Packet, p.in, frag.Out2In)
 	res := r.frags.Piece(k, &p.Packet, p.now)
+	of, _ := res.Tag.(*passage)
 	if res.Verdict == frag.First {
 		if inside, ok := r.gathers(p, alg.Out2In); ok {
 			res = r.frags.Gather(res.Datagram, inside, &p.Packet, p.now)
-		} else if o := r.firstIn(res.Datagram, p); o.verdict != Continue {
-			return o
+		} else {
+			var o outcome
+			if of, o = r.firstIn(res.Datagram, p); o.verdict != Continue {
+				return o
+			}
 		}
 	}
 	if o := r.pieceFate(res, p); o.verdict != Continue {
@@ -44,20 +48,28 @@ func (r *Router) piecesIn(p *packet) outcome {
 	if why := r.frags.Carry(k, &p.Packet, p.now); why != drop.None {
 		return dropped(why)
 	}
+	if of != nil {
+		r.countPiece(p, of)
+	}
 	return accept
 }
 
-// firstIn decides about a datagram by its first piece, which is rewritten.
-func (r *Router) firstIn(d frag.Datagram, p *packet) outcome {
+// firstIn decides about a datagram by its first piece, which is rewritten. If it
+// belongs to the connection of a virtual server, that is told, too.
+func (r *Router) firstIn(d frag.Datagram, p *packet) (*passage, outcome) {
 	o := r.walkFirst(inward, d, p)
 	if o.verdict != Continue {
-		return o
+		return nil, o
 	}
 	to := frag.Translation{Addr: p.Dst, Port: p.DstPort}
 	if p.Proto == frame.ProtoICMP {
 		to.Port = p.ICMPID
 	}
-	return r.decide(d, to, p)
+	of := r.passageIn(p)
+	if of != nil {
+		to.Tag = of
+	}
+	return of, r.decide(d, to, p)
 }
 
 // piecesOut decides about fragments from a subscriber. They are rewritten in

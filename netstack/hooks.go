@@ -90,6 +90,7 @@ func (r *Router) hook(at place, pk *stack.PacketBuffer, route *stack.Route, af s
 	case on && at == atPrerouting:
 		pk.Mark = p.mark()
 	case on && at == atForward:
+		r.passed(p)
 		r.kept.keep(pk, p)
 	}
 	return on

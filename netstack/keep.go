@@ -59,18 +59,25 @@ func (k *kept) leave(pk *stack.PacketBuffer, p *packet) {
 	what.header.Release()
 }
 
-// What prerouting leaves to forward stands in the mark itself.
-const admittedMark = 1 << 2
+// What prerouting leaves to forward stands in the mark itself: the course in
+// the low bits.
+const (
+	admittedMark   = 1 << 2
+	redirectedMark = 1 << 3
+)
 
-// mark packs it; the course is in the low bits.
+// mark packs it.
 func (p *packet) mark() uint32 {
 	m := uint32(p.course)
 	if p.admitted {
 		m |= admittedMark
 	}
+	if p.redirected {
+		m |= redirectedMark
+	}
 	return m
 }
 
 func (p *packet) recall(mark uint32) {
-	p.course, p.admitted = course(mark&(admittedMark-1)), mark&admittedMark != 0
+	p.course, p.admitted, p.redirected = course(mark&(admittedMark-1)), mark&admittedMark != 0, mark&redirectedMark != 0
 }

@@ -15,8 +15,8 @@ import (
 // listening is what the steps ask of the listeners besides package vserver.
 type listening struct {
 	served   bool                // there is more than groups and own addresses
-	byLSN    bool                // some server lets the LSN translate
-	automap  bool                // some server or SNAT translates to our own addresses
+	byLSN    bool                // some server lets, or has let, the LSN translate
+	automap  bool                // some server or SNAT translates, or has translated, to our own addresses
 	owned    map[frame.Addr]bool // translation addresses of NATs and SNATs
 	proxied  []netip.Prefix      // those for which ARP is answered
 	nameless bool                // TCP without a connection is not answered (VR15)
@@ -54,8 +54,10 @@ func listeningOf(v vserver.Config, silent bool) *listening {
 	l := &listening{
 		served: len(v.Servers)+len(v.NATs)+len(v.SNATs) > 0, nameless: silent, owned: map[frame.Addr]bool{},
 	}
+	answered := map[netip.Addr]bool{}
 	own := func(a netip.Addr, arp bool) {
-		if !l.owned[a.As4()] && arp {
+		if arp && !answered[a] {
+			answered[a] = true
 			l.proxied = append(l.proxied, netip.PrefixFrom(a, 32))
 		}
 		l.owned[a.As4()] = true
@@ -92,6 +94,9 @@ func (r *Router) listen(c RouterConfig) error {
 // setListeners exchanges the listeners (VR11). What the fast path still counts
 // is counted first, so that resets have the right numbers (VR17).
 func (r *Router) setListeners(made *vserver.Listeners, l *listening, now int64) (kept, ended int) {
+	// What lives was opened by the old ones.
+	was := r.listening.Load()
+	l.byLSN, l.automap = l.byLSN || was.byLSN, l.automap || was.automap
 	r.listening.Store(l)
 	r.misses.clear()
 	return r.conns.Reload(made, now, r.reset)
@@ -108,7 +113,7 @@ func (r *Router) connectionEnded(e vserver.End) {
 	r.flows.RemoveOwner(r.owner(flow.OwnerConn, e.ID), now)
 	if e.Session != 0 {
 		r.flows.RemoveOwner(r.owner(flow.OwnerLSN, e.Session), now)
-	} else if e.Client.Proto == frame.ProtoESP && byLSN(e.Listener) {
+	} else if e.Client.Proto == frame.ProtoESP && e.ByLSN {
 		r.flows.Flush() // its flows are known by their SPIs alone, and come back by themselves
 	}
 }

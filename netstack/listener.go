@@ -14,6 +14,8 @@ import (
 // goes on to the steps that know it.
 func (r *Router) listener(p *packet) outcome {
 	switch {
+	case p.course != strange:
+		return goOn // the LSN's part in a connection is behind us
 	case p.Fragment, r.toMany(p):
 		return goOn // pieceOfConnection has judged; the stack forwards neither group nor broadcast
 	case p.ICMPError():
@@ -53,19 +55,26 @@ func (r *Router) asked(p *packet) (res vserver.Result, asked bool) {
 		if to && (res.Verdict == vserver.NoListener || r.exemptIn(p)) {
 			return res, false // guard lets the exempt pass, and says more of the others
 		}
-	case res.Verdict != vserver.Admit:
+	case res.Verdict != vserver.Admit, res.Inbound:
+	case r.owns(p.Dst) && !r.isLocal(p.Dst) && !serves(res.Listener, p.Dst):
+		// A SNAT admits nobody from outside, nor does a NAT on another VLAN (VR23).
+		res = vserver.Result{Verdict: vserver.NoListener}
 	case res.Listener.Kind == vserver.KindSelf || res.Listener.Kind == vserver.KindGroup:
 		return res, false
-	case res.Inbound:
 	case to && everywhere(res.Listener):
 		return res, false // it does not open the inside: that takes a server for it by name
 	case r.isLocal(p.Dst):
 		return res, false // a server in front of our own address: delivered
-	case r.owns(p.Dst) && !serves(res.Listener, p.Dst):
-		// A SNAT admits nobody from outside, nor does a NAT on another VLAN (VR23).
-		res = vserver.Result{Verdict: vserver.NoListener}
+	case byLSN(res.Listener) && !r.subscriberOf(p.Src, res.Listener.Server.Group):
+		res = vserver.Result{Verdict: vserver.NoListener} // nobody would translate it
 	}
 	return res, true
+}
+
+// subscriberOf reports whether an LSN group has a as a subscriber.
+func (r *Router) subscriberOf(a frame.Addr, group string) bool {
+	g, ok := r.lsn.Client(a)
+	return ok && g != nil && g.Name == group
 }
 
 // everywhere reports whether a listener's destination is the wildcard.

@@ -19,9 +19,10 @@ type packet struct {
 	cut     int             // postrouting: the longest piece that it came in, 0: it came whole
 	ours    bool            // postrouting: not the stack's packet any more but one in its place
 
-	admitted bool        // by a virtual server, NAT or SNAT: the LSN has no part in it
-	course   course      // forward: what prerouting knows of its connection
-	hit      vserver.Hit // postrouting: its connection
+	admitted   bool        // by a virtual server, NAT or SNAT: the LSN has no part in it
+	redirected bool        // forward: its connection gave it another destination
+	course     course      // forward: what prerouting knows of its connection
+	hit        vserver.Hit // postrouting: its connection
 
 	pieces [][]byte // the memory of a packet that lies in more than one
 	joined []byte   // and their bytes

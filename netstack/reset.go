@@ -12,6 +12,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"spigate/netstack/frame"
+	"spigate/netstack/lsn"
 	"spigate/netstack/vserver"
 )
 
@@ -65,9 +66,24 @@ func (r *Router) answerReset(p *packet) {
 	r.reset(answer)
 }
 
+// outward gives a 5-tuple that leaves a subscriber the source that its session
+// has outside. Without one there is nothing that the remote side would believe.
+func (r *Router) outward(k *vserver.Key) bool {
+	t := lsn.Tuple{Proto: k.Proto, Inside: frame.Endpoint{Addr: k.Src, Port: k.SrcPort}, Remote: frame.Endpoint{Addr: k.Dst, Port: k.DstPort}}
+	b, ok := r.lsn.FindOut(t)
+	if ok {
+		k.Src, k.SrcPort = b.Outside.Addr, b.Outside.Port
+		return true
+	}
+	return r.lsn.Exempt(t)
+}
+
 // reset sends a RST by the route to its side (VR17). What cannot be sent is
 // not: the side will find out by itself.
 func (r *Router) reset(x vserver.Reset) {
+	if x.ByLSN && x.To == vserver.Remote && !r.outward(&x.Key) {
+		return
+	}
 	from, to := tcpip.AddrFrom4(x.Key.Src), tcpip.AddrFrom4(x.Key.Dst)
 	route, err := r.stack.FindRoute(0, tcpip.Address{}, to, ipv4.ProtocolNumber, false)
 	if err != nil {

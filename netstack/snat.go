@@ -28,12 +28,14 @@ func (r *Router) openTowards(p *packet, res vserver.Result, s vserver.Segment, w
 		answer.Src = res.Listener.NAT.Originating.As4()
 	}
 	g := r.guiseOf(res, w, p.Src)
+	if len(g.addrs) > 0 || res.Inbound {
+		if why := g.cannot(p); why != drop.None {
+			return vserver.Hit{}, vserver.TupleBusy, why
+		}
+	}
 	if len(g.addrs) == 0 {
 		h, v := r.conns.Open(res, client, answer, s, p.in, p.now)
 		return h, v, drop.None
-	}
-	if why := untranslatable(p); why != drop.None {
-		return vserver.Hit{}, vserver.TupleBusy, why
 	}
 	for k := range r.answers(g, client, answer) {
 		if !r.conns.Free(k, s, p.now) {
@@ -44,6 +46,15 @@ func (r *Router) openTowards(p *packet, res vserver.Result, s vserver.Segment, w
 		}
 	}
 	return vserver.Hit{}, vserver.TupleBusy, drop.NoFreePort
+}
+
+// cannot says why a packet cannot have another address. Where the port may
+// have to change, too, an ICMP message needs an identifier to stand for it.
+func (g *guise) cannot(p *packet) drop.Reason {
+	if query, _ := p.ICMPQuery(); p.Proto == frame.ProtoICMP && !query && len(g.addrs) > 0 && !g.whole {
+		return drop.ProtocolUnsupported
+	}
+	return untranslatable(p)
 }
 
 // guiseOf says how the source of a flow is translated: a server's own way goes
@@ -114,7 +125,8 @@ func (r *Router) answers(g guise, client, answer vserver.Key) iter.Seq[vserver.K
 				continue
 			}
 			for range portTries {
-				if k := withPort(answer, uint16(1024+r.random(65536-1024))); !yield(k) {
+				port := uint16(1024 + r.random(65536-1024))
+				if r.usable(answer.Dst, client.Proto, port) && !yield(withPort(answer, port)) {
 					return
 				}
 			}

@@ -146,7 +146,7 @@ func (c *conn) track(from Side, s *Segment, now int64) (over bool, why end) {
 	c.last = max(c.last, now)
 	c.sent[from].Packets++
 	c.sent[from].Bytes += uint64(s.Length)
-	if c.keys[Client].Proto == frame.ProtoTCP {
+	if c.keys[Client].Proto == frame.ProtoTCP && s.Flags != 0 { // a later fragment has no header
 		if s.Flags&frame.TCPRst != 0 {
 			return c.believes(from, s), endReset
 		}
@@ -237,6 +237,7 @@ type Reset struct {
 	Seq, Ack uint32
 	HasAck   bool // the segment has ACK set
 	Listener *Listener
+	ByLSN    bool // the Key is the inside's: the LSN translates what goes to the remote side
 }
 
 // resets are the RSTs for both sides. What a side wants next is what it last
@@ -247,7 +248,7 @@ func (c *conn) resets() (out [2]Reset) {
 	defer c.mu.Unlock()
 	for to := range Remote + 1 {
 		me, peer := &c.half[to], &c.half[to.other()]
-		r := Reset{To: to, Key: c.keys[to].Reversed(), Out: c.in[to], Ack: me.next, HasAck: me.seen, Listener: c.l}
+		r := Reset{To: to, Key: c.keys[to].Reversed(), Out: c.in[to], Ack: me.next, HasAck: me.seen, Listener: c.l, ByLSN: c.byLSN()}
 		switch want, known := c.wants(to); {
 		case known:
 			r.Seq = want

@@ -25,6 +25,7 @@ type End struct {
 	ID, Session    uint64 // Session: what Hit.Bind was given, 0: nothing
 	Client, Remote Key
 	Listener       *Listener // who had admitted it
+	ByLSN          bool      // as Hit.ByLSN
 }
 
 // Table holds the connections that virtual servers, NATs and SNATs admitted. It
