@@ -80,7 +80,7 @@ func TestTheEndIsToldOnceWhileTheConnectionStillCounts(t *testing.T) {
 				}
 			}
 			way.end(w)
-			want := End{h.ID(), 77, client, client.Reversed(), h.Listener()}
+			want := End{h.ID(), 77, client, client.Reversed(), h.Listener(), false}
 			if len(w.ends) != 1 || w.ends[0] != want {
 				t.Fatalf("told of %+v, want %+v", w.ends, want)
 			}
