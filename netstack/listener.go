@@ -94,6 +94,7 @@ func (r *Router) open(p *packet, res vserver.Result) (vserver.Hit, drop.Reason) 
 	client := vserver.KeyOf(&p.Packet)
 	for again := 0; ; again++ {
 		v := r.conns.Decide(res, client, s, p.now)
+		res.Refused(v)
 		var h vserver.Hit
 		if v == vserver.Admit {
 			w, ok := r.wayOf(p, res)
@@ -109,7 +110,10 @@ func (r *Router) open(p *packet, res vserver.Result) (vserver.Hit, drop.Reason) 
 		case v == vserver.Admit:
 			return h, drop.None
 		case v == vserver.Stale && again == 0: // a reload came between
-			res = r.conns.Listeners().Match(vserver.AttemptOf(&p.Packet, p.in))
+			var asked bool
+			if res, asked = r.asked(p); !asked {
+				return h, drop.TupleBusy // whose it is now, the next packet will be told
+			}
 		default:
 			return h, r.turnAway(p, res, v)
 		}

@@ -169,7 +169,7 @@ func (l *Listener) limit() int {
 // servers, NATs and SNATs: groups and own addresses have their own tables.
 func (t *Table) Open(r Result, client, remote Key, s Segment, in frame.Interface, now int64) (Hit, Verdict) {
 	if v := t.Decide(r, client, s, now); v != Admit {
-		r.refused(v)
+		r.Refused(v)
 		return Hit{}, v
 	}
 	l := r.Listener
@@ -187,7 +187,7 @@ func (t *Table) Open(r Result, client, remote Key, s Segment, in frame.Interface
 	}
 	if v != Admit {
 		t.count.Add(-1)
-		r.refused(v)
+		r.Refused(v)
 		return Hit{}, v
 	}
 	c := &conn{id: t.ids.Add(1), keys: [2]Key{client, remote}, opened: now, l: l, from: r.Source, last: now}
@@ -202,8 +202,9 @@ func (t *Table) Open(r Result, client, remote Key, s Segment, in frame.Interface
 	return Hit{Client, c}, Admit
 }
 
-// refused counts a connection that a limit kept out.
-func (r *Result) refused(v Verdict) {
+// Refused counts a connection that a limit kept out. Open does it by itself; it
+// is for who asks Decide and leaves it at that.
+func (r *Result) Refused(v Verdict) {
 	switch v {
 	case Limited:
 		r.Listener.counters.refused.Add(1)
