@@ -174,7 +174,7 @@ func TestQ14_NobodyIsToldOfWhatIsNoIdleTCP(t *testing.T) {
 func TestQ14_IndefiniteNeverEndsAndOthersEndAtTheirTime(t *testing.T) {
 	w := newSites(t, serving(ipsec0()), withFastL4(vserver.FastL4{IdleTimeout: vserver.Indefinite}))
 	k := w.talk(true, at(near, 40000), at(far, 80)).shake().chat(2)
-	w.advance(100 * time.Hour)
+	w.advance(3 * time.Hour)
 	w.wait(2)
 	k.chat(1)
 	w = newSites(t, serving(ipsec0()), withFastL4(vserver.FastL4{IdleTimeout: 20 * time.Second}))
