@@ -171,18 +171,21 @@ var reasonOf = [...]drop.Reason{
 // unwelcome says why a packet that will be answered for its TTL would not have
 // been admitted: of a flow that nobody admits, nobody is told anything.
 func (r *Router) unwelcome(p *packet) drop.Reason {
-	if r.toMany(p) || p.Fragment || p.ICMPError() || r.lsn.Owns(p.Dst) {
+	later := p.Fragment && p.FragmentOffset() != 0 // nobody is told of those
+	if later || r.toMany(p) || p.ICMPError() || r.lsn.Owns(p.Dst) {
 		return drop.None
 	}
-	if _, ok := r.conns.Find(vserver.KeyOf(&p.Packet), vserver.SegmentOf(&p.Packet), p.now); ok {
+	k, s := vserver.KeyOf(&p.Packet), vserver.SegmentOf(&p.Packet)
+	if _, ok := r.conns.Find(k, s, p.now); ok {
 		return drop.None
 	}
 	res, asked := r.asked(p)
-	switch {
-	case !asked || res.Verdict == vserver.Admit:
+	if !asked {
 		return drop.None
-	case res.Verdict == vserver.VLANMiss:
+	}
+	v := r.conns.Decide(res, k, s, p.now)
+	if v == vserver.VLANMiss {
 		r.noteMiss(res.Listener, p)
 	}
-	return reasonOf[res.Verdict]
+	return reasonOf[v]
 }
