@@ -48,7 +48,8 @@ func (r *Router) asked(p *packet) (res vserver.Result, asked bool) {
 	if _, from := r.lsn.Client(p.Src); from && !r.listening.Load().served {
 		return res, false // nobody but its group could have it
 	}
-	res = r.conns.Listeners().Match(vserver.AttemptOf(&p.Packet, p.in))
+	set, a := r.conns.Listeners(), vserver.AttemptOf(&p.Packet, p.in)
+	res = set.Match(a)
 	_, to := r.lsn.Client(p.Dst)
 	switch {
 	case res.Verdict == vserver.NoListener || res.Verdict == vserver.VLANMiss:
@@ -58,7 +59,9 @@ func (r *Router) asked(p *packet) (res vserver.Result, asked bool) {
 	case res.Verdict != vserver.Admit, res.Inbound:
 	case r.owns(p.Dst) && !r.isLocal(p.Dst) && !serves(res.Listener, p.Dst):
 		// A SNAT admits nobody from outside, nor does a NAT on another VLAN (VR23).
-		res = vserver.Result{Verdict: vserver.NoListener}
+		if res = (vserver.Result{Verdict: vserver.NoListener, Listener: set.Missed(a)}); res.Listener != nil {
+			res.Verdict = vserver.VLANMiss
+		}
 	case res.Listener.Kind == vserver.KindSelf || res.Listener.Kind == vserver.KindGroup:
 		return res, false
 	case to && everywhere(res.Listener):

@@ -212,6 +212,16 @@ func (s *search) host() *Listener {
 	return s.l.selfs[s.a.Dst]
 }
 
+// Missed is the NAT whose translation address a flow is for, if it came on a
+// VLAN that the NAT does not listen on: whoever else admits it, it is lost on
+// the way (VR46).
+func (l *Listeners) Missed(a Attempt) *Listener {
+	if x := l.translated[a.Dst]; x != nil && !x.vlans.has(a.In) {
+		return x
+	}
+	return nil
+}
+
 // source is the NAT or SNAT of the source address; never both (VR24).
 func (s *search) source() *Listener {
 	if x := s.l.originated[s.a.Src]; x != nil && s.admits(x) {
