@@ -26,6 +26,9 @@ type Result struct {
 	Source *Listener
 	// Inbound: the packet is for a NAT's translation address (VR22).
 	Inbound bool
+	// Missed is the first listener that was passed over because of its VLANs,
+	// whether somebody else admits the flow or not, or nil.
+	Missed *Listener
 
 	of *Listeners // whose result it is
 }
@@ -48,14 +51,15 @@ type search struct {
 // Before it the router asks its connections, its internal listeners (VR1) and
 // the LSN's mappings: what they know is no new flow.
 func (l *Listeners) Match(a Attempt) Result {
-	r := l.match(a)
-	r.of = l
+	s := search{l: l, a: a, src: number(a.Src)}
+	r := s.match()
+	r.of, r.Missed = l, s.missed
 	return r
 }
 
-func (l *Listeners) match(a Attempt) Result {
-	s := search{l: l, a: a, src: number(a.Src)}
-	at := l.dst.find(a.Dst)
+func (s *search) match() Result {
+	l := s.l
+	at := l.dst.find(s.a.Dst)
 	if at >= 0 && l.dst.bits[at] == 32 {
 		if won := s.servers(&l.nodes[at]); won != nil {
 			return s.served(won)
@@ -210,16 +214,6 @@ func (s *search) host() *Listener {
 		return x
 	}
 	return s.l.selfs[s.a.Dst]
-}
-
-// Missed is the NAT whose translation address a flow is for, if it came on a
-// VLAN that the NAT does not listen on: whoever else admits it, it is lost on
-// the way (VR46).
-func (l *Listeners) Missed(a Attempt) *Listener {
-	if x := l.translated[a.Dst]; x != nil && !x.vlans.has(a.In) {
-		return x
-	}
-	return nil
 }
 
 // source is the NAT or SNAT of the source address; never both (VR24).
