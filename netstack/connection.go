@@ -37,13 +37,13 @@ func (r *Router) connection(p *packet) outcome {
 	case p.Fragment:
 		return r.pieceOfConnection(p)
 	case r.conns.Len() == 0:
-		return goOn
+		return r.haunting(p)
 	case p.ICMPError():
 		return r.errorOfConnection(p)
 	}
 	h, ok := r.conns.Find(vserver.KeyOf(&p.Packet), vserver.SegmentOf(&p.Packet), p.now)
 	if !ok || asksBack(p, h) {
-		return goOn
+		return r.haunting(p)
 	}
 	return r.along(p, h, known)
 }

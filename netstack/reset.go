@@ -55,15 +55,18 @@ func (r *Router) answerRefusal(p *packet) {
 // answerReset answers a TCP segment with a RST that its sender believes (RFC
 // 9293 section 3.5.2); a RST is not answered.
 func (r *Router) answerReset(p *packet) {
-	if p.TCPFlags&frame.TCPRst != 0 || !r.answerable(p) || !r.rejects.allow(p.now) {
-		return
+	if p.TCPFlags&frame.TCPRst == 0 && r.answerable(p) && r.rejects.allow(p.now) {
+		r.answerSegment(p)
 	}
+}
+
+func (r *Router) answerSegment(p *packet) {
 	s := vserver.SegmentOf(&p.Packet)
 	answer := vserver.Reset{Key: vserver.KeyOf(&p.Packet).Reversed(), Seq: s.Ack}
 	if s.Flags&tcpACK == 0 {
 		answer.Seq, answer.Ack, answer.HasAck = 0, s.Seq+s.Size, true
 	}
-	r.reset(answer)
+	r.sendReset(answer)
 }
 
 // outward gives a 5-tuple that leaves a subscriber the source that its session
@@ -78,12 +81,18 @@ func (r *Router) outward(k *vserver.Key) bool {
 	return r.lsn.Exempt(t)
 }
 
-// reset sends a RST by the route to its side (VR17). What cannot be sent is
-// not: the side will find out by itself.
+// reset tells one side of a connection that it has ended (VR17).
 func (r *Router) reset(x vserver.Reset) {
 	if x.ByLSN && x.To == vserver.Remote && !r.outward(&x.Key) {
 		return
 	}
+	r.graves.bury(x.Key.Reversed(), r.now())
+	r.sendReset(x)
+}
+
+// sendReset sends a RST by the route to its side. What cannot be sent is not:
+// the side will find out by itself.
+func (r *Router) sendReset(x vserver.Reset) {
 	from, to := tcpip.AddrFrom4(x.Key.Src), tcpip.AddrFrom4(x.Key.Dst)
 	route, err := r.stack.FindRoute(0, tcpip.Address{}, to, ipv4.ProtocolNumber, false)
 	if err != nil {

@@ -113,8 +113,11 @@ func TestQ14_AnIdleConnectionIsResetAtBothEndsWithTheirNumbers(t *testing.T) {
 			if got := w.resets(w.atLAN()); len(got) != 1 || got[0] != want {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
-			w.wantDrop(drop.NoListener, 1, func() { w.fromWAN(k.segment(vserver.Remote, ack, "too late")) })
-			w.none(w.atWAN()) // nobody admits what begins there
+			w.wantDrop(drop.NotSYN, 1, func() { w.fromWAN(k.segment(vserver.Remote, ack, "too late")) })
+			want = rst{k.ends[0], k.ends[1], k.next[0], 0, frame.TCPRst}
+			if got := w.resets(w.atWAN()); len(got) != 1 || got[0] != want {
+				t.Errorf("got %+v, want %+v", got, want)
+			}
 			if s := w.stats(vserver.KindServer, "ipsec-0"); s.Expired != 1 || s.Current != 0 {
 				t.Errorf("%+v", s)
 			}
