@@ -111,7 +111,11 @@ func (r *Router) noteMiss(l *vserver.Listener, p *packet) {
 			on = append(on, name)
 		}
 	}
+	remedy := "take it out of the listener's vlans"
+	if l.ListsVLANs() {
+		remedy = "add it to the listener's vlans"
+	}
 	r.log.Warn("a new flow came on a VLAN that its listener does not listen on",
 		"listener", fmt.Sprint(m.Kind, " ", m.Server), "vlan", r.names[m.In], "listens_on", strings.Join(on, " "),
-		"proto", m.Proto, "from", m.Src.String(), "to", m.Dst.String())
+		"proto", m.Proto, "from", m.Src.String(), "to", m.Dst.String(), "remedy", remedy)
 }

@@ -46,6 +46,20 @@ type Listener struct {
 // messages and allocates.
 func (l *Listener) VLANs() []frame.Interface { return l.vlans.members() }
 
+// ListsVLANs reports whether the VLANs of its definition are those on which it
+// listens; otherwise they are those on which it does not.
+func (l *Listener) ListsVLANs() bool {
+	switch l.Kind {
+	case KindServer:
+		return l.Server.VLANs.Enabled
+	case KindNAT:
+		return l.NAT.VLANs.Enabled
+	case KindSNAT:
+		return l.SNAT.VLANs.Enabled
+	}
+	return false
+}
+
 // Counters returns the listener's counters; nil for groups and own addresses,
 // which count themselves.
 func (l *Listener) Counters() *Counters { return l.counters }

@@ -6,7 +6,6 @@ import (
 	"spigate/cmd/internal/control"
 	"spigate/netstack"
 	"spigate/netstack/frame"
-	"spigate/netstack/vserver"
 )
 
 // vlanMisses lists what came on the wrong VLAN, in all traffic domains.
@@ -47,15 +46,5 @@ func (v *views) interfaces(r *netstack.Router, list []frame.Interface) (out cont
 // listens, and not those on which it does not.
 func listsVLANs(r *netstack.Router, m *netstack.VLANMiss) bool {
 	l := r.Connections().Listeners().Find(m.Kind, m.Server)
-	switch {
-	case l == nil: // it went with a reload
-		return true
-	case l.Kind == vserver.KindServer:
-		return l.Server.VLANs.Enabled
-	case l.Kind == vserver.KindNAT:
-		return l.NAT.VLANs.Enabled
-	case l.Kind == vserver.KindSNAT:
-		return l.SNAT.VLANs.Enabled
-	}
-	return true
+	return l == nil || l.ListsVLANs() // nil: it went with a reload
 }
