@@ -20,6 +20,7 @@ need curl curl        # tests/netns: FTP and TFTP, clients and servers
 need tftp tftp-hpa
 need dnsmasq dnsmasq-base
 /usr/bin/python3 -c "import pyftpdlib" 2>/dev/null || missing="$missing python3-pyftpdlib"
+need nc netcat-openbsd # tests/netns/ltm: TCP as people try it
 need tshark tshark    # decodes our IPFIX, independently
 
 [ -z "$missing" ] && exit 0

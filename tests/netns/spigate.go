@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/BurntSushi/toml"
@@ -36,13 +37,13 @@ type Daemon struct {
 	*Process
 	Socket string
 	Config string // the file that it runs on
-	binary string
+	made   DaemonConfig
 }
 
 // StartSpigate starts the daemon on the site's router and waits until its
 // control socket says that it is ready.
 func (s *Site) StartSpigate(ctx context.Context, c DaemonConfig) (*Daemon, error) {
-	d := &Daemon{Socket: filepath.Join(c.Dir, "spigate.sock"), Config: filepath.Join(c.Dir, "spigate.toml"), binary: c.Binary}
+	d := &Daemon{Socket: filepath.Join(c.Dir, "spigate.sock"), Config: filepath.Join(c.Dir, "spigate.toml"), made: c}
 	if err := writeConfig(c, d); err != nil {
 		return nil, err
 	}
@@ -121,15 +122,30 @@ func (d *Daemon) waitReady(ctx context.Context) error {
 	return errors.Join(last, err)
 }
 
+// Reconfigure puts another configuration into the daemon's file, made of a
+// template as the first one was, and sends SIGHUP.
+func (d *Daemon) Reconfigure(template string) error {
+	c := d.made
+	c.Template = template
+	if err := writeConfig(c, d); err != nil {
+		return err
+	}
+	return d.Signal(syscall.SIGHUP)
+}
+
 // Text runs `spigate show WORDS` and returns what it prints.
 func (d *Daemon) Text(ctx context.Context, words ...string) (string, error) {
-	args := append([]string{"show"}, words...)
-	cmd := exec.CommandContext(ctx, d.binary, append(args, "--socket", d.Socket)...)
+	return d.Command(ctx, append([]string{"show"}, words...)...)
+}
+
+// Command runs `spigate WORDS` and returns what it prints.
+func (d *Daemon) Command(ctx context.Context, words ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, d.made.Binary, append(words, "--socket", d.Socket)...)
 	cmd.WaitDelay = time.Second
 	var out, talk bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &talk
 	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("spigate %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(talk.String()))
+		return "", fmt.Errorf("spigate %s: %w: %s", strings.Join(words, " "), err, strings.TrimSpace(talk.String()))
 	}
 	return out.String(), nil
 }
