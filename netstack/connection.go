@@ -128,13 +128,18 @@ func (r *Router) passing(p *packet) outcome {
 }
 
 // passed tells a connection whose source the LSN translates of a packet, after
-// the LSN and its helpers have let it pass.
-func (r *Router) passed(p *packet) {
-	if p.admitted || p.Fragment || p.ICMPError() || !r.listening.Load().byLSN {
-		return
-	}
-	if h, ok := r.tell(p); ok {
-		clampMSS(p, h.Listener().Profile.MSSOverride)
+// the LSN and its helpers have judged it. What they refused begins none.
+func (r *Router) passed(p *packet, o outcome) {
+	switch {
+	case p.admitted || p.Fragment || p.ICMPError() || !r.listening.Load().byLSN:
+	case o.verdict == Continue || o.verdict == Accept:
+		if h, ok := r.tell(p); ok {
+			clampMSS(p, h.Listener().Profile.MSSOverride)
+		}
+	case o.verdict == Dropped && p.course == opened:
+		if h, ok := r.between(p, &vserver.Segment{}); ok {
+			r.conns.Abandon(h, p.now)
+		}
 	}
 }
 

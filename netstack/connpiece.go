@@ -109,6 +109,7 @@ func (r *Router) askedUnless(found bool, p *packet) (res vserver.Result, asked b
 func (r *Router) pieceAlong(p *packet, t *passage) outcome {
 	r.countPiece(p, t)
 	if t.lsn {
+		p.course = known
 		return goOn
 	}
 	if from := departure(t.hit); from.Addr != p.Src || p.SrcPort != 0 && from.Port != p.SrcPort {

@@ -90,7 +90,6 @@ func (r *Router) hook(at place, pk *stack.PacketBuffer, route *stack.Route, af s
 	case on && at == atPrerouting:
 		pk.Mark = p.mark()
 	case on && at == atForward:
-		r.passed(p)
 		r.kept.keep(pk, p)
 	}
 	return on
@@ -107,6 +106,9 @@ func (r *Router) look(at place, p *packet, pk *stack.PacketBuffer, route *stack.
 	o := fate(p.Parse(b))
 	if o.verdict == Continue {
 		o = r.walk(at.steps(), p)
+		if at == atForward {
+			r.passed(p, o)
+		}
 		p.writeBack()
 	}
 	if o.verdict == Dropped {

@@ -101,7 +101,7 @@ func (r *Router) session(p *packet, wish uint16) (lsn.Binding, outcome) {
 	if !ok {
 		return lsn.Binding{}, dropped(drop.ProtocolUnsupported)
 	}
-	hints := lsn.Hints{TCPFlags: p.TCPFlags, Bytes: len(p.Bytes()), Port: wish}
+	hints := lsn.Hints{TCPFlags: p.TCPFlags, Bytes: len(p.Bytes()), Port: wish, Served: p.course != strange}
 	plan, reason := r.lsn.DecideOut(tuple, hints, p.now)
 	if reason != drop.None {
 		return lsn.Binding{}, r.refuse(p, plan.Group, tuple, reason)

@@ -4,8 +4,10 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 
+	"spigate/alg"
 	"spigate/netstack/drop"
 	"spigate/netstack/frame"
+	"spigate/netstack/lsn"
 	"spigate/netstack/vserver"
 )
 
@@ -50,25 +52,69 @@ func (r *Router) asked(p *packet) (res vserver.Result, asked bool) {
 	}
 	res = r.conns.Listeners().Match(vserver.AttemptOf(&p.Packet, p.in))
 	_, to := r.lsn.Client(p.Dst)
-	switch {
-	case res.Verdict == vserver.NoListener || res.Verdict == vserver.VLANMiss:
-		if to && (res.Verdict == vserver.NoListener || r.exemptIn(p)) {
-			return res, false // guard lets the exempt pass, and says more of the others
-		}
-	case res.Verdict != vserver.Admit, res.Inbound:
-	case r.owns(p.Dst) && !r.isLocal(p.Dst) && !serves(res.Listener, p.Dst):
+	switch l := res.Listener; {
+	case r.continues(p, l), to && res.Verdict == vserver.NoListener:
+		return res, false // guard says more of who is kept from the inside
+	case res.Verdict == vserver.VLANMiss:
+		return res, !to || !r.exemptIn(p)
+	case res.Verdict == vserver.NoListener, res.Verdict == vserver.Rejected, res.Inbound:
+	case res.Verdict == vserver.Admit && r.owns(p.Dst) && !r.isLocal(p.Dst) && !serves(l, p.Dst):
 		// A SNAT admits nobody from outside, nor does a NAT on another VLAN (VR23).
-		res = vserver.Result{Verdict: vserver.NoListener}
-	case res.Listener.Kind == vserver.KindSelf || res.Listener.Kind == vserver.KindGroup:
+		x := res.Missed
+		return instead(x, x != nil && (x.Kind == vserver.KindNAT && p.Dst == x.NAT.Translation.As4() || serves(x, p.Dst))), true
+	case l.Kind == vserver.KindSelf, l.Kind == vserver.KindGroup:
 		return res, false
-	case to && everywhere(res.Listener):
-		return res, false // it does not open the inside: that takes a server for it by name
+	case to && everywhere(l): // it does not open the inside: that takes a server for it by name
+		x := res.Missed
+		return instead(x, true), x != nil && !everywhere(x) && !r.exemptIn(p)
+	case res.Verdict == vserver.Disabled:
 	case r.isLocal(p.Dst):
 		return res, false // a server in front of our own address: delivered
-	case byLSN(res.Listener) && !r.subscriberOf(p.Src, res.Listener.Server.Group):
+	case byLSN(l) && !r.subscriberOf(p.Src, l.Server.Group):
 		res = vserver.Result{Verdict: vserver.NoListener} // nobody would translate it
 	}
 	return res, true
+}
+
+// instead is the result of a flow that its listener may not have: that another
+// one was missed by its VLAN, or nobody.
+func instead(x *vserver.Listener, missed bool) vserver.Result {
+	if !missed {
+		return vserver.Result{Verdict: vserver.NoListener}
+	}
+	return vserver.Result{Verdict: vserver.VLANMiss, Listener: x}
+}
+
+// continues reports whether the LSN has the session of a subscriber's packet: it
+// goes before a new flow (VR2, VR4), and an answer to what a mapping has let in
+// asks nobody (VR5). So a server that came later does not take it. What a server
+// had a part in is that one's, and what begins anew is for the listeners.
+func (r *Router) continues(p *packet, l *vserver.Listener) bool {
+	_, from := r.lsn.Client(p.Src)
+	switch {
+	case !from, l == nil, l.Kind == vserver.KindGroup, p.Proto == frame.ProtoTCP && p.TCPFlags&(frame.TCPSyn|tcpACK) == frame.TCPSyn:
+		return false
+	case p.Proto == frame.ProtoESP:
+		return !byLSN(l) && r.continuesESP(p)
+	}
+	t, ok := insideView(p)
+	if !ok {
+		return false
+	}
+	b, ok := r.lsn.FindOut(t)
+	return ok && !b.Served
+}
+
+// continuesESP is continues for ESP, which is whose its IKE is.
+func (r *Router) continuesESP(p *packet) bool {
+	ike := lsn.Tuple{Proto: frame.ProtoUDP, Inside: frame.Endpoint{Addr: p.Src, Port: 500}, Remote: frame.Endpoint{Addr: p.Dst, Port: 500}}
+	if b, ok := r.lsn.FindOut(ike); ok && b.Served {
+		return false
+	}
+	e, ok := r.espFromInside(p)
+	group, _ := r.lsn.Client(p.Src)
+	e.Profile = r.profile(group)
+	return ok && r.alg.DecideESP(&e, p.now).Verdict == alg.Forward
 }
 
 // subscriberOf reports whether an LSN group has a as a subscriber.

@@ -55,6 +55,7 @@ const (
 	seenIn
 	fromOutside // began with a packet from outside
 	kept        // on a static mapping (R27), or asked for by a helper: it needs nobody inside to live
+	served      // Hints.Served, of any packet
 )
 
 // dir indexes the counters.
@@ -81,6 +82,9 @@ func (s *session) start(remote frame.Endpoint, r *rules, dir int, h Hints, now i
 	if r.static {
 		s.seen |= kept
 	}
+	if h.Served {
+		s.seen |= served
+	}
 	s.count(dir, 1, uint64(max(h.Bytes, 0)))
 	if r.app.Proto != frame.ProtoTCP {
 		return
@@ -99,6 +103,9 @@ func (s *session) touch(r *rules, dir int, h Hints, now int64) (first bool) {
 	s.count(dir, 1, uint64(max(h.Bytes, 0)))
 	first = dir == dirOut && !s.own()
 	s.seen |= seenOut << dir
+	if h.Served {
+		s.seen |= served
+	}
 	if dir == dirOut || r.inRefresh {
 		s.last = max(s.last, now)
 	}

@@ -79,6 +79,9 @@ type Hints struct {
 	// Port is the outside port that a new mapping gets if it is free, even one
 	// below FirstPort (R39); 0: any. It is no promise.
 	Port uint16
+	// Served: a virtual server has admitted the packet, and the LSN translates
+	// for it (VR19).
+	Served bool
 }
 
 // Binding is a session's translation, to be applied to a packet or cached.
@@ -92,6 +95,7 @@ type Binding struct {
 	// for TCP once both sides were heard, and until FIN or RST.
 	Established bool
 	Static      bool // on a static mapping (R27)
+	Served      bool // a virtual server had a part in it: Hints.Served
 }
 
 // binding describes a session. The shard's lock is held.
@@ -108,6 +112,7 @@ func (t *Table) binding(sh *inside, slot uint32) Binding {
 		Idle:        time.Duration(s.idle(m, r)),
 		Established: s.established(r.app.Proto),
 		Static:      r.static,
+		Served:      s.seen&served != 0,
 	}
 }
 

@@ -26,6 +26,9 @@ type Result struct {
 	Source *Listener
 	// Inbound: the packet is for a NAT's translation address (VR22).
 	Inbound bool
+	// Missed is the first listener that was passed over because of its VLANs,
+	// whether somebody else admits the flow or not, or nil.
+	Missed *Listener
 
 	of *Listeners // whose result it is
 }
@@ -48,14 +51,15 @@ type search struct {
 // Before it the router asks its connections, its internal listeners (VR1) and
 // the LSN's mappings: what they know is no new flow.
 func (l *Listeners) Match(a Attempt) Result {
-	r := l.match(a)
-	r.of = l
+	s := search{l: l, a: a, src: number(a.Src)}
+	r := s.match()
+	r.of, r.Missed = l, s.missed
 	return r
 }
 
-func (l *Listeners) match(a Attempt) Result {
-	s := search{l: l, a: a, src: number(a.Src)}
-	at := l.dst.find(a.Dst)
+func (s *search) match() Result {
+	l := s.l
+	at := l.dst.find(s.a.Dst)
 	if at >= 0 && l.dst.bits[at] == 32 {
 		if won := s.servers(&l.nodes[at]); won != nil {
 			return s.served(won)

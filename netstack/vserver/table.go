@@ -128,6 +128,14 @@ func (t *Table) Touch(h Hit, s Segment, in frame.Interface, now int64) (over, ok
 	return over, true
 }
 
+// Abandon ends a connection whose first packet died on its way behind Open: a
+// flow that is nobody's has no place under the limits.
+func (t *Table) Abandon(h Hit, now int64) {
+	if h.conn.kill() {
+		t.drop(h.conn, endAdmin, now)
+	}
+}
+
 // Decide tells whether Open would admit a new connection of the client key k.
 // It changes nothing.
 func (t *Table) Decide(r Result, k Key, s Segment, now int64) Verdict {

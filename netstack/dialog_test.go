@@ -11,9 +11,9 @@ import (
 	"spigate/netstack/vserver"
 )
 
-// talk is one TCP connection from port to port, of which the test is both ends.
+// dialog is one TCP connection from port to port, of which the test is both ends.
 // Side 0 is the client. It keeps the numbers, and counts what it sent.
-type talk struct {
+type dialog struct {
 	w     *world
 	port  [2]int            // of each side
 	me    [2]frame.Endpoint // each side as itself
@@ -22,11 +22,11 @@ type talk struct {
 	count [2]vserver.Traffic
 }
 
-// talk opens a connection; client and remote are on ports of the world, 0 for
+// dialog opens a connection; client and remote are on ports of the world, 0 for
 // lan. It fails unless the SYN comes out at the far one.
-func (w *world) talk(from int, client, remote frame.Endpoint) *talk {
+func (w *world) dialog(from int, client, remote frame.Endpoint) *dialog {
 	w.t.Helper()
-	k := &talk{w: w, port: [2]int{from, 1 - from}, me: [2]frame.Endpoint{client, {}}, peer: [2]frame.Endpoint{{}, remote}, next: [2]uint32{1000, 7000}}
+	k := &dialog{w: w, port: [2]int{from, 1 - from}, me: [2]frame.Endpoint{client, {}}, peer: [2]frame.Endpoint{{}, remote}, next: [2]uint32{1000, 7000}}
 	p := k.sends(0, syn, "")
 	if p.Dst == remote.Addr {
 		k.me[1] = remote
@@ -38,7 +38,7 @@ func (w *world) talk(from int, client, remote frame.Endpoint) *talk {
 
 // out puts a packet into a side's port and returns what comes out at the other
 // one.
-func (k *talk) out(side int, b []byte) [][]byte {
+func (k *dialog) out(side int, b []byte) [][]byte {
 	k.w.send(k.port[side], [2]frame.MAC{lanMAC, wanMAC}[k.port[side]], [][]byte{b})
 	if k.port[side] == 0 {
 		return k.w.atWAN()
@@ -47,7 +47,7 @@ func (k *talk) out(side int, b []byte) [][]byte {
 }
 
 // segment is one of a side's, with the numbers as they are.
-func (k *talk) segment(side int, flags uint8, data string) []byte {
+func (k *dialog) segment(side int, flags uint8, data string) []byte {
 	var acked uint32
 	if flags&ack != 0 {
 		acked = k.next[1-side]
@@ -57,7 +57,7 @@ func (k *talk) segment(side int, flags uint8, data string) []byte {
 
 // sends sends a side's next segment and fails unless the other side gets it,
 // from whom it knows. It counts.
-func (k *talk) sends(side int, flags uint8, data string) frame.Packet {
+func (k *dialog) sends(side int, flags uint8, data string) frame.Packet {
 	k.w.t.Helper()
 	b := k.segment(side, flags, data)
 	p := k.w.one(k.out(side, b))
@@ -78,7 +78,7 @@ func (k *talk) sends(side int, flags uint8, data string) frame.Packet {
 }
 
 // chat sends n segments of data each way.
-func (k *talk) chat(n int) {
+func (k *dialog) chat(n int) {
 	k.w.t.Helper()
 	for range n {
 		k.sends(0, ack, "data of the client")
@@ -87,7 +87,7 @@ func (k *talk) chat(n int) {
 }
 
 // closes ends the connection by FINs.
-func (k *talk) closes() {
+func (k *dialog) closes() {
 	k.w.t.Helper()
 	k.sends(0, ack|frame.TCPFin, "")
 	k.sends(1, ack|frame.TCPFin, "")
@@ -96,7 +96,7 @@ func (k *talk) closes() {
 
 // counted fails unless a listener has counted exactly what was sent, at once or,
 // with the sweep of the fast path, a second later.
-func (k *talk) counted(kind vserver.Kind, name string) {
+func (k *dialog) counted(kind vserver.Kind, name string) {
 	k.w.t.Helper()
 	k.w.counted(kind, name, k.count[0], k.count[1])
 }
@@ -119,7 +119,7 @@ func (w *world) flowOwners() map[flow.OwnerKind]int {
 }
 
 // resetIn is the one RST among packets, for a side of the connection.
-func (k *talk) resetIn(packets [][]byte, side int) (seq, acked uint32) {
+func (k *dialog) resetIn(packets [][]byte, side int) (seq, acked uint32) {
 	k.w.t.Helper()
 	p := k.w.one(packets)
 	if p.TCPFlags&frame.TCPRst == 0 || at(p.Src, p.SrcPort) != k.peer[1-side] || at(p.Dst, p.DstPort) != k.me[side] {
