@@ -42,18 +42,10 @@ func (r *Router) connection(p *packet) outcome {
 		return r.errorOfConnection(p)
 	}
 	h, ok := r.conns.Find(vserver.KeyOf(&p.Packet), vserver.SegmentOf(&p.Packet), p.now)
-	if !ok || asksBack(p, h) {
+	if !ok {
 		return r.haunting(p)
 	}
 	return r.along(p, h, known)
-}
-
-// asksBack reports whether p is an ICMP request from the side that has to
-// answer. It only has the identifier of the other side's requests: a flow of
-// its own, to ourselves or for a listener (VR4).
-func asksBack(p *packet, h vserver.Hit) bool {
-	_, request := p.ICMPQuery()
-	return request && h.Side == vserver.Remote
 }
 
 // along sets a packet of a connection on its way.
@@ -257,11 +249,12 @@ func (r *Router) bindLSN(e *flow.Entry, t lsn.Tuple, now int64) bool {
 		return true
 	}
 	k := vserver.Key{Src: t.Inside.Addr, Dst: t.Remote.Addr, SrcPort: t.Inside.Port, DstPort: t.Remote.Port, Proto: t.Proto}
-	if t.Proto == frame.ProtoICMP {
-		k.DstPort = k.SrcPort
-	}
 	if e.Side == flow.Destination {
 		k = k.Reversed()
+	}
+	if t.Proto == frame.ProtoICMP {
+		k.SrcPort, k.DstPort = t.Inside.Port, t.Inside.Port
+		k.Query = vserver.KeyOfFlow(e.Key).Query
 	}
 	h, ok := r.conns.Find(k, vserver.Segment{}, now)
 	if !ok {

@@ -11,11 +11,6 @@ import (
 // sent the packet; the error comes from the other one, or from the way there,
 // and quotes the packet as it looks on that side.
 
-// keyOfQuote is the 5-tuple of a quoted packet.
-func keyOfQuote(q *frame.Quote) vserver.Key {
-	return vserver.Key{Src: q.Src, Dst: q.Dst, SrcPort: q.SrcPort, DstPort: q.DstPort, Proto: q.Proto}
-}
-
 // errorOfConnection translates an error about a packet of a connection, all of
 // it at once: nobody is told of an error that cannot be delivered.
 func (r *Router) errorOfConnection(p *packet) outcome {
@@ -23,7 +18,7 @@ func (r *Router) errorOfConnection(p *packet) outcome {
 	if why != drop.None {
 		return goOn // the steps behind judge it
 	}
-	far, ok := r.conns.Find(keyOfQuote(&q).Reversed(), vserver.Segment{}, p.now)
+	far, ok := r.conns.Find(vserver.KeyOfQuote(&q).Reversed(), vserver.Segment{}, p.now)
 	if !ok || far.ByLSN() {
 		return goOn // the LSN's own steps know what its sides show
 	}
@@ -67,7 +62,7 @@ func (r *Router) ownError(p *packet, q *frame.Quote) bool {
 	if r.conns.Len() == 0 {
 		return false
 	}
-	k := keyOfQuote(q)
+	k := vserver.KeyOfQuote(q)
 	if h, ok := r.conns.Find(k, vserver.Segment{}, p.now); ok {
 		return !h.ByLSN() // it came in like this
 	}

@@ -19,6 +19,7 @@ type Quote struct {
 	Proto            uint8
 	SrcPort, DstPort uint16 // TCP, UDP; for ICMP queries both hold the identifier
 	SPI              uint32 // ESP
+	Request          bool   // of an ICMP query: the one that asks, not its answer
 }
 
 // Quote parses the packet quoted by an ICMP error. A quote that names no flow
@@ -48,9 +49,11 @@ func (p *Packet) Quote() (Quote, drop.Reason) {
 	case ProtoTCP, ProtoUDP:
 		q.SrcPort, q.DstPort = binary.BigEndian.Uint16(l4), binary.BigEndian.Uint16(l4[2:])
 	case ProtoICMP:
-		if query, _ := icmpQuery(l4[0]); !query {
+		query, request := icmpQuery(l4[0])
+		if !query {
 			return q, drop.ICMPMalformed
 		}
+		q.Request = request
 		q.SrcPort = binary.BigEndian.Uint16(l4[4:])
 		q.DstPort = q.SrcPort
 	case ProtoESP:

@@ -72,11 +72,11 @@ func wants(t *testing.T, l *Listeners, a Attempt, want string) {
 }
 
 func tcpKey(src string, sport uint16, dst string, dport uint16) Key {
-	return Key{addr(src), addr(dst), sport, dport, frame.ProtoTCP}
+	return Key{addr(src), addr(dst), sport, dport, frame.ProtoTCP, NoQuery}
 }
 
 func udpKey(src string, sport uint16, dst string, dport uint16) Key {
-	return Key{addr(src), addr(dst), sport, dport, frame.ProtoUDP}
+	return Key{addr(src), addr(dst), sport, dport, frame.ProtoUDP, NoQuery}
 }
 
 // world is a table with a clock, and the RSTs that it asked for.

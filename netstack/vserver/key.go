@@ -13,17 +13,45 @@ type Key struct {
 	Src, Dst         frame.Addr
 	SrcPort, DstPort uint16 // TCP, UDP: host byte order; ICMP query: its identifier, twice; otherwise 0
 	Proto            uint8
+	Query            Query // of ICMP: with one identifier, each side may ask the other
 }
+
+// Query is what an ICMP packet is. Some systems give all their pings the same
+// identifier: what one side asks is another flow than what it answers.
+type Query uint8
+
+// NoQuery is every other packet.
+const (
+	NoQuery Query = iota
+	Request
+	Answer
+)
 
 // KeyOf is the key of a packet as it stands. ICMP errors have none of their
 // own: they belong to the flow that they quote (VR12). ESP is known by its
 // addresses, because its SPIs differ between the two sides.
 func KeyOf(p *frame.Packet) Key {
 	k := Key{Src: p.Src, Dst: p.Dst, SrcPort: p.SrcPort, DstPort: p.DstPort, Proto: p.Proto}
-	if query, _ := p.ICMPQuery(); query {
-		k.SrcPort, k.DstPort = p.ICMPID, p.ICMPID
+	if query, request := p.ICMPQuery(); query {
+		k.SrcPort, k.DstPort, k.Query = p.ICMPID, p.ICMPID, queryOf(request)
 	}
 	return k
+}
+
+// KeyOfQuote is the key of the packet that an ICMP error quotes.
+func KeyOfQuote(q *frame.Quote) Key {
+	k := Key{Src: q.Src, Dst: q.Dst, SrcPort: q.SrcPort, DstPort: q.DstPort, Proto: q.Proto}
+	if q.Proto == frame.ProtoICMP {
+		k.Query = queryOf(q.Request)
+	}
+	return k
+}
+
+func queryOf(request bool) Query {
+	if request {
+		return Request
+	}
+	return Answer
 }
 
 // KeyOfFlow is the key of a fast path entry.
@@ -34,13 +62,19 @@ func KeyOfFlow(f flow.Key) Key {
 		k.SrcPort, k.DstPort = uint16(f.ID>>16), uint16(f.ID)
 	case frame.ProtoICMP:
 		k.SrcPort, k.DstPort = uint16(f.ID>>16), uint16(f.ID>>16)
+		k.Query = queryOf(uint8(f.ID) == icmpEcho)
 	}
 	return k
 }
 
+// icmpEcho is the type of the one query that takes the fast path, beside its
+// answer.
+const icmpEcho = 8
+
 // Reversed is the key of an answer.
 func (k Key) Reversed() Key {
-	return Key{Src: k.Dst, Dst: k.Src, SrcPort: k.DstPort, DstPort: k.SrcPort, Proto: k.Proto}
+	answer := [...]Query{NoQuery: NoQuery, Request: Answer, Answer: Request}
+	return Key{Src: k.Dst, Dst: k.Src, SrcPort: k.DstPort, DstPort: k.SrcPort, Proto: k.Proto, Query: answer[k.Query]}
 }
 
 // Segment is what a connection wants to know of a packet.

@@ -313,7 +313,7 @@ func TestKeyAndSegmentOfAPacket(t *testing.T) {
 		t.Fatal(r)
 	}
 	id := uint16(0x1234)
-	if k := (Key{addr("10.2.1.1"), addr("10.1.1.1"), id, id, frame.ProtoICMP}); KeyOf(&p) != k || AttemptOf(&p, lan).Port != 0 ||
+	if k := (Key{addr("10.2.1.1"), addr("10.1.1.1"), id, id, frame.ProtoICMP, Request}); KeyOf(&p) != k || AttemptOf(&p, lan).Port != 0 ||
 		KeyOfFlow(flow.Key{Src: k.Src, Dst: k.Dst, Proto: 1, ID: 0x12340008}) != k {
 		t.Errorf("%+v", KeyOf(&p))
 	}

@@ -141,8 +141,7 @@ func (p *place) pings(from, to *netns.Namespace, src, dst, as netip.Addr) (netip
 	defer c.Close()
 	ask := header.ICMPv4(make([]byte, 64))
 	ask.SetType(header.ICMPv4Echo)
-	p.idents++
-	ask.SetIdent(p.idents)
+	ask.SetIdent(1) // as all of Windows' have
 	ask.SetChecksum(^checksum.Checksum(ask, 0))
 	if _, err := c.WriteTo(ask, &net.IPAddr{IP: dst.AsSlice()}); err != nil {
 		return netip.Addr{}, err

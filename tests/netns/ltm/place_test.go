@@ -87,7 +87,6 @@ type place struct {
 	daemon     *netns.Daemon
 	dir        string
 	reloads    int
-	idents     uint16 // of pings
 }
 
 // settle makes a place whose daemon runs on the network above and what a test
