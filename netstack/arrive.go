@@ -95,6 +95,14 @@ func (r *Router) expiring(p *packet) outcome {
 	return accept
 }
 
+// expire is expiring for a packet that came to an address of ours and goes on to
+// somebody else. The stack answers it as it stands, which icmpSelf puts right.
+func (p *packet) expire() {
+	if p.TTL() <= 1 {
+		p.SetTTL(0)
+	}
+}
+
 // guard keeps outsiders away from the inside addresses of subscribers, who
 // are reached through their NAT addresses only, but by what is exempt (R13).
 // Our own address among them is for everybody on that network.

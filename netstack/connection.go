@@ -63,6 +63,7 @@ func (r *Router) along(p *packet, h vserver.Hit, c course) outcome {
 	if to, port := destination(h); to != p.Dst || port != portOrID(p, p.DstPort) {
 		p.SetDestination(to, port)
 		p.redirected = true
+		p.expire()
 	}
 	p.admitted = true
 	return accept

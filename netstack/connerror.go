@@ -32,6 +32,7 @@ func (r *Router) errorOfConnection(p *packet) outcome {
 	if hidden {
 		p.SetSource(sent.Dst, 0)
 	}
+	p.expire()
 	p.admitted = true
 	return accept
 }

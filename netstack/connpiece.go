@@ -118,6 +118,7 @@ func (r *Router) pieceAlong(p *packet, t *passage) outcome {
 	if t.id != 0 {
 		p.SetID(t.id)
 	}
+	p.expire()
 	p.admitted = true
 	return accept
 }
