@@ -54,11 +54,8 @@ func (r *Router) along(p *packet, h vserver.Hit, c course) outcome {
 	if h.ByLSN() {
 		return goOn
 	}
-	client, remote := h.Keys()
-	if client.Reversed() != remote {
-		if why := untranslatable(p); why != drop.None {
-			return dropped(why)
-		}
+	if why := carries(h, p); why != drop.None {
+		return dropped(why)
 	}
 	if to, port := destination(h); to != p.Dst || port != portOrID(p, p.DstPort) {
 		p.SetDestination(to, port)
@@ -67,6 +64,15 @@ func (r *Router) along(p *packet, h vserver.Hit, c course) outcome {
 	}
 	p.admitted = true
 	return accept
+}
+
+// carries says why a connection cannot have a packet: one that cannot be
+// translated, if that is what is done there.
+func carries(h vserver.Hit, p *packet) drop.Reason {
+	if client, remote := h.Keys(); client.Reversed() == remote {
+		return drop.None
+	}
+	return untranslatable(p)
 }
 
 // destination is what packets of h's side get in place of theirs. The

@@ -41,11 +41,17 @@ func (r *Router) pieceOfConnection(p *packet) outcome {
 	if o := r.pieceFate(res, p); o.verdict != Continue {
 		return o
 	}
+	t, _ := res.Tag.(*passage)
+	none := t == nil || t.hit == (vserver.Hit{})
+	if !none && !t.lsn {
+		if why := carries(t.hit, p); why != drop.None {
+			return dropped(why)
+		}
+	}
 	if why := r.frags.Carry(k, &p.Packet, p.now); why != drop.None {
 		return dropped(why)
 	}
-	t, _ := res.Tag.(*passage)
-	if t == nil || t.hit == (vserver.Hit{}) {
+	if none {
 		return goOn
 	}
 	return r.pieceAlong(p, t)
