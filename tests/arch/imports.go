@@ -39,7 +39,7 @@ func Rules() []Rule {
 		{Of: "netstack/vserver", Own: []string{drop, frame, flow, frag}},
 		{Of: "netstack/trace", Own: []string{drop, frame, flow, frag}},
 		{Of: "netstack/ipsec/ike", Own: []string{drop}},
-		{Of: "netstack/ipsec", Own: []string{drop, frame, flow, frag, "netstack/ipsec/ike"}},
+		{Of: "netstack/ipsec", Own: []string{drop, frame, flow, frag, "netstack/ipsec/ike"}, Modules: []string{gvisor + "tcpip", gvisor + "tcpip/header", gvisor + "tcpip/checksum"}},
 		{Of: "netstack", Own: []string{"netstack/...", "alg/..."}, Modules: []string{gvisor + "...", "golang.org/x/sync/errgroup"}},
 		{Of: "alg/...", Own: []string{drop, frame, "alg/..."}},
 		{Of: "hw/...", Own: []string{"hw/..."}, Modules: []string{netlink, sys, "github.com/google/renameio/..."}},
