@@ -33,9 +33,9 @@ const (
 type end uint8
 
 const (
-	endTime  end = iota // its timer
+	endTime  end = iota // idle, or half open for too long
 	endReset            // RST of one side
-	endDone             // immediate, or its place was taken by a new one
+	endDone             // closed, immediate, or its place was taken by a new one
 	endAdmin            // reload, or somebody removed it
 )
 
@@ -59,7 +59,8 @@ type conn struct {
 
 	lsn   *bound // to the LSN, nil: not
 	fast  bool   // the fast path carried packets of it: last is a sweep behind
-	reset bool   // it ends with RSTs; said by who made it dead
+	reset bool   // it ends with RSTs; said by who made it dead, as ended
+	ended end    // why, where its time was over
 
 	link link // in the wheel, under the lock of the client key's shard
 }

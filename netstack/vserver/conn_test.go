@@ -124,6 +124,9 @@ func TestAClosedConnectionGoesAfterFiveSeconds_VR16(t *testing.T) {
 	if w.tab.Len() != 0 || len(w.resets) != 0 {
 		t.Errorf("%d left, %+v", w.tab.Len(), w.resets)
 	}
+	if s := w.stats("s"); s.Closed != 1 || s.Expired != 0 {
+		t.Errorf("its ends closed it: %+v", s)
+	}
 }
 
 func TestLooseCloseEndsAfterTheFirstFIN_VR16(t *testing.T) {

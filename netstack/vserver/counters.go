@@ -37,7 +37,7 @@ type Stats struct {
 	MinDuration     time.Duration
 	MaxDuration     time.Duration
 	MeanDuration    time.Duration
-	Expired, Resets uint64 // of the closed ones: by their timers, by RST
+	Expired, Resets uint64 // of those: idle or half open for too long; ended by a RST
 }
 
 // BitsIn is what the client sent, in bits of IP (VR39).

@@ -18,7 +18,7 @@ func (t *Table) Sweep(now int64, emit func(Reset)) {
 		for more := true; more; {
 			gone, more = t.shards[i].expire(&r, gone[:0])
 			for _, c := range gone {
-				t.finish(c, endTime, now, emit)
+				t.finish(c, c.ended, now, emit)
 			}
 		}
 	}
@@ -50,7 +50,10 @@ func (c *conn) expire(sh *shard, now int64) bool {
 		sh.wheel.set(c, c.deadline())
 		return false
 	}
-	c.reset = c.resetsOnTimeout()
+	c.reset, c.ended = c.resetsOnTimeout(), endTime
+	if c.state == closing {
+		c.ended = endDone
+	}
 	c.state = dead
 	return true
 }

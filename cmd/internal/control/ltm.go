@@ -31,7 +31,7 @@ type LTMTraffic struct {
 	Maximum    uint64 `json:"maximum_connections"` // that there were at one time
 	Total      uint64 `json:"total_connections"`
 	Closed     uint64 `json:"closed_connections"`
-	Expired    uint64 `json:"expired"` // of the closed ones: by a timer
+	Expired    uint64 `json:"expired"` // of the closed ones: idle, or half open for too long
 	Resets     uint64 `json:"resets"`  // of the closed ones: by a RST that one side sent
 	// Durations are of closed connections, in milliseconds (VR42).
 	MinDuration  uint64 `json:"min_duration_ms"`
