@@ -9,6 +9,7 @@ import (
 	"spigate/alg/ipsec"
 	"spigate/netstack/frame"
 	"spigate/netstack/lsn"
+	"spigate/netstack/vserver"
 )
 
 // checks are the verbs that look at the world and change nothing.
@@ -25,6 +26,12 @@ var checks = map[string]func(*world, *words){
 	"fast":     (*world).checkFast,
 	"log":      (*world).checkLog,
 	"nolog":    (*world).checkNoLog,
+
+	"virtual":     checkListener(vserver.KindServer),
+	"nat":         checkListener(vserver.KindNAT),
+	"snat":        checkListener(vserver.KindSNAT),
+	"connections": (*world).checkConnections,
+	"missed":      (*world).checkMissed,
 }
 
 // checkExpect reads "expect PORT PACKET from=END to=END" and "expect nothing".

@@ -18,8 +18,11 @@ type packetSpec struct {
 	src, dst frame.Endpoint // ports where the protocol has them; ICMP echo: the identifier
 	ttl      uint8
 	id       uint16
-	mayCut   bool   // DF is clear
-	tcpFlags uint8  // TCP only
+	mayCut   bool  // DF is clear
+	tcpFlags uint8 // TCP only, as the two behind it
+	tcpSeq   uint32
+	tcpAck   uint32
+	ours     bool   // the router itself has made it
 	icmp     [4]int // ICMP only: type, code, and the two halves of the word behind the checksum
 	payload  []byte // behind the transport header; for ESP and others everything
 	piece    int    // from 1: only this IP fragment
@@ -35,7 +38,7 @@ func (s packetSpec) bytes() []byte {
 	l4 := s.transport()
 	b := make([]byte, 20, 20+len(l4))
 	flags := uint8(header.IPv4FlagDontFragment)
-	if s.mayCut || s.pieces > 0 {
+	if s.mayCut || s.pieces > 0 || s.ourError() {
 		flags = 0
 	}
 	offset := 0
@@ -49,11 +52,25 @@ func (s packetSpec) bytes() []byte {
 		l4 = l4[offset:end]
 	}
 	header.IPv4(b).Encode(&header.IPv4Fields{
-		TotalLength: uint16(20 + len(l4)), ID: s.id, Flags: flags, FragmentOffset: uint16(offset), TTL: s.ttl,
+		TOS: s.tos(), TotalLength: uint16(20 + len(l4)), ID: s.id, Flags: flags, FragmentOffset: uint16(offset), TTL: s.ttl,
 		Protocol: s.proto, SrcAddr: tcpip.AddrFrom4(s.src.Addr), DstAddr: tcpip.AddrFrom4(s.dst.Addr),
 	})
 	header.IPv4(b).SetChecksum(^header.IPv4(b).CalculateChecksum())
 	return append(b, l4...)
+}
+
+// ourError reports whether the router itself has made this ICMP error.
+func (s *packetSpec) ourError() bool {
+	return s.ours && s.proto == frame.ProtoICMP && s.icmp[0] != 0
+}
+
+// tos is that of internetwork control in refusals (RFC 1812, section 4.3.2.5).
+// The stack's own errors have none.
+func (s *packetSpec) tos() uint8 {
+	if s.ourError() && s.icmp[1] == 13 {
+		return 0xc0
+	}
+	return 0
 }
 
 // transport returns what is behind the IPv4 header of the whole datagram.
@@ -66,6 +83,8 @@ func (s packetSpec) transport() []byte {
 		binary.BigEndian.PutUint16(b[4:], uint16(8+len(s.payload)))
 	case frame.ProtoTCP:
 		b, at = make([]byte, 20), 16
+		binary.BigEndian.PutUint32(b[4:], s.tcpSeq)
+		binary.BigEndian.PutUint32(b[8:], s.tcpAck)
 		b[12], b[13] = 5<<4, s.tcpFlags
 	case frame.ProtoICMP:
 		b, at = []byte{byte(s.icmp[0]), byte(s.icmp[1]), 0, 0}, 2
@@ -184,7 +203,8 @@ func viewProtocol(p *frame.Packet) string {
 	case p.Proto == frame.ProtoICMP:
 		return fmt.Sprintf("icmp type=%d id=%d", p.ICMPType, p.ICMPID)
 	case p.Proto == frame.ProtoTCP:
-		return fmt.Sprintf("tcp flags=%x", p.TCPFlags)
+		t := header.TCP(p.Transport())
+		return fmt.Sprintf("tcp flags=%x seq=%d ack=%d", p.TCPFlags, t.SequenceNumber(), t.AckNumber())
 	case p.Proto == frame.ProtoUDP:
 		return viewIKE(p.UDPPayload(), p.SrcPort == 4500 || p.DstPort == 4500)
 	}

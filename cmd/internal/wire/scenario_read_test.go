@@ -29,7 +29,7 @@ func (w *world) readPacket(in *words, fromInside bool) spoken {
 	}
 	s.name, _ = in.key("name")
 	s.word, _ = in.key("ipid")
-	s.mayCut = in.flag("cut")
+	s.mayCut, s.ours = in.flag("cut"), in.flag("ours")
 	switch kind := in.next("what kind of packet"); kind {
 	case "ike1", "ike2":
 		w.readIKE(in, &s, kind[3]-'0', fromInside)
@@ -53,10 +53,14 @@ func (w *world) readPacket(in *words, fromInside bool) spoken {
 	case "tcp":
 		w.readPorts(in, &s, frame.ProtoTCP, 40000, 443)
 		s.tcpFlags = byte(in.number("flags", 2, 16, 8))
+		s.tcpSeq, s.tcpAck = uint32(in.number("seq", 0, 10, 32)), uint32(in.number("ack", 0, 10, 32))
+		text, _ := in.key("text")
+		s.payload = []byte(text)
 	case "ping", "pong":
 		s.proto, s.ports = frame.ProtoICMP, true
 		s.icmp[0] = map[string]int{"ping": 8, "pong": 0}[kind]
 		s.src.Port = uint16(in.number("id", 1, 10, 16))
+		s.dst.Port = s.src.Port
 		s.payload = make([]byte, 8)
 	case "icmp":
 		w.readError(in, &s)
@@ -127,6 +131,8 @@ func (w *world) readError(in *words, s *spoken) {
 		s.icmp = [4]int{3, 4, 0, int(in.number("mtu", 1300, 10, 16))}
 	case "unreachable":
 		s.icmp = [4]int{3, 1}
+	case "prohibited":
+		s.icmp = [4]int{3, 13}
 	case "expired":
 		s.icmp = [4]int{11, 0}
 	default:

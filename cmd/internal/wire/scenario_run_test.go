@@ -127,6 +127,9 @@ func (w *world) say(h *host, in *words, right []string, arrow bool) error {
 	if err := in.done(); err != nil {
 		return err
 	}
+	if s.name != "" {
+		w.named[s.name] = conversation{s.bytes(), s.bytes()} // unless it goes on
+	}
 	w.hits = w.chassis.Flows().Stats().Hits
 	w.send(h, s.bytes())
 	if !arrow {
@@ -162,9 +165,13 @@ func (w *world) outcome(h *host, s spoken, inside bool, right []string) error {
 		return w.expected(w.hostOf(s.dst.Addr, domain), &s, end{}, end{})
 	}
 	in := newWords("")
-	target := w.end(in, right[0])
+	seen, asFrom := strings.CutPrefix(right[0], "from=")
+	target := w.end(in, seen)
 	if in.err != nil || len(right) != 1 {
 		return fmt.Errorf("behind the arrow: want one end, nothing, held, unchanged or drop REASON: %w", in.err)
+	}
+	if asFrom {
+		return w.expected(w.hostOf(s.dst.Addr, domain), &s, target, end{})
 	}
 	if inside {
 		if s.ports && !target.has {
@@ -202,6 +209,9 @@ func (w *world) expected(to *host, s *spoken, src, dst end) error {
 	sent := s.packetSpec
 	sent.ttl--
 	want.ttl--
+	if s.ours {
+		want.ttl, want.id = 64, header.IPv4(got.packet).ID()
+	}
 	if b := want.bytes(); !bytes.Equal(b, got.packet) {
 		return fmt.Errorf("came: %s\n\twant: %s%s", view(got.packet), view(b), difference(b, got.packet))
 	}

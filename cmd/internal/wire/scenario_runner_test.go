@@ -60,6 +60,10 @@ var runnerMistakes = map[string]struct{ script, want string }{
 	"an IKEv1 message in IKEv2":          {"client1 ike2 qm1 spi=a1\n", `IKEv2 has no message called "qm1"`},
 	"a port that is not known yet":       {"gateway ike2 init spi=a1 to=nat:n1 -> client1\n", `the port "n1" is not known yet`},
 	"a quote of a packet without a name": {"gateway icmp too-big quote=x.inside\n", "want quote=NAME.inside"},
+	"a server that is not there":         {"virtual web in=1\n", "there is none of this name"},
+	"a NAT that is not there":            {"nat web in=1\n", "there is none of this name"},
+	"connections that are not there":     {"connections 1\n", "0 connections"},
+	"a VLAN that nobody missed":          {"missed virtual web in=inside listens=outside\n", "missed were:"},
 	"a mistake inside a loop":            {"for i 1 3\nclient1 esp spi=d00$i -> nat\nend\n", "x.txtar:17: client1 esp spi=d001 -> nat"},
 }
 

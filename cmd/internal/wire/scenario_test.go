@@ -50,7 +50,7 @@ func TestScenario(t *testing.T) {
 func rulesOf(a *txtar.Archive) string {
 	about, _, _ := strings.Cut(string(a.Comment), "\n#\n")
 	out := ""
-	for _, rule := range regexp.MustCompile(`\bR\d+a?\b`).FindAllString(about, -1) {
+	for _, rule := range regexp.MustCompile(`\bV?R\d+a?\b`).FindAllString(about, -1) {
 		out += "_" + rule
 	}
 	return out
@@ -73,7 +73,7 @@ func TestEveryNastyCaseHasAScenarioThatNamesItsRules(t *testing.T) {
 			t.Errorf("%s names no rule in the first paragraph of its header", file)
 		}
 	}
-	for kind, last := range map[string]int{"n%02d": 40, "w%d": 7} {
+	for kind, last := range map[string]int{"n%02d": 40, "w%d": 7, "vs%d": 10} {
 		for i := 1; i <= last; i++ {
 			if name := fmt.Sprintf(kind, i); !found[name] {
 				t.Errorf("there is no scenario %s", name)
