@@ -66,7 +66,7 @@ func (r *Router) asked(p *packet) (res vserver.Result, asked bool) {
 		return res, false
 	case to && everywhere(l): // it does not open the inside: that takes a server for it by name
 		x := res.Missed
-		return instead(x, true), x != nil && !everywhere(x) && !r.exemptIn(p)
+		return instead(x, x != nil), x != nil && !everywhere(x) && !r.exemptIn(p)
 	case res.Verdict == vserver.Disabled:
 	case r.isLocal(p.Dst):
 		return res, false // a server in front of our own address: delivered

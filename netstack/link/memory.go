@@ -10,7 +10,7 @@ import (
 
 // memoryQueue is how many frames wait on one side of a pair before writes to
 // it are refused.
-const memoryQueue = 256
+const memoryQueue = 1024
 
 // Memory is one end of a cable that exists in memory only: what it writes, the
 // other end reads. It is a Driver for tests.
