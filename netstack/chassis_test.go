@@ -84,15 +84,21 @@ func newTwoDomains(t *testing.T, spoil ...func(*ChassisConfig, []RouterConfig)) 
 	}
 	d.ch = ch
 	for a, nic := range map[frame.Addr]frame.Interface{client1: lanIf, server: wanIf} {
-		for _, r := range ch.Routers() {
-			err := r.stack.AddStaticNeighbor(tcpip.NICID(nic), ipv4.ProtocolNumber, tcpip.AddrFrom4(a), tcpip.LinkAddress(string(hostMAC(a))))
-			if err != nil {
-				t.Fatal(err)
-			}
-			nic += 2 // in the order of the domains
-		}
+		d.neighbor(nic, a)
 	}
 	return d, nil
+}
+
+// neighbor tells both routers a host's MAC address; nic is domain 0's.
+func (d *twoDomains) neighbor(nic frame.Interface, a frame.Addr) {
+	d.t.Helper()
+	for _, r := range d.ch.Routers() {
+		err := r.stack.AddStaticNeighbor(tcpip.NICID(nic), ipv4.ProtocolNumber, tcpip.AddrFrom4(a), tcpip.LinkAddress(string(hostMAC(a))))
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		nic += 2 // in the order of the domains
+	}
 }
 
 func mustTwoDomains(t *testing.T) *twoDomains {
