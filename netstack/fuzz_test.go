@@ -2,6 +2,7 @@ package netstack
 
 import (
 	"testing"
+	"time"
 
 	"spigate/netstack/drop"
 	"spigate/netstack/frame"
@@ -96,7 +97,9 @@ func FuzzFramesThroughServers(f *testing.F) {
 		w.frame(port, b)
 		w.frame(port, b)
 		w.sound(b)
-		w.wait(12)
+		w.wait(9)
+		w.advance(300 * time.Second) // a NAT's
+		w.wait(2)
 		w.sound(b)
 		if n := w.r.Connections().Len(); n != 0 {
 			t.Errorf("%d connections are left", n)
