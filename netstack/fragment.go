@@ -3,9 +3,6 @@ package netstack
 import (
 	"encoding/binary"
 
-	"gvisor.dev/gvisor/pkg/buffer"
-	"gvisor.dev/gvisor/pkg/tcpip/stack"
-
 	"spigate/alg"
 	"spigate/netstack/drop"
 	"spigate/netstack/frag"
@@ -243,13 +240,7 @@ func (r *Router) pieces(p *packet) outcome {
 		p.SetID(id)
 	}
 	for _, b := range frag.Split(&p.Packet, p.cut) {
-		pk := stack.NewPacketBuffer(stack.PacketBufferOptions{
-			ReserveHeaderBytes: int(p.route.MaxHeaderLength()),
-			Payload:            buffer.MakeWithData(b),
-		})
-		// A failure is in the stack's own counters (stack_send_failed).
-		_ = p.route.WriteHeaderIncludedPacket(pk)
-		pk.DecRef()
+		leaveBy(p.route, b)
 	}
 	return sent
 }

@@ -1,11 +1,9 @@
 package netstack
 
 import (
-	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
-	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"spigate/alg"
 	"spigate/alg/ftp"
@@ -155,13 +153,7 @@ func (*Router) anew(p *packet) outcome {
 	if !p.ours {
 		return goOn
 	}
-	pk := stack.NewPacketBuffer(stack.PacketBufferOptions{
-		ReserveHeaderBytes: int(p.route.MaxHeaderLength()),
-		Payload:            buffer.MakeWithData(p.Bytes()),
-	})
-	defer pk.DecRef()
-	// A failure is in the stack's own counters (stack_send_failed).
-	_ = p.route.WriteHeaderIncludedPacket(pk)
+	leaveBy(p.route, p.Bytes())
 	return sent
 }
 

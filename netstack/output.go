@@ -30,12 +30,31 @@ func (r *Router) homeward(p *packet) outcome {
 	if o := r.discreet(p); o.verdict != Continue {
 		return o
 	}
+	leaveBy(route, append([]byte(nil), p.Bytes()...))
+	return sent
+}
+
+// originate sends a packet of our own making by the route to its destination,
+// unless that is ourselves. What cannot be sent is not: nobody is there to be
+// told.
+func (r *Router) originate(b []byte) {
+	to := tcpip.AddrFrom4(frame.Addr(b[16:20]))
+	route, err := r.stack.FindRoute(0, tcpip.Address{}, to, ipv4.ProtocolNumber, false)
+	if err != nil {
+		return
+	}
+	defer route.Release()
+	if route.Loop()&stack.PacketLoop == 0 {
+		leaveBy(route, b)
+	}
+}
+
+// leaveBy hands a whole packet to a route, which has b from then on.
+func leaveBy(route *stack.Route, b []byte) {
 	pk := stack.NewPacketBuffer(stack.PacketBufferOptions{
-		ReserveHeaderBytes: int(route.MaxHeaderLength()),
-		Payload:            buffer.MakeWithData(append([]byte(nil), p.Bytes()...)),
+		ReserveHeaderBytes: int(route.MaxHeaderLength()), Payload: buffer.MakeWithData(b),
 	})
 	defer pk.DecRef()
 	// A failure is in the stack's own counters (stack_send_failed).
 	_ = route.WriteHeaderIncludedPacket(pk)
-	return sent
 }

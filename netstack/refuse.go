@@ -4,12 +4,9 @@ import (
 	"encoding/binary"
 	"sync"
 
-	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
-	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
-	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"spigate/netstack/drop"
 	"spigate/netstack/frame"
@@ -87,11 +84,6 @@ func (r *Router) unreachable(code uint8, from frame.Addr, about []byte, most int
 		return
 	}
 	to := tcpip.AddrFrom4(frame.Addr(about[12:16]))
-	route, err := r.stack.FindRoute(0, tcpip.Address{}, to, ipv4.ProtocolNumber, false)
-	if err != nil {
-		return // nobody there to be told
-	}
-	defer route.Release()
 	about = about[:min(most, len(about))]
 	b := make([]byte, icmpHeaders+len(about))
 	header.IPv4(b).Encode(&header.IPv4Fields{
@@ -102,12 +94,7 @@ func (r *Router) unreachable(code uint8, from frame.Addr, about []byte, most int
 	t[0], t[1] = uint8(header.ICMPv4DstUnreachable), code
 	copy(t[header.ICMPv4MinimumSize:], about)
 	binary.BigEndian.PutUint16(t[2:], ^checksum.Checksum(t, 0))
-	pk := stack.NewPacketBuffer(stack.PacketBufferOptions{
-		ReserveHeaderBytes: int(route.MaxHeaderLength()), Payload: buffer.MakeWithData(b),
-	})
-	defer pk.DecRef()
-	// A failure is in the stack's own counters (stack_send_failed).
-	_ = route.WriteHeaderIncludedPacket(pk)
+	r.originate(b)
 }
 
 // perSubscriber bounds how many refusals a second one subscriber is told of,

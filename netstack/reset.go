@@ -4,12 +4,9 @@ import (
 	"encoding/binary"
 	"sync"
 
-	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
-	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
-	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"spigate/netstack/frame"
 	"spigate/netstack/lsn"
@@ -90,18 +87,9 @@ func (r *Router) reset(x vserver.Reset) {
 	r.sendReset(x)
 }
 
-// sendReset sends a RST by the route to its side. What cannot be sent is not:
-// the side will find out by itself.
+// sendReset sends a RST to its side.
 func (r *Router) sendReset(x vserver.Reset) {
 	from, to := tcpip.AddrFrom4(x.Key.Src), tcpip.AddrFrom4(x.Key.Dst)
-	route, err := r.stack.FindRoute(0, tcpip.Address{}, to, ipv4.ProtocolNumber, false)
-	if err != nil {
-		return // nobody there to be told
-	}
-	defer route.Release()
-	if route.Loop()&stack.PacketLoop != 0 {
-		return // to ourselves
-	}
 	b := make([]byte, header.IPv4MinimumSize+header.TCPMinimumSize)
 	header.IPv4(b).Encode(&header.IPv4Fields{
 		TotalLength: uint16(len(b)), TTL: 64, Protocol: frame.ProtoTCP, Flags: header.IPv4FlagDontFragment, SrcAddr: from, DstAddr: to,
@@ -117,10 +105,5 @@ func (r *Router) sendReset(x vserver.Reset) {
 	}
 	sum := header.PseudoHeaderChecksum(header.TCPProtocolNumber, from, to, uint16(len(t)))
 	binary.BigEndian.PutUint16(t[16:], ^checksum.Checksum(t, sum))
-	pk := stack.NewPacketBuffer(stack.PacketBufferOptions{
-		ReserveHeaderBytes: int(route.MaxHeaderLength()), Payload: buffer.MakeWithData(b),
-	})
-	defer pk.DecRef()
-	// A failure is in the stack's own counters (stack_send_failed).
-	_ = route.WriteHeaderIncludedPacket(pk)
+	r.originate(b)
 }
