@@ -9,8 +9,8 @@ FUZZTIME ?= 30s
 
 # These run alone, one after the other: they play machines in real time.
 NETNS := ./tests/netns/... ./tests/programs
-PEERS := ./tests/peers
-UNIT   = $(shell go list ./... | grep -v -e '/tests/netns' -e '/tests/programs$$' -e '/tests/peers$$')
+PEERS := ./tests/peers ./tests/ikepeer
+UNIT   = $(shell go list ./... | grep -v -e '/tests/netns' -e '/tests/programs$$' -e '/tests/peers$$' -e '/tests/ikepeer$$')
 
 # Targets of "make arm": a name and the environment of the Go tool.
 CROSS := armv7:GOARCH=arm,GOARM=7 arm64:GOARCH=arm64 mipsle:GOARCH=mipsle,GOMIPS=softfloat

@@ -237,11 +237,12 @@ func (sa *ikeSA) onlyOne() {
 
 // dedupe leaves one SA of two that both ends began at the same time. As with
 // rekeying (RFC 7296 section 2.8.1) the one with the lowest nonce goes, and the
-// end that began it deletes it.
+// end that began it deletes it. A first message may be under way for a while:
+// one that comes soon after the first SA is up counts as begun at the same time.
 func (sa *ikeSA) dedupe() {
 	for _, o := range sa.e.of(sa.peer) {
 		if o.state != stateUp || o.initiator == sa.initiator || !o.identity.equal(sa.identity) ||
-			o.ni == nil || sa.created > o.upAt || len(o.children) == 0 || len(sa.children) == 0 {
+			o.ni == nil || sa.created > o.upAt+int64(sa.e.cfg.RetryAfter) || len(o.children) == 0 || len(sa.children) == 0 {
 			continue
 		}
 		loser := o

@@ -126,8 +126,8 @@ func describe(list []proposal) string {
 	var out []string
 	for i := range list {
 		var words []string
-		for kind := uint8(transformCipher); kind <= transformGroup; kind++ {
-			if w := words1(list[i].options, kind); w != "" {
+		for _, kind := range []uint8{transformCipher, transformIntegrity, transformPRF, transformGroup} {
+			if w := wordsOf(list[i].options, kind); w != "" {
 				words = append(words, w)
 			}
 		}
@@ -139,7 +139,7 @@ func describe(list []proposal) string {
 	return strings.Join(out, ", ")
 }
 
-func words1(list []option, kind uint8) string {
+func wordsOf(list []option, kind uint8) string {
 	var out []string
 	for _, o := range list {
 		if o.kind == kind && (o.id != 0 || kind == transformCipher) {

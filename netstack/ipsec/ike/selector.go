@@ -109,7 +109,7 @@ func addSelector(list []Selector, s Selector) []Selector {
 	return append(list, s)
 }
 
-// within1 reports whether each selector of list is covered by one of wide: a
+// subset reports whether each selector of list is covered by one of wide: a
 // responder may narrow what was offered, never widen it.
 func subset(list, wide []Selector) bool {
 	return len(list) > 0 && !slices.ContainsFunc(list, func(s Selector) bool {
