@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 
+	"spigate/netstack"
 	"spigate/netstack/flow"
 	"spigate/netstack/frame"
 	"spigate/tests/netns"
@@ -101,5 +103,42 @@ func TestASmallCarrierIsMeasuredInAllWays(t *testing.T) {
 	}
 	if n := strings.Count(out.String(), "\n"); n != 1+2*len(carrierModes)+1 || strings.Contains(out.String(), "NaN") {
 		t.Errorf("%d lines:\n%s", n, out.String())
+	}
+}
+
+func TestConnectionsAreMeasuredByEveryListener(t *testing.T) {
+	var out strings.Builder
+	if err := connections(1, 50, &out); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(out.String(), "\n"); n != 1+len(admissions())+1 || strings.Contains(out.String(), "NaN") {
+		t.Errorf("%d lines:\n%s", n, out.String())
+	}
+	refused := admission{"nobody", netstack.RouterConfig{}}
+	if _, err := refused.connect(1); err == nil {
+		t.Error("a router that lets nothing through was measured")
+	}
+}
+
+// Real connections, through the kernel and through a virtual server.
+func TestConnectionsBesideTheKernelAreCounted(t *testing.T) {
+	lab := netns.For(t)
+	var built netns.Build
+	t.Cleanup(built.Remove)
+	binary, err := built.Daemon()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, start := range map[string]func(ctx context.Context, o options, dir string, p *path) error{"kernel": startKernel, "server": startServer} {
+		p, err := newPath(lab, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := start(t.Context(), options{binary: binary}, t.TempDir(), p); err != nil {
+			t.Fatal(err)
+		}
+		if rate, err := p.connects(50 * time.Millisecond); err != nil || rate < 20 {
+			t.Errorf("%s: %.0f connections a second: %v", name, rate, err)
+		}
 	}
 }

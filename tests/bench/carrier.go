@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"runtime"
 
+	"spigate/netstack"
 	"spigate/netstack/drop"
 	"spigate/netstack/frame"
 	"spigate/netstack/lsn"
@@ -116,7 +117,7 @@ func (c carrier) alone(app lsn.AppProfile) (ns, bytes float64, err error) {
 // session on: decision, mapping, rewriting and the entry in the flow table.
 func (c carrier) through(app lsn.AppProfile) (ns float64, err error) {
 	taken := 0
-	r, err := benchRouter(&taken, c.config(app), "100.64.0.1/10", 2*(c.sessions+c.fresh))
+	r, err := benchRouter(&taken, nil, netstack.RouterConfig{LSN: c.config(app)}, "100.64.0.1/10", 2*(c.sessions+c.fresh))
 	if err != nil {
 		return 0, err
 	}

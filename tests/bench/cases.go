@@ -28,6 +28,9 @@ var cases = []inCase{
 	{"flow table, ICMP echo hit", flowHit(frame.ProtoICMP)},
 	{"flow table, miss", flowMiss},
 	{slowName, slowPath},
+	{"virtual servers, who of 10 admits", matchAmong(10)},
+	{"virtual servers, who of 1,000 admits", matchAmong(1000)},
+	{"virtual servers, who of 100,000 admits", matchAmong(100_000)},
 }
 
 // inProcess measures every case once in each round, and prints the medians.

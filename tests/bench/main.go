@@ -49,6 +49,9 @@ func main() {
 
 func run(ctx context.Context, o options, out io.Writer) error {
 	inProcess(o.rounds, out)
+	if err := connections(o.rounds, 20_000, out); err != nil {
+		return err
+	}
 	if o.carrier {
 		if err := provider.measure(out); err != nil {
 			return err

@@ -38,7 +38,7 @@ func sideBySide(ctx context.Context, o options, dir string, out io.Writer) (err 
 			return errors.Join(missing, err)
 		}
 	}
-	return errors.Join(missing, latency(ctx, paths, out), hits(ctx, paths, out))
+	return errors.Join(missing, latency(ctx, paths, out), hits(ctx, paths, out), setUps(ctx, o, paths, out))
 }
 
 func layPaths(ctx context.Context, lab *netns.Lab, o options, dir string) (paths []*path, missing error) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/binary"
 	"net/netip"
 
@@ -18,7 +19,9 @@ type packet struct {
 	srcMAC, dstMAC   frame.MAC
 	src, dst         netip.Addr
 	srcPort, dstPort uint16
-	length           int // of the IPv4 packet, in bytes
+	length           int             // of the IPv4 packet, in bytes
+	flags            header.TCPFlags // TCP only; 0: ACK
+	seq, ack         uint32
 }
 
 // build makes the frame, with every checksum right.
@@ -54,7 +57,10 @@ func (p packet) transport(t []byte) {
 		u.SetChecksum(^checksum.Checksum(t, p.pseudo(header.UDPProtocolNumber, len(t))))
 	case frame.ProtoTCP:
 		h := header.TCP(t)
-		h.Encode(&header.TCPFields{SrcPort: p.srcPort, DstPort: p.dstPort, DataOffset: header.TCPMinimumSize, Flags: header.TCPFlagAck})
+		h.Encode(&header.TCPFields{
+			SrcPort: p.srcPort, DstPort: p.dstPort, SeqNum: p.seq, AckNum: p.ack, DataOffset: header.TCPMinimumSize,
+			Flags: cmp.Or(p.flags, header.TCPFlagAck),
+		})
 		h.SetChecksum(^checksum.Checksum(t, p.pseudo(header.TCPProtocolNumber, len(t))))
 	}
 }

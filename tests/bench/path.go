@@ -48,6 +48,7 @@ var routers = []struct {
 	{"kernel ip_forward", startKernel},
 	{"kernel + nft masquerade", startMasquerade},
 	{"spigate", startSpigate},
+	{"spigate, virtual server", startServer},
 }
 
 func startKernel(_ context.Context, _ options, _ string, p *path) error {
