@@ -78,7 +78,7 @@ func (m *member) say() error {
 }
 
 // gather connects a crowd to a server. One in five talks all the time.
-func (p *place) gather(to netip.AddrPort) *crowd {
+func (p *place) gather(to netip.AddrPort, size int) *crowd {
 	p.t.Helper()
 	w := &crowd{p: p, at: p.serve(p.far, to)}
 	p.t.Cleanup(func() {
@@ -87,7 +87,7 @@ func (p *place) gather(to netip.AddrPort) *crowd {
 		}
 		w.done.Wait()
 	})
-	for i := range live {
+	for i := range size {
 		c, err := p.dial(p.local, to, soon)
 		p.must(err)
 		m := &member{c: c, id: uint64(to.Port())<<16 | uint64(i), talker: i%5 == 0}

@@ -8,8 +8,8 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -108,12 +108,10 @@ func settleOn(t *testing.T, tap bool, more string) *place {
 	t.Cleanup(cancel)
 	lab := netns.For(t)
 	p.lay(lab)
-	site := &netns.Site{Router: p.router}
 	if tap {
-		p.must(site.RouterTAPs())
+		p.must((&netns.Site{Router: p.router}).RouterTAPs())
 	}
-	p.daemon, err = site.StartSpigate(p.ctx, netns.DaemonConfig{Binary: binary, Template: p.template(more), Dir: p.dir, TAP: tap})
-	p.must(err)
+	p.start(netns.DaemonConfig{Binary: binary, Template: p.template(more), Dir: p.dir, TAP: tap})
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(p.log())
@@ -122,6 +120,23 @@ func settleOn(t *testing.T, tap bool, more string) *place {
 		}
 	})
 	return p
+}
+
+func (p *place) start(c netns.DaemonConfig) {
+	p.t.Helper()
+	var err error
+	p.daemon, err = (&netns.Site{Router: p.router}).StartSpigate(p.ctx, c)
+	p.must(err)
+}
+
+// restart kills the daemon and starts it again.
+func (p *place) restart(more string) {
+	p.t.Helper()
+	p.must(p.daemon.Signal(syscall.SIGKILL))
+	<-p.daemon.Done()
+	binary, err := built.Daemon()
+	p.must(err)
+	p.start(netns.DaemonConfig{Binary: binary, Template: p.template(more), Dir: p.dir})
 }
 
 // lay makes the namespaces and lays the cables.
@@ -200,18 +215,28 @@ func (p *place) page(words ...string) []string {
 	return out
 }
 
+// drops is how many packets were dropped for a reason.
+func (p *place) drops(reason string) uint64 {
+	p.t.Helper()
+	var rows []netns.DropRow
+	p.must(p.daemon.Show(p.ctx, &rows, "drops"))
+	for _, r := range rows {
+		if r.Reason == reason {
+			return r.Count
+		}
+	}
+	p.t.Fatalf("there is no reason %s", reason)
+	return 0
+}
+
 // dropped waits until exactly so many packets were dropped for a reason.
 func (p *place) dropped(reason string, count uint64) {
 	p.t.Helper()
 	p.eventually("drops", func() error {
-		var rows []netns.DropRow
-		if err := p.daemon.Show(p.ctx, &rows, "drops"); err != nil {
-			return err
+		if n := p.drops(reason); n != count {
+			return fmt.Errorf("%d packets were dropped by %s, not %d", n, reason, count)
 		}
-		if slices.Contains(rows, netns.DropRow{Reason: reason, Count: count}) {
-			return nil
-		}
-		return fmt.Errorf("%s is not %d: %+v", reason, count, slices.DeleteFunc(rows, func(r netns.DropRow) bool { return r.Count == 0 }))
+		return nil
 	})
 }
 

@@ -2,6 +2,7 @@ package ltm
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"testing"
 
@@ -34,7 +35,7 @@ func TestAReloadUnderAThousandConnections(t *testing.T) {
 	p := settle(t, before())
 	var crowds []*crowd
 	for i := range 4 {
-		crowds = append(crowds, p.gather(netip.AddrPortFrom(far, uint16(7000+i))))
+		crowds = append(crowds, p.gather(netip.AddrPortFrom(far, uint16(7000+i)), live))
 	}
 	p.serve(p.far, netip.AddrPortFrom(far, 7004))
 	p.serve(p.far, netip.AddrPortFrom(far, 7005))
@@ -64,7 +65,10 @@ func TestAReloadUnderAThousandConnections(t *testing.T) {
 	crowds[2].isWell()
 	p.reaches(p.local, netip.AddrPortFrom(far, 7004), 1000)
 	p.reaches(p.local, netip.AddrPortFrom(far, 7000), 1000)
-	p.dropped("no_listener", p.getsNothing(p.local, p.far, netip.AddrPortFrom(far, 7001))+
+	// A segment that came in the moment in which its connection ended is one
+	// that nobody listens for, too.
+	earlier := p.drops("no_listener")
+	p.dropped("no_listener", earlier+p.getsNothing(p.local, p.far, netip.AddrPortFrom(far, 7001))+
 		p.getsNothing(p.local, p.far, netip.AddrPortFrom(far, 7003)))
 }
 
@@ -79,4 +83,59 @@ func (p *place) logged(key string, n int) {
 		}
 		return fmt.Errorf("there is no line with %s=%d", key, n)
 	})
+}
+
+// The same with translated sources: what a side is told has to come from the
+// address that it knows, and what it says afterwards comes to that address.
+func TestAReloadEndsTranslatedConnectionsForBothSides(t *testing.T) {
+	p := settle(t, servers("fastL4"))
+	var crowds []*crowd
+	for i := range 3 {
+		crowds = append(crowds, p.gather(netip.AddrPortFrom(far, uint16(81+i)), 30))
+	}
+	for _, c := range crowds {
+		c.everybodySpeaks(2)
+	}
+	p.reload(carrier)
+	p.logged("connections_ended", 90)
+	for _, c := range crowds {
+		c.isGone()
+	}
+	// The group translates what its subscribers begin now.
+	s := p.serve(p.far, netip.AddrPortFrom(far, 80))
+	p.reaches(p.local, netip.AddrPortFrom(far, 80), 1000)
+	if got := s.visitors(); len(got) != 1 || got[0].Addr() != natAddress {
+		t.Errorf("%v came, expected %v", got, natAddress)
+	}
+}
+
+// A daemon that was killed knows nothing of the connections that it had: who
+// goes on talking is reset (VR15), or picked up, as the profile says.
+func TestAfterARestartConnectionsAreResetOrPickedUp(t *testing.T) {
+	for _, c := range []struct {
+		name, profile string
+		fate          func(t *testing.T, c net.Conn)
+	}{
+		{"reset", "", func(t *testing.T, c net.Conn) {
+			_, err := c.Read(make([]byte, 1))
+			isReset(t, "who went on talking", err)
+		}},
+		{"picked up", "[ltm.profile.fastl4.fastL4]\nloose_initialization = true\n", func(t *testing.T, c net.Conn) {
+			if err := exchange(c, 100_000); err != nil {
+				t.Error(err)
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := settle(t, ipsec0+c.profile)
+			p.serve(p.far, netip.AddrPortFrom(far, 80))
+			conn := p.talk(netip.AddrPortFrom(far, 80), 1000)
+			p.restart(ipsec0 + c.profile)
+			if c.name == "reset" {
+				_, err := conn.Write([]byte("anybody there?"))
+				p.must(err)
+			}
+			c.fate(t, conn)
+		})
+	}
 }
