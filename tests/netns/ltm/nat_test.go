@@ -108,15 +108,18 @@ func (p *place) packets(n *netns.Namespace, network string, at netip.AddrPort) n
 	return c
 }
 
+// datagram is longer than a packet may be: it travels in three pieces.
+const datagram = 4000
+
 // asksUDP sends a question, and returns where it seemed to come from.
 func (p *place) asksUDP(from, to *netns.Namespace, src, dst, as netip.Addr) (netip.Addr, error) {
 	s := p.packets(to, "udp4", netip.AddrPortFrom(as, 53))
 	defer s.Close()
 	c := p.packets(from, "udp4", netip.AddrPortFrom(src, 5353))
 	defer c.Close()
-	buf := make([]byte, 2048)
+	buf := make([]byte, 8192)
 	asked := net.UDPAddrFromAddrPort(netip.AddrPortFrom(dst, 53))
-	if _, err := c.WriteTo(make([]byte, 1000), asked); err != nil {
+	if _, err := c.WriteTo(make([]byte, datagram), asked); err != nil {
 		return netip.Addr{}, err
 	}
 	n, who, err := s.ReadFrom(buf)
@@ -127,7 +130,7 @@ func (p *place) asksUDP(from, to *netns.Namespace, src, dst, as netip.Addr) (net
 		return netip.Addr{}, err
 	}
 	n, answered, err := c.ReadFrom(buf)
-	if err == nil && (n != 1000 || answered.String() != asked.String()) {
+	if err == nil && (n != datagram || answered.String() != asked.String()) {
 		err = fmt.Errorf("%d bytes from %v", n, answered)
 	}
 	return who.(*net.UDPAddr).AddrPort().Addr().Unmap(), err

@@ -91,9 +91,15 @@ type place struct {
 
 // settle makes a place whose daemon runs on the network above and what a test
 // adds to it.
-func settle(t *testing.T, more string) *place { return settleOn(t, false, more) }
+func settle(t *testing.T, more string) *place { return settleWith(t, settings{}, more) }
 
-func settleOn(t *testing.T, tap bool, more string) *place {
+// settings are what most tests leave as it is.
+type settings struct {
+	tap    bool // TAP devices in place of raw ports
+	narrow int  // MTU of the way out, in bytes of IP
+}
+
+func settleWith(t *testing.T, with settings, more string) *place {
 	t.Helper()
 	if !netns.Root() {
 		t.Fatal("these tests make network namespaces: run them as root")
@@ -108,10 +114,13 @@ func settleOn(t *testing.T, tap bool, more string) *place {
 	t.Cleanup(cancel)
 	lab := netns.For(t)
 	p.lay(lab)
-	if tap {
+	if with.narrow != 0 {
+		p.must(errors.Join(p.router.SetMTU("wan", with.narrow), p.far.SetMTU("eth0", with.narrow)))
+	}
+	if with.tap {
 		p.must((&netns.Site{Router: p.router}).RouterTAPs())
 	}
-	p.start(netns.DaemonConfig{Binary: binary, Template: p.template(more), Dir: p.dir, TAP: tap})
+	p.start(netns.DaemonConfig{Binary: binary, Template: p.template(more), Dir: p.dir, TAP: with.tap})
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(p.log())

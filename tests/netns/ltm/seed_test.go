@@ -20,7 +20,7 @@ func onPorts(t *testing.T, test func(t *testing.T, tap bool)) {
 // connections originated by 10.1.1.1 cannot reach 10.2.1.1." (VR4, walk-through A)
 func TestTheSeedsFirstConfigurationServesOneDirection(t *testing.T) {
 	onPorts(t, func(t *testing.T, tap bool) {
-		p := settleOn(t, tap, ipsec0)
+		p := settleWith(t, settings{tap: tap}, ipsec0)
 		p.serve(p.far, netip.AddrPortFrom(far, 80))
 		p.serve(p.local, netip.AddrPortFrom(local, 80))
 		wire := p.watch(p.local)
@@ -36,7 +36,7 @@ func TestTheSeedsFirstConfigurationServesOneDirection(t *testing.T) {
 // what 10.1.1.1 sent and got (VR20, VR38).
 func TestTheSeedsSecondConfigurationServesBoth(t *testing.T) {
 	onPorts(t, func(t *testing.T, tap bool) {
-		p := settleOn(t, tap, ipsec0+ipsec2)
+		p := settleWith(t, settings{tap: tap}, ipsec0+ipsec2)
 		p.serve(p.far, netip.AddrPortFrom(far, 80))
 		p.serve(p.local, netip.AddrPortFrom(local, 80))
 		wire := p.watch(p.far)
