@@ -88,8 +88,8 @@ func (sa *ikeSA) authBegin(t *task) {
 }
 
 // hasUp reports whether an IKE SA with the peer is established.
-func (e *Engine) hasUp(p *peer) bool {
-	for _, sa := range e.of(p) {
+func (*Engine) hasUp(p *peer) bool {
+	for _, sa := range p.sas {
 		if sa.state == stateUp {
 			return true
 		}
@@ -168,7 +168,7 @@ func (sa *ikeSA) authRequest(c *content) {
 			"configure a peer with these remote and local identities, or change them at the other end")
 		return
 	}
-	sa.peer = p
+	sa.setPeer(p)
 	if c.auth == nil {
 		sa.refuseAuth(notifyAuthFailed, fmt.Sprintf("%v wants to authenticate with EAP, which is not supported", c.idi.id),
 			"configure a pre-shared key or a certificate at the other end")

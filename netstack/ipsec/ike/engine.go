@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"net/netip"
+	"reflect"
 	"slices"
 	"time"
 )
@@ -52,6 +53,7 @@ type Engine struct {
 type peer struct {
 	*Peer
 	retryAt []int64 // by child
+	sas     []*ikeSA
 }
 
 // initKey finds the IKE SA of a repeated first message.
@@ -68,9 +70,41 @@ func New(c Config) (*Engine, error) {
 	}
 	e := &Engine{cfg: c, bySPI: map[uint64]*ikeSA{}, inits: map[initKey]*ikeSA{}, spis: map[uint32]*childSA{}}
 	for i := range c.Peers {
-		e.peers = append(e.peers, &peer{Peer: &c.Peers[i], retryAt: make([]int64, len(c.Peers[i].Children))})
+		e.peers = append(e.peers, newPeer(&c.Peers[i]))
 	}
 	return e, nil
+}
+
+func newPeer(p *Peer) *peer { return &peer{Peer: p, retryAt: make([]int64, len(p.Children))} }
+
+// SetPeers changes the configuration. SAs of peers that stay as they are are
+// not touched; those of others are closed, and children that should be up come
+// up anew. With a fault nothing is changed.
+func (e *Engine) SetPeers(peers []Peer, now int64) ([]Action, error) {
+	c := e.cfg
+	c.Peers = peers
+	c.defaults()
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	e.begin(now)
+	old := e.peers
+	e.peers = nil
+	for i := range c.Peers {
+		p := newPeer(&c.Peers[i])
+		if j := slices.IndexFunc(old, func(o *peer) bool { return reflect.DeepEqual(o.Peer, p.Peer) }); j >= 0 {
+			p = old[j]
+			old = slices.Delete(slices.Clone(old), j, j+1)
+		}
+		e.peers = append(e.peers, p)
+	}
+	for _, p := range old {
+		for _, sa := range e.of(p) {
+			sa.close("its configuration has changed", 0)
+		}
+	}
+	e.cfg.Peers = c.Peers
+	return e.finish(), nil
 }
 
 // begin starts a call; finish ends it and hands out what is to be done.
@@ -169,24 +203,21 @@ func (e *Engine) peer(name string) *peer {
 
 // of lists the IKE SAs of a peer.
 func (e *Engine) of(p *peer) []*ikeSA {
-	var out []*ikeSA
-	for _, sa := range e.list {
-		if p != nil && sa.peer == p && sa.state != stateGone {
-			out = append(out, sa)
-		}
+	if p == nil {
+		return nil
 	}
-	return out
+	return slices.Clone(p.sas)
 }
 
 // hasChild reports whether a child is there or on its way.
-func (e *Engine) hasChild(p *peer, k *Child) bool {
-	for _, sa := range e.of(p) {
+func (*Engine) hasChild(p *peer, k *Child) bool {
+	for _, sa := range p.sas {
 		for _, c := range sa.children {
 			if c.cfg == k && !c.closing {
 				return true
 			}
 		}
-		if sa.state < stateRekeyed && slices.ContainsFunc(sa.allTasks(), func(t *task) bool { return t.cfg == k }) {
+		if sa.state < stateRekeyed && sa.hasTask(k) {
 			return true
 		}
 	}

@@ -72,7 +72,7 @@ type ikeSA struct {
 // newSA makes an IKE SA with our SPI and puts it into the tables.
 func (e *Engine) newSA(p *peer, initiator bool, s state, spi uint64) *ikeSA {
 	e.number++
-	sa := &ikeSA{e: e, number: e.number, peer: p, initiator: initiator, state: s, created: e.now, heard: e.now,
+	sa := &ikeSA{e: e, number: e.number, initiator: initiator, state: s, created: e.now, heard: e.now,
 		rekeyAt: Never, endAt: Never, dueHalfOpen: Never}
 	if initiator {
 		sa.spiI = spi
@@ -81,7 +81,19 @@ func (e *Engine) newSA(p *peer, initiator bool, s state, spi uint64) *ikeSA {
 	}
 	e.list = append(e.list, sa)
 	e.bySPI[spi] = sa
+	sa.setPeer(p)
 	return sa
+}
+
+// setPeer says whose the SA is. nil: nobody's any more.
+func (sa *ikeSA) setPeer(p *peer) {
+	if o := sa.peer; o != nil {
+		o.sas = slices.DeleteFunc(o.sas, func(x *ikeSA) bool { return x == sa })
+	}
+	if p != nil {
+		sa.peer = p
+		p.sas = append(p.sas, sa)
+	}
 }
 
 func (sa *ikeSA) spi() uint64 {
@@ -200,6 +212,7 @@ func (sa *ikeSA) bury() {
 		p.next = nil
 	}
 	sa.state = stateGone
+	sa.setPeer(nil)
 	delete(e.bySPI, sa.spi())
 	if e.inits[sa.key] == sa {
 		delete(e.inits, sa.key)

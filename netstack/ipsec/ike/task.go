@@ -49,6 +49,11 @@ func (sa *ikeSA) allTasks() []*task {
 	return append(slices.Clone(sa.tasks), sa.pending.task)
 }
 
+// hasTask reports whether a task is for a child.
+func (sa *ikeSA) hasTask(k *Child) bool {
+	return sa.pending != nil && sa.pending.task.cfg == k || slices.ContainsFunc(sa.tasks, func(t *task) bool { return t.cfg == k })
+}
+
 // run begins the next task whose time has come, if none is under way.
 func (sa *ikeSA) run() {
 	for sa.pending == nil && (sa.state == stateUp || sa.state == stateClosing) {
