@@ -28,7 +28,7 @@ type bundle struct {
 	over  bool // no selector has it any more: nothing may wait in it
 }
 
-// pick is the newest SA that may carry the flow. Old ones stay behind it until
+// pick is the newest SA that may carry the flow, which the selector covers. Old ones stay behind it until
 // the peer has the new one, too: make before break.
 func (b *bundle) pick(f Flow) *SA {
 	all := b.out.Load()
@@ -36,7 +36,7 @@ func (b *bundle) pick(f Flow) *SA {
 		return nil
 	}
 	for _, sa := range *all {
-		if sa.Covers(f) {
+		if sa.whole || sa.Covers(f) {
 			return sa
 		}
 	}

@@ -26,11 +26,21 @@ func (db *Database) Send(s *Selector, f Flow, b []byte, off, n, mtu int, now int
 		return Sent{Verdict: SelectorDiscard}
 	}
 	sa := s.bundle.pick(f)
-	if sa == nil {
-		return db.miss(s, b, off, n, now)
+	for range maxOutbound {
+		if sa == nil {
+			return db.miss(s, b, off, n, now)
+		}
+		r = Sent{SA: sa}
+		if r.Start, r.End, r.Verdict = sa.Seal(b, off, n, mtu, now); r.Verdict != Expired {
+			break
+		}
+		// It may have been removed since it was picked: then there is another one.
+		next := s.bundle.pick(f)
+		if next == sa {
+			break
+		}
+		sa = next
 	}
-	r = Sent{SA: sa}
-	r.Start, r.End, r.Verdict = sa.Seal(b, off, n, mtu, now)
 	switch r.Verdict {
 	case Pass:
 		r.To = sa.Remote()

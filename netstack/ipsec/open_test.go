@@ -20,10 +20,10 @@ func resign(sa *SA, number uint64, body []byte) []byte {
 	esp = append(append(esp, body...), make([]byte, sa.Suite.icvLen())...)
 	l := sa.crypt.take()
 	defer sa.crypt.put(l)
-	if len(body)%sa.Suite.align() == 0 {
+	if sa.Suite.Cipher == AESGCM || len(body)%sa.Suite.align() == 0 {
 		sa.crypt.seal(l, esp, uint32(number>>32), sa.ESN)
-	} else { // no cipher takes it: only the hash is right
-		icv := l.hash(esp[:len(esp)-sa.Suite.icvLen()], 0, false)
+	} else { // CBC cannot encrypt it: only the hash is right
+		icv := l.hash(esp[:len(esp)-sa.Suite.icvLen()], 0, sa.ESN)
 		copy(esp[len(esp)-sa.Suite.icvLen():], icv)
 	}
 	p := append(inner{src: sa.Local.String(), dst: sa.Remote().Addr.String(), proto: protoESP, size: 20}.packet(), esp...)

@@ -110,6 +110,7 @@ type SA struct {
 	peer  atomic.Uint64 // address and UDP port of the other end
 	port  uint16        // our UDP port, 0: bare ESP
 	scope atomic.Pointer[[]Pair]
+	whole bool          // its scope is its only selector's
 	label atomic.Uint32 // the tunnel's interface, 0: none (VR34)
 	ids   *atomic.Uint32
 

@@ -139,7 +139,8 @@ func (db *Database) Add(selector string, c SAConfig, now int64) (*SA, error) {
 	if !ok || s.Protects == nil {
 		return nil, fmt.Errorf("security association %08x: no selector %q protects anything", c.SPI, selector)
 	}
-	if len(c.Scope) == 0 {
+	whole := len(c.Scope) == 0
+	if whole {
 		c.Scope = []Pair{s.pair}
 	}
 	for i := range c.Scope {
@@ -151,6 +152,7 @@ func (db *Database) Add(selector string, c SAConfig, now int64) (*SA, error) {
 	if err != nil {
 		return nil, err
 	}
+	sa.whole = whole
 	if sa.Outbound && !s.bundle.add(sa) {
 		sa.Wipe()
 		return nil, fmt.Errorf("security association %08x: selector %q has %d outbound ones", c.SPI, selector, maxOutbound)

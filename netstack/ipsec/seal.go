@@ -114,7 +114,11 @@ func (sa *SA) write(b []byte, off int, f form) {
 		copy(b[f.start:], b[off:off+f.hlen])
 		patch(b[f.start:f.end], proto)
 	} else {
-		putOuter(b[f.start:f.end], proto, tos, df, uint16(sa.ids.Add(1)), sa.Local, peer.Addr)
+		id := uint16(0)
+		if !df { // only what may be cut needs one (RFC 6864 section 4.1)
+			id = uint16(sa.ids.Add(1))
+		}
+		putOuter(b[f.start:f.end], proto, tos, df, id, sa.Local, peer.Addr)
 	}
 	if sa.port != 0 {
 		putUDP(b[f.esp-udpHeader:f.end], sa.port, peer.Port)
