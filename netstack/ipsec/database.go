@@ -26,28 +26,35 @@ func (db *Database) Send(s *Selector, f Flow, b []byte, off, n, mtu int, now int
 		return Sent{Verdict: SelectorDiscard}
 	}
 	sa := s.bundle.pick(f)
+	if sa == nil {
+		return db.miss(s, b, off, n, now)
+	}
+	r = db.seal(s, sa, f, b, off, n, mtu, now)
+	switch r.Verdict {
+	case Pass:
+		r.To = r.SA.Remote()
+	case TooBig:
+		r.MTU = r.SA.InnerMTU(r.SA.narrow(mtu, now), headerLen(b[off:off+n]))
+	case Expired, Exhausted:
+		r.Acquire = !r.SA.Manual && s.bundle.wish(now)
+	}
+	return r
+}
+
+// seal uses the SA that was picked, or, if it was removed since, the one that
+// took its place: a rekey loses no packet.
+func (db *Database) seal(s *Selector, sa *SA, f Flow, b []byte, off, n, mtu int, now int64) (r Sent) {
 	for range maxOutbound {
-		if sa == nil {
-			return db.miss(s, b, off, n, now)
+		r.SA = sa
+		r.Start, r.End, r.Verdict = sa.Seal(b, off, n, mtu, now)
+		next := sa
+		if r.Verdict == Expired {
+			next = s.bundle.pick(f)
 		}
-		r = Sent{SA: sa}
-		if r.Start, r.End, r.Verdict = sa.Seal(b, off, n, mtu, now); r.Verdict != Expired {
-			break
-		}
-		// It may have been removed since it was picked: then there is another one.
-		next := s.bundle.pick(f)
-		if next == sa {
+		if next == sa || next == nil {
 			break
 		}
 		sa = next
-	}
-	switch r.Verdict {
-	case Pass:
-		r.To = sa.Remote()
-	case TooBig:
-		r.MTU = sa.InnerMTU(sa.narrow(mtu, now), headerLen(b[off:off+n]))
-	case Expired, Exhausted:
-		r.Acquire = !sa.Manual && s.bundle.wish(now)
 	}
 	return r
 }

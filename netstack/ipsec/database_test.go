@@ -279,6 +279,10 @@ func TestARekeyLosesNothing(t *testing.T) {
 		t.Error("a late packet of the old SA is lost")
 	}
 	near.db.Remove(old)
+	b, off := room(udpPacket(60))
+	if r := near.db.seal(near.selector("lan"), old, udpFlow("10.1.1.9", "192.168.15.2"), b, off, 60, 0, 0); r.Verdict != Pass || r.SA != successor {
+		t.Errorf("the old one was picked and removed a moment later: %+v", r)
+	}
 	far.db.Remove(oldIn)
 	far.db.Remove(oldIn)
 	if r := far.receive(late, 0); r.Verdict != NoSA || r.SPI != 0x1001 {
@@ -287,7 +291,7 @@ func TestARekeyLosesNothing(t *testing.T) {
 	if r, sealed := near.send(udpPacket(60), 0); r.SA != successor || far.receive(sealed, 0).Verdict != Pass {
 		t.Error("the new one goes on")
 	}
-	b, off := room(udpPacket(60))
+	b, off = room(udpPacket(60))
 	if _, _, v := old.Seal(b, off, 60, 0, 0); v != Expired {
 		t.Errorf("sealed with a wiped SA: %v", v)
 	}
@@ -337,6 +341,15 @@ func TestAPeerWhoseNATChangedItsMindIsNoticed(t *testing.T) {
 	r := far.receive(sealed, 0)
 	if want := (frame.Endpoint{Addr: addr("198.51.100.1"), Port: PortNATT}); r.Verdict != Pass || !r.Moved || r.From != want {
 		t.Errorf("%+v", r)
+	}
+	moved := bytes.Clone(sealed)
+	copy(moved[20:], moved[28:])
+	moved = moved[:len(moved)-8]
+	patch(moved, protoESP)
+	copy(moved[12:], []byte{198, 51, 100, 77})
+	sa.window.top, sa.window.ring[0] = 0, 0
+	if r := far.receive(moved, 0); r.Verdict != Pass || r.Moved {
+		t.Errorf("bare ESP has no port to follow: %+v", r)
 	}
 	sa.Redirect(r.From)
 	_, sealed = near.send(udpPacket(60), 0)

@@ -8,6 +8,35 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+func TestAnInboundSAHasItsLifetime(t *testing.T) {
+	out, in := ends(t, gcm128, func(c *SAConfig) { c.Lifetime = Lifetime{HardBytes: 150} })
+	out.Lifetime = Lifetime{}
+	if _, v := open(in, seal(t, out, udpPacket(98), 0), 9*second); v != Pass || in.LastPacket() != 9*second || in.Info(10*second).Idle != time.Second {
+		t.Errorf("the first 100 bytes: %v, last packet at %d", v, in.LastPacket())
+	}
+	forged := seal(t, out, udpPacket(98), 0)
+	forged[40] ^= 1
+	if _, v := open(in, forged, 11*second); v != ICV || in.LastPacket() != 9*second || in.Info(0).Bytes != 100 {
+		t.Errorf("a forged packet uses nothing up: %v, %+v", v, in.Info(11*second))
+	}
+	for range 2 {
+		if _, v := open(in, seal(t, out, udpPacket(98), 0), 12*second); v != Expired {
+			t.Errorf("beyond 150: %v", v)
+		}
+	}
+}
+
+func TestManualSAsAskForNoSuccessor(t *testing.T) {
+	sa, _ := ends(t, cbc256, func(c *SAConfig) { c.Manual = true })
+	sa.sent.Store(1 << 40)
+	if why, soft := sa.softened(int64(1 << 62)); soft {
+		t.Errorf("because of its %v", why)
+	}
+	if why, over := sa.ended(int64(1 << 62)); over {
+		t.Errorf("over because of its %v", why)
+	}
+}
+
 func TestLifetimesAskForASuccessorAndThenEnd(t *testing.T) {
 	type event struct {
 		kind EventKind

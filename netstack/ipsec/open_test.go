@@ -40,22 +40,23 @@ func TestWhatAnAuthenticPeerSendsWrong(t *testing.T) {
 		body    []byte
 		verdict Verdict
 	}{
-		"good":                              {with(ok, 1, 2, 3, 4, 4, 4), Pass},
-		"padding that does not count":       {with(ok, 1, 2, 3, 5, 4, 4), Padding},
-		"padding of zeros":                  {with(ok, 0, 0, 0, 0, 4, 4), Padding},
-		"more padding than there is":        {with(ok, 1, 2, 3, 4, 200, 4), Padding},
-		"IPv6 inside":                       {with(ok, 1, 2, 3, 4, 4, 41), NextHeader},
-		"TCP in tunnel mode":                {with(ok, 1, 2, 3, 4, 4, 6), NextHeader},
-		"a dummy":                           {with(ok, 1, 2, 3, 4, 4, 59), Dummy},
-		"an empty dummy":                    {[]byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 14, 59}, Dummy},
-		"nothing inside":                    {[]byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 14, 4}, InnerMalformed},
-		"an inner packet that is not all":   {with(lies, 1, 2, 3, 4, 4, 4), InnerMalformed},
-		"padding against traffic analysis":  {with(ok, append(make([]byte, 16), 1, 2, 3, 4, 4, 4)...), Pass},
-		"a version that does not exist":     {with(append([]byte{0x95}, ok[1:]...), 1, 2, 3, 4, 4, 4), InnerMalformed},
-		"a header longer than the packet":   {with(append([]byte{0x4f}, ok[1:]...), 1, 2, 3, 4, 4, 4), InnerMalformed},
-		"a header shorter than any":         {with(append([]byte{0x44}, ok[1:]...), 1, 2, 3, 4, 4, 4), InnerMalformed},
-		"padding where none was needed":     {with(ok, append(count(20), 20, 4)...), Pass},
-		"padding and nothing else, too big": {with(count(14), 255, 4), Padding},
+		"good":                               {with(ok, 1, 2, 3, 4, 4, 4), Pass},
+		"padding that does not count":        {with(ok, 1, 2, 3, 5, 4, 4), Padding},
+		"padding of zeros":                   {with(ok, 0, 0, 0, 0, 4, 4), Padding},
+		"more padding than there is":         {with(ok, 1, 2, 3, 4, 200, 4), Padding},
+		"IPv6 inside":                        {with(ok, 1, 2, 3, 4, 4, 41), NextHeader},
+		"TCP in tunnel mode":                 {with(ok, 1, 2, 3, 4, 4, 6), NextHeader},
+		"a dummy":                            {with(ok, 1, 2, 3, 4, 4, 59), Dummy},
+		"an empty dummy":                     {[]byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 14, 59}, Dummy},
+		"nothing inside":                     {[]byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 14, 4}, InnerMalformed},
+		"an inner packet that is not all":    {with(lies, 1, 2, 3, 4, 4, 4), InnerMalformed},
+		"padding against traffic analysis":   {with(ok, append(make([]byte, 16), 1, 2, 3, 4, 4, 4)...), Pass},
+		"a version that does not exist":      {with(append([]byte{0x95}, ok[1:]...), 1, 2, 3, 4, 4, 4), InnerMalformed},
+		"a header longer than the packet":    {with(append([]byte{0x4f}, ok[1:]...), 1, 2, 3, 4, 4, 4), InnerMalformed},
+		"a header shorter than any":          {with(append([]byte{0x44}, ok[1:]...), 1, 2, 3, 4, 4, 4), InnerMalformed},
+		"padding where none was needed":      {with(ok, append(count(20), 20, 4)...), Pass},
+		"padding and nothing else, too big":  {with(count(14), 255, 4), Padding},
+		"one byte more padding than is left": {with(count(14), 15, 4), Padding},
 	} {
 		for _, s := range []Suite{{AESGCM, 128, AuthNone}, {AESCBC, 128, HMACSHA256}, {Null, 0, HMACSHA512}} {
 			out, in := ends(t, s, nil)
@@ -262,6 +263,26 @@ func TestTransportModeThroughANATGetsItsChecksumsBack(t *testing.T) {
 	p[26], p[27] = 0, 0
 	if got, v := open(in, seal(t, out, p, 0), 0); v != Pass || got[26] != 0 || got[27] != 0 {
 		t.Errorf("UDP without a checksum stays without: %v % x", v, got)
+	}
+}
+
+// A sum of zero is written as its other self: 0 would say that there is none
+// (RFC 768).
+func TestAMendedUDPChecksumIsNeverZero(t *testing.T) {
+	p := inner{src: "10.0.0.1", dst: "10.0.0.2", proto: frame.ProtoUDP, size: 32}.packet()
+	ones := 0
+	for i := range 1 << 16 {
+		binary.BigEndian.PutUint16(p[30:], uint16(i))
+		mendTransport(p, 20)
+		switch binary.BigEndian.Uint16(p[26:]) {
+		case 0:
+			t.Fatalf("payload %#x: no checksum", i)
+		case 0xffff:
+			ones++
+		}
+	}
+	if ones == 0 {
+		t.Error("the case did not come")
 	}
 }
 

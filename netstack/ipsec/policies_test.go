@@ -90,6 +90,28 @@ func TestTheFirstSelectorByOrderThenNameDecides(t *testing.T) {
 	}
 }
 
+func TestTheFlowOfAPacket(t *testing.T) {
+	first := inner{src: "10.1.1.9", dst: "192.168.15.2", proto: frame.ProtoUDP, size: 60, more: true}.packet()
+	bare := Flow{Src: addr("10.1.1.9"), Dst: addr("192.168.15.2"), Proto: frame.ProtoUDP}
+	var p frame.Packet
+	p.Parse(first)
+	if got := FlowOf(&p); got != bare {
+		t.Errorf("a fragment shows no ports until somebody opens it: %v", got)
+	}
+	p.OpenFirst()
+	if got := FlowOf(&p); got != udpFlow("10.1.1.9", "192.168.15.2") {
+		t.Errorf("a first fragment that was opened: %v", got)
+	}
+	p.Parse(inner{src: "10.1.1.9", dst: "192.168.15.2", proto: frame.ProtoICMP, size: 60}.packet())
+	bare.Proto = frame.ProtoICMP
+	if got := FlowOf(&p); got != bare || got.String() != "1 10.1.1.9 192.168.15.2" {
+		t.Errorf("ICMP: %v", got)
+	}
+	if got := udpFlow("10.1.1.9", "192.168.15.2").String(); got != "17 10.1.1.9:1000 192.168.15.2:80" {
+		t.Error(got)
+	}
+}
+
 // The seed's example (VR26): a NAT shows the remote host 192.168.15.2 as
 // 172.17.1.1. Selectors speak of what is inside the tunnel.
 func TestSelectorsSpeakOfAddressesInsideTheTunnel(t *testing.T) {
@@ -116,6 +138,7 @@ func TestSelectorsSpeakOfAddressesInsideTheTunnel(t *testing.T) {
 func TestSourcesThatANATRewritesAreWarnedOf(t *testing.T) {
 	local := Translation{Name: `ltm nat "mail"`, Original: pfx("10.1.1.7/32"), Translated: []netip.Prefix{pfx("172.17.1.7/32")}, Destinations: true}
 	snat := Translation{Name: `ltm snat "S1"`, Original: pfx("10.0.0.0/8"), Translated: []netip.Prefix{pfx("203.0.113.20/32"), pfx("203.0.113.21/32")}}
+	inPlace := Translation{Name: "lsn group G", Original: pfx("10.0.0.0/8"), Translated: []netip.Prefix{pfx("10.1.1.0/24")}}
 	for name, c := range map[string]struct {
 		src, dst string
 		t        Translation
@@ -129,6 +152,8 @@ func TestSourcesThatANATRewritesAreWarnedOf(t *testing.T) {
 		"a SNAT":                         {"10.1.2.0/24", "192.168.15.0/24", snat, 1},
 		"one of a SNAT's two addresses":  {"203.0.113.20/32", "192.168.15.0/24", snat, 0},
 		"both of them":                   {"203.0.113.20/31", "192.168.15.0/24", snat, 0},
+		"a part of what it becomes":      {"10.1.1.7/32", "192.168.15.0/24", inPlace, 1},
+		"all of what it becomes":         {"10.1.0.0/16", "192.168.15.0/24", inPlace, 0},
 		"a SNAT rewrites no destination": {"172.30.0.0/16", "203.0.113.20/32", snat, 0},
 	} {
 		p := policies(t, Config{Policies: []Policy{rio()}, Selectors: []TrafficSelector{protect("s", 0, c.src, c.dst)}})

@@ -153,7 +153,7 @@ func TestManualSAsAreUsedLikeNegotiatedOnes(t *testing.T) {
 
 	// Other keys make another one, in the place of the old.
 	other := manualConfig(false)
-	other.Manual[1].Keys = someKeys(cbc256, 3)
+	other.Manual[1].Keys.Auth = someKeys(cbc256, 3).Auth
 	if d := cmp.Diff([]uint32{0x3002}, spis(near.apply(other, 0))); d != "" {
 		t.Error(d)
 	}

@@ -2,6 +2,7 @@ package ipsec
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ func TestAnSPIIsRandomAndNobodyElses(t *testing.T) {
 		0, 0, 1, 0, 0, 0, 1, 1, // nor is one twice
 		0, 0, 1, 1, 0, 0, 1, 2, // nor one of an SA
 		0, 0, 1, 0, // free again
+		0, 0, 1, 1, // after its SA is gone
 		0, 0, 1, 2, // after ten minutes
 	})
 	var got []uint32
@@ -32,9 +34,12 @@ func TestAnSPIIsRandomAndNobodyElses(t *testing.T) {
 	draw(0)
 	g.db.ReleaseSPI(0x100)
 	draw(0)
+	g.db.Remove(sa)
+	draw(0)
+	sa = g.add(g.config(0x101, false), 0)
 	g.db.Sweep(int64(10*time.Minute), func(e Event) { t.Errorf("%+v", e) })
 	draw(0)
-	if d := cmp.Diff([]uint32{0x100, 0x101, 0x102, 0x100, 0x102}, got); d != "" {
+	if d := cmp.Diff([]uint32{0x100, 0x101, 0x102, 0x100, 0x101, 0x102}, got); d != "" {
 		t.Error(d)
 	}
 	if _, err := g.db.ReserveSPI(0); err == nil {
@@ -106,5 +111,35 @@ func TestWhatCannotBeAdded(t *testing.T) {
 	}
 	if n := len(g.db.List(0)); n != maxOutbound+1 {
 		t.Errorf("%d SAs", n)
+	}
+}
+
+func TestFaultsOfAnSA(t *testing.T) {
+	good := SAConfig{SPI: 0x100, Suite: cbc256, Keys: someKeys(cbc256, 1), Local: addr("10.0.0.1"), Remote: addr("10.0.0.2")}
+	if _, err := NewSA(good, 0); err != nil {
+		t.Fatal(err)
+	}
+	for want, change := range map[string]func(*SAConfig){
+		"spi 0xff is reserved":                   func(c *SAConfig) { c.SPI = 255 },
+		"has no keys of 100 bits":                func(c *SAConfig) { c.Suite.Bits = 100 },
+		"needs 32 and 32 bytes of keys":          func(c *SAConfig) { c.Keys.Auth = c.Keys.Auth[1:] },
+		"needs 36 and 0 bytes of keys":           func(c *SAConfig) { c.Suite = Suite{AESGCM, 256, AuthNone} },
+		"must not be used with manual keys":      func(c *SAConfig) { c.Manual, c.Suite, c.Keys = true, gcm128, someKeys(gcm128, 1) },
+		"extended sequence numbers need":         func(c *SAConfig) { c.Manual, c.ESN = true, true },
+		"window is 4097":                         func(c *SAConfig) { c.Window = MaxWindow + 1 },
+		"window is -1":                           func(c *SAConfig) { c.Window = -1 },
+		"the ends or the mode are missing":       func(c *SAConfig) { c.Remote = [4]byte{} },
+		"only one of two UDP ports":              func(c *SAConfig) { c.LocalPort = 4500 },
+		"65 pairs of traffic":                    func(c *SAConfig) { c.Scope = make([]Pair, MaxPairs+1) },
+		"a lifetime is negative":                 func(c *SAConfig) { c.Lifetime.SoftTime = -1 },
+		"the soft lifetime is longer":            func(c *SAConfig) { c.Lifetime = Lifetime{SoftTime: 2, HardTime: 1} },
+		"the soft lifetime is longer than":       func(c *SAConfig) { c.Lifetime = Lifetime{SoftBytes: 2, HardBytes: 1} },
+		"security association 00000100: aes-cbc": func(c *SAConfig) { c.Suite.Auth = AuthNone },
+	} {
+		c := good
+		change(&c)
+		if _, err := NewSA(c, 0); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
 	}
 }

@@ -120,6 +120,26 @@ func TestIVsNeverComeTwiceAndCBCsCannotBePredicted(t *testing.T) {
 	}
 }
 
+func TestOnlyWhatMayBeCutHasAnIDOfItsOwn(t *testing.T) {
+	near := newGate(t, false)
+	near.add(near.config(0x1001, true), 0)
+	seen := map[uint16]bool{}
+	for i := range 10 {
+		if i == 5 {
+			near.add(near.config(0x1002, true), 0) // datagrams of two SAs are told apart, too
+		}
+		_, sealed := near.send(udpPacket(100), 0)
+		seen[binary.BigEndian.Uint16(sealed[4:])] = true
+		_, sealed = near.send(inner{src: "10.1.1.9", dst: "192.168.15.2", proto: 17, df: true, size: 60}.packet(), 0)
+		if id := binary.BigEndian.Uint16(sealed[4:]); id != 0 {
+			t.Errorf("a datagram with DF has the id %d", id)
+		}
+	}
+	if len(seen) != 10 {
+		t.Errorf("%d ids of 10 datagrams", len(seen))
+	}
+}
+
 func TestWhatCannotBeSealedIsLeftAlone(t *testing.T) {
 	big := inner{src: "10.1.1.1", dst: "10.2.2.2", proto: 17, df: true, size: 1500}.packet()
 	for name, c := range map[string]struct {
