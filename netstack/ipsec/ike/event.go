@@ -117,6 +117,16 @@ func (e *Engine) shout(v Event) {
 	}
 }
 
+// say logs what an IKE SA does; before the other end is authentic anybody can
+// be behind it.
+func (sa *ikeSA) say(v Event) {
+	if sa.state == stateHalfOpen {
+		sa.e.shout(v)
+		return
+	}
+	sa.e.log(v)
+}
+
 // event begins a line about an IKE SA.
 func (sa *ikeSA) event(k EventKind, reason, remedy string) Event {
 	v := Event{Kind: k, IKE: sa.number, Local: sa.local, Remote: sa.remote, Reason: reason, Remedy: remedy}

@@ -184,7 +184,7 @@ func (sa *ikeSA) asked(x exchange, first uint8, inner []byte) {
 	case f != nil:
 		// The other end is authentic but speaks nonsense: the SA is over
 		// (RFC 7296 section 2.21.3).
-		sa.e.log(sa.event(Refused, f.Error(), "report it to the maker of the other end"))
+		sa.say(sa.event(Refused, f.Error(), "report it to the maker of the other end"))
 		sa.refuse(x, f.kind, nil)
 		sa.bury()
 	case sa.state == stateHalfOpen && x == exchangeAuth:
@@ -262,6 +262,6 @@ func (sa *ikeSA) unanswered() {
 // fail ends an SA that did not come up.
 func (sa *ikeSA) fail(why, remedy string) {
 	sa.e.Failures++
-	sa.e.log(sa.event(IKEFailed, why, remedy))
+	sa.say(sa.event(IKEFailed, why, remedy))
 	sa.bury()
 }
