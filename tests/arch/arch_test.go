@@ -53,6 +53,7 @@ func TestEveryPackageSaysWhatItIs(t *testing.T)        { report(t, CheckPackageC
 func TestTimeIsAnArgument(t *testing.T)                { report(t, CheckClock(project(t))) }
 func TestNoTestIsSkipped(t *testing.T)                 { report(t, CheckSkip(project(t))) }
 func TestEveryFolderHasAReadme(t *testing.T)           { report(t, CheckReadmes(project(t))) }
+func TestEveryDropReasonIsDriven(t *testing.T)         { report(t, CheckReasons(project(t))) }
 
 func TestNoTextNamesAMachine(t *testing.T) {
 	var hosts []string

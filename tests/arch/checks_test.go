@@ -178,6 +178,15 @@ func TestAMissingOrStrangeReadmeIsFound(t *testing.T) {
 		"e/README.md: has the headings ## Purpose; want ## Purpose, ## Picture, ## Files, ## Invariants, ## Try it")
 }
 
+func TestAReasonThatNoTestDrivesIsFound(t *testing.T) {
+	finds(t, CheckReasons(made(t, map[string]string{
+		"netstack/drop/reason.go":    "package drop\n\nconst (\n\tNone = iota\n\tShort\n\tLong\n\n\tNumReasons\n)\n",
+		"netstack/drop/drop_test.go": "package drop\n\nvar _ = drop.Long\n",
+		"netstack/a.go":              "package netstack\n\nimport \"spigate/netstack/drop\"\n\nvar _ = drop.Long\n",
+		"netstack/a_test.go":         "package netstack\n\nimport \"spigate/netstack/drop\"\n\nvar _ = drop.Short\n",
+	})), "netstack/drop/reason.go:6: no test drives drop.Long")
+}
+
 func TestThePageOfDropReasonsHasEachOnce(t *testing.T) {
 	page := DropReasons()
 	for r := drop.None + 1; r < drop.NumReasons; r++ {
