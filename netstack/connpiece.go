@@ -136,14 +136,9 @@ func (r *Router) countPiece(p *packet, t *passage) {
 		return
 	}
 	s := vserver.SegmentOf(&p.Packet)
-	if _, ok := r.conns.Touch(t.hit, s, p.in, p.now); ok {
-		return
+	if _, ok := r.conns.Touch(t.hit, s, p.in, p.now); !ok {
+		t.hit.Count(s.Length)
 	}
-	client, remote := t.hit.Keys()
-	if t.hit.Side == vserver.Remote {
-		client = remote
-	}
-	r.conns.Active(t.hit.ID(), client, 1, uint64(s.Length), 0, 0, false, p.now)
 }
 
 // passageIn is what the first piece of an answer through the LSN, translated

@@ -71,6 +71,18 @@ func (h Hit) Cacheable() bool {
 		p.IdleTimeout != Immediate && !p.PreserveTTL
 }
 
+// Count counts a packet of the hit's side and nothing else, whether the
+// connection lives or not: the rest of a datagram in pieces whose first one was
+// its last packet. bytes is the IP total length.
+func (h Hit) Count(bytes int) {
+	c := h.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sent[h.Side].Packets++
+	c.sent[h.Side].Bytes += uint64(bytes)
+	c.count(h.Side, 1, uint64(bytes))
+}
+
 // forever is an idle time that no router lives to see.
 const forever = 10 * 365 * 24 * time.Hour
 
