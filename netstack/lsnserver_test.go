@@ -86,12 +86,13 @@ func TestAWildcardServerChangesNothingForSubscribers(t *testing.T) {
 
 // others reports whether a packet is no subscriber's, or a piece that is looked
 // at more closely where there are servers: without them one to an exempt port
-// passes without its first, and one to ourselves is the stack's matter.
+// or between two subscribers passes without its first, and one to ourselves is
+// the stack's matter.
 func (w *world) others(inward bool, b []byte) bool {
 	_, from := w.r.lsn.Client(frame.Addr(b[12:16]))
 	_, to := w.r.lsn.Client(frame.Addr(b[16:20]))
 	piece := b[6]&0x3f != 0 || b[7] != 0
-	return !inward && !from || piece && (inward && to || w.r.isLocal(frame.Addr(b[16:20])))
+	return !inward && !from || piece && (to || w.r.isLocal(frame.Addr(b[16:20])))
 }
 
 // compare gives a packet to both routers, and what comes out to the storm.
