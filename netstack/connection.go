@@ -133,6 +133,7 @@ func (r *Router) passed(p *packet, o outcome) {
 	case p.admitted || p.Fragment || p.ICMPError() || !r.listening.Load().byLSN:
 	case o.verdict == Continue || o.verdict == Accept:
 		if h, ok := r.tell(p); ok {
+			p.hit = h
 			clampMSS(p, h.Listener().Profile.MSSOverride)
 		}
 	case o.verdict == Dropped && p.course == opened:
@@ -179,14 +180,14 @@ func (r *Router) ownerOf(h vserver.Hit) flow.Owner {
 
 // depart gives a packet of a connection its source. With that it is done.
 func (r *Router) depart(p *packet) outcome {
-	if !p.admitted {
-		return goOn
-	}
-	if p.hit == (vserver.Hit{}) {
-		return accept // a piece or an error: done in prerouting
-	}
-	if p.hit.Listener().Profile.PreserveTTL {
+	if p.hit != (vserver.Hit{}) && p.hit.Listener().Profile.PreserveTTL {
 		p.SetTTL(p.TTL() + 1) // the stack has taken one
+	}
+	switch {
+	case !p.admitted:
+		return goOn // the LSN gives it one, if anybody
+	case p.hit == (vserver.Hit{}):
+		return accept // a piece or an error: done in prerouting
 	}
 	from := departure(p.hit)
 	if from.Addr == p.Src && from.Port == portOrID(p, p.SrcPort) {

@@ -99,7 +99,22 @@ func (r *Router) setListeners(made *vserver.Listeners, l *listening, now int64) 
 	l.byLSN, l.automap = l.byLSN || was.byLSN, l.automap || was.automap
 	r.listening.Store(l)
 	r.misses.clear()
-	return r.conns.Reload(made, now, r.reset)
+	kept, ended = r.conns.Reload(made, now, r.reset)
+	r.conns.Walk(now, r.takeBack)
+	return kept, ended
+}
+
+// takeBack takes the flows of a connection off the fast path if its profile has
+// become one that wants to see every packet.
+func (r *Router) takeBack(c vserver.Info) bool {
+	if p := &c.Listener.Profile; !p.PreserveTTL && p.IdleTimeout != vserver.Immediate {
+		return true
+	}
+	r.flows.RemoveOwner(r.owner(flow.OwnerConn, c.ID), r.now())
+	if c.Session != 0 {
+		r.flows.RemoveOwner(r.owner(flow.OwnerLSN, c.Session), r.now())
+	}
+	return true
 }
 
 // Connections returns the connections that virtual servers, NATs and SNATs

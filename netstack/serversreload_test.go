@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"spigate/netstack/drop"
 	"spigate/netstack/frame"
@@ -204,4 +205,52 @@ func TestVR11_ARefusedReloadLeavesListenersAndConnections(t *testing.T) {
 	if n := w.stats(vserver.KindServer, "ipsec-0").Total; n != 2 {
 		t.Errorf("%d connections", n)
 	}
+}
+
+// A profile that wants to see every packet takes what is there off the fast
+// path.
+func TestVR11_AProfileThatChangesHoldsForTheConnectionsThatAreThere(t *testing.T) {
+	for _, lsn := range []bool{false, true} {
+		group := func(s *vserver.Server) {
+			if lsn {
+				s.SourceTranslation, s.Group = vserver.TranslateLSN, "G"
+			}
+		}
+		servers := []vserver.Server{change(forwarding("site", "10.1.1.0/24"), group)}
+		w := newSites(t, serving(servers...))
+		k := w.talk(true, at(client1, 40000), at(far, 80))
+		if lsn {
+			k.seen[vserver.Client] = at(natAddr, w.through(k))
+		}
+		k.shake().chat(3)
+		if w.r.flows.Stats().Entries != 2 {
+			t.Fatalf("%d flows", w.r.flows.Stats().Entries)
+		}
+		w.reload(w.with(func(c *vserver.Config) {
+			c.Servers = servers
+			c.Profiles = []vserver.FastL4{{Name: "fastL4", PreserveTTL: true, IdleTimeout: 20 * time.Second}}
+		}))
+		for range 3 {
+			if p := w.one(k.give(vserver.Client, k.segment(vserver.Client, ack, ""))); p.TTL() != 64 {
+				t.Errorf("LSN %v: TTL %d", lsn, p.TTL())
+			}
+			if p := w.one(k.give(vserver.Remote, k.segment(vserver.Remote, ack, ""))); p.TTL() != 64 {
+				t.Errorf("LSN %v: TTL %d of an answer", lsn, p.TTL())
+			}
+		}
+		if n := w.r.flows.Stats().Entries; n != 0 {
+			t.Errorf("LSN %v: %d flows", lsn, n)
+		}
+		w.wait(22)
+		k.acked = [2]uint32{k.next[1], k.next[0]}
+		k.resetBoth()
+	}
+}
+
+// through sends a talk's SYN and returns the port that it leaves from; the talk
+// repeats it.
+func (w *world) through(k *talk) uint16 {
+	w.t.Helper()
+	p := w.one(k.give(vserver.Client, k.segment(vserver.Client, syn, "")))
+	return p.SrcPort
 }
