@@ -88,8 +88,13 @@ type Received struct {
 	Verdict Verdict
 	SPI     uint32 // of the packet, with everything but Malformed
 	SA      *SA    // nil for NoSA and Malformed
-	Inner   []byte // Pass: the IPv4 packet; for SelectorReject what was inside
+	Inner   []byte // Pass, Undecided: the IPv4 packet; SelectorReject: what was inside
 	Flow    Flow   // of Inner, for logs (VR32)
+
+	// Undecided: Inner is a fragment that shows no ports, and the SA was made for
+	// some. Whoever knows its datagram's ports puts them into Flow and asks
+	// SA.Covers(Flow.Reversed()); who does not drops it as SelectorReject (Q19,
+	// RFC 4301 section 7).
 
 	// Interface is the label of Inner (VR34): that of the tunnel's interface, or
 	// 0 for the one on which the ESP came.
@@ -120,19 +125,34 @@ func (db *Database) Receive(p []byte, now int64) (r Received) {
 	if r.Verdict = v; v != Pass {
 		return r
 	}
-	var packet frame.Packet
-	r.Inner, r.Interface = inner, frame.Interface(r.SA.label.Load())
-	if packet.Parse(inner) != drop.None {
-		r.Verdict, r.Inner = r.SA.count(InnerMalformed), nil
-		return r
-	}
-	r.Flow = FlowOf(&packet)
-	if !r.SA.Admits(&packet) {
-		r.Verdict = r.SA.count(SelectorReject)
-		return r
-	}
 	r.From, r.Moved = from, from.Port != 0 && from != r.SA.Remote()
+	r.Inner, r.Interface = inner, frame.Interface(r.SA.label.Load())
+	if r.judge(); r.Verdict != Pass {
+		r.SA.count(r.Verdict)
+	}
 	return r
+}
+
+// judge asks whether the SA was made for what was inside.
+func (r *Received) judge() {
+	var p frame.Packet
+	why := p.Parse(r.Inner)
+	later := p.Fragment && p.FragmentOffset() > 0
+	if why == drop.None && p.Fragment && !later {
+		why = p.OpenFirst()
+	}
+	if why != drop.None {
+		r.Verdict, r.Inner = InnerMalformed, nil
+		return
+	}
+	r.Flow = FlowOf(&p)
+	switch {
+	case r.SA.Admits(&p):
+	case later && r.SA.mayCover(r.Flow.Reversed()):
+		r.Verdict = Undecided
+	default:
+		r.Verdict = SelectorReject
+	}
 }
 
 // origin is where a packet in UDP came from; Port is 0 for bare ESP.

@@ -2,7 +2,6 @@ package ipsec
 
 import (
 	"bytes"
-	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -147,6 +146,45 @@ func TestWhatIsNotForTheSAIsRejected(t *testing.T) {
 	}
 }
 
+// Q19: the first fragment shows its ports, the others are known by their id.
+func TestFragmentsInsideAnSAThatNamesPorts(t *testing.T) {
+	near, far := newGate(t, false), newGate(t, true)
+	near.add(near.config(0x1001, true), 0)
+	c := far.config(0x1001, false)
+	c.Scope = []Pair{{Local: rangeOf(pfx("192.168.15.0/24"), 80), Remote: rangeOf(pfx("10.1.1.0/24"), 0), Proto: 17}}
+	sa := far.add(c, 0)
+	piece := func(src string, offset int, size int) []byte {
+		p := inner{src: src, dst: "192.168.15.2", proto: 17, size: size}.packet()
+		frame.SetFragment(p, offset, true)
+		return p
+	}
+	known := udpFlow("10.1.1.9", "192.168.15.2")
+	for name, c := range map[string]struct {
+		p    []byte
+		want Verdict
+	}{
+		"the first one":              {piece("10.1.1.9", 0, 60), Pass},
+		"a later one":                {piece("10.1.1.9", 40, 60), Undecided},
+		"a later one of others":      {piece("10.2.1.9", 40, 60), SelectorReject},
+		"too short to show its port": {piece("10.1.1.9", 0, 24), InnerMalformed},
+	} {
+		b, off := room(c.p)
+		start, end, _ := near.selector("lan").Choice(known).Seal(b, off, len(c.p), 0, 0)
+		got := far.receive(b[start:end], 0)
+		if got.Verdict != c.want || c.want == Pass && got.Flow != known {
+			t.Errorf("%s: %+v, want %v", name, got, c.want)
+		}
+		if c.want == Undecided && (!bytes.Equal(got.Inner, c.p) || got.Flow.Ports) {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	other := known
+	other.DstPort = 81
+	if !sa.Covers(known.Reversed()) || sa.Covers(other.Reversed()) {
+		t.Error("who knows the ports decides")
+	}
+}
+
 // Q16: a router behind the tunnel reports on our packet.
 func TestAnICMPErrorBelongsToTheFlowItReportsOn(t *testing.T) {
 	near, far := newGate(t, false), newGate(t, true)
@@ -193,74 +231,6 @@ func icmpError(src, dst string, quoted []byte) []byte {
 	sum = ^(sum&0xffff + sum>>16)
 	p[22], p[23] = byte(sum>>8), byte(sum)
 	return p
-}
-
-func TestThePacketThatFindsNoSAWaitsAndTheNextAreLost(t *testing.T) {
-	g := newGate(t, false)
-	first, second2 := udpPacket(100), udpPacket(101)
-	type step struct {
-		verdict Verdict
-		acquire bool
-	}
-	now := 7 * second
-	for i, c := range []struct {
-		p    []byte
-		at   int64
-		want step
-	}{
-		{first, now, step{Held, true}},
-		{second2, now, step{NoSA, false}},
-		{second2, now + second/2, step{NoSA, false}},
-		{second2, now + second, step{NoSA, true}},
-		{second2, now + second + 1, step{NoSA, false}},
-	} {
-		if r, _ := g.send(c.p, c.at); (step{r.Verdict, r.Acquire}) != c.want {
-			t.Errorf("%d: %+v, want %+v", i, r, c.want)
-		}
-	}
-	s := g.selector("lan")
-	if i := s.Info(); !i.Holds || i.NoSA != 5 {
-		t.Errorf("%+v", i)
-	}
-	if p, ok := g.db.Release(s, now+2*second); !ok || !bytes.Equal(p, first) {
-		t.Errorf("released %v", ok)
-	}
-	if _, ok := g.db.Release(s, now); ok {
-		t.Error("released twice")
-	}
-	g.send(first, now)
-	if p, ok := g.db.Release(s, now+6*second); ok {
-		t.Errorf("after six seconds nobody wants it: % x", p)
-	}
-	g.send(first, now)
-	var events []EventKind
-	g.db.Sweep(now+4*second, func(e Event) { events = append(events, e.Kind) })
-	g.db.Sweep(now+5*second, func(e Event) { events = append(events, e.Kind) })
-	if d := cmp.Diff([]EventKind{HeldDropped}, events); d != "" || g.db.held.Load() != 0 {
-		t.Error(d, g.db.held.Load())
-	}
-}
-
-func TestWhatWaitsIsBoundedInAll(t *testing.T) {
-	c := Config{Policies: []Policy{rio()}}
-	for i := range 20 {
-		c.Selectors = append(c.Selectors, protect(fmt.Sprint("s", i), i, fmt.Sprintf("10.1.%d.0/24", i), "192.168.15.0/24"))
-	}
-	g := newGate(t, false)
-	g.apply(c, 0)
-	held := 0
-	for i := range 20 {
-		if r, _ := g.send(inner{src: fmt.Sprintf("10.1.%d.1", i), dst: "192.168.15.2", proto: 47, size: 65000}.packet(), 0); r.Verdict == Held {
-			held++
-		}
-	}
-	if held != maxHeld/65000 {
-		t.Errorf("%d packets of 65000 bytes wait", held)
-	}
-	g.apply(Config{}, 0)
-	if n := g.db.held.Load(); n != 0 {
-		t.Errorf("the selectors are gone, and %d bytes wait", n)
-	}
 }
 
 func TestARekeyLosesNothing(t *testing.T) {

@@ -94,9 +94,11 @@ func (r *Range) hasPort(port uint16, known bool) bool {
 
 // Covers reports whether an outbound packet of this flow may use the pair.
 func (p *Pair) Covers(f Flow) bool {
-	return (p.Proto == 0 || p.Proto == f.Proto) &&
-		p.Local.hasAddr(f.Src) && p.Remote.hasAddr(f.Dst) &&
-		p.Local.hasPort(f.SrcPort, f.Ports) && p.Remote.hasPort(f.DstPort, f.Ports)
+	return p.coversHosts(f) && p.Local.hasPort(f.SrcPort, f.Ports) && p.Remote.hasPort(f.DstPort, f.Ports)
+}
+
+func (p *Pair) coversHosts(f Flow) bool {
+	return (p.Proto == 0 || p.Proto == f.Proto) && p.Local.hasAddr(f.Src) && p.Remote.hasAddr(f.Dst)
 }
 
 func (r *Range) within(o *Range) bool {

@@ -127,12 +127,10 @@ func TestManualSAsAreUsedLikeNegotiatedOnes(t *testing.T) {
 	if got := near.receive(sealed, 0); r.Verdict != Pass || got.Verdict != Pass || got.SPI != 0x3002 {
 		t.Fatalf("%+v %+v", r, got)
 	}
-	if outside := (inner{src: "10.2.2.2", dst: "192.168.15.2", proto: 17, size: 60}); true {
-		b, off := room(outside.packet())
-		start, end, _ := near.selector("lan").Choice(udpFlow("10.1.1.9", "192.168.15.2")).Seal(b, off, 60, 0, 0)
-		if got := far.receive(b[start:end], 0); got.Verdict != SelectorReject {
-			t.Errorf("outside its policy's selectors: %v", got.Verdict)
-		}
+	b, off := room(inner{src: "10.2.2.2", dst: "192.168.15.2", proto: 17, size: 60}.packet())
+	start, end, _ := near.selector("lan").Choice(udpFlow("10.1.1.9", "192.168.15.2")).Seal(b, off, 60, 0, 0)
+	if got := far.receive(b[start:end], 0); got.Verdict != SelectorReject {
+		t.Errorf("outside its policy's selectors: %v", got.Verdict)
 	}
 
 	// A reload that leaves them as they are leaves their numbers, too.

@@ -202,6 +202,17 @@ func (sa *SA) Covers(f Flow) bool {
 	return false
 }
 
+// mayCover is Covers for a flow whose ports are not known.
+func (sa *SA) mayCover(f Flow) bool {
+	pairs := *sa.scope.Load()
+	for i := range pairs {
+		if pairs[i].coversHosts(f) {
+			return true
+		}
+	}
+	return false
+}
+
 // Admits is the check of an inbound packet (VR32, RFC 4301 section 5.2): it
 // must be what the very SA was made for, mirrored; or an ICMP error about a
 // packet that this SA's other half sealed, whoever reports it (RFC 4301

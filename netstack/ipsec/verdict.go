@@ -12,6 +12,7 @@ const (
 	SelectorMiss                   // no selector is about it: in clear, unless protection is required (VR31)
 	SelectorDiscard                // a selector of action discard
 	SelectorReject                 // not what its SA was made for, or in clear though it should not be (VR32)
+	Undecided                      // a later fragment inside an SA that names ports: see Received
 	NoSA                           // out: none is there yet; in: an SPI of nobody
 	Held                           // the first packet that waits for an SA (VR29)
 	TooBig                         // DF, and too long once sealed: ICMP 3/4 with Sent.MTU (VR35)
@@ -37,7 +38,7 @@ func (v Verdict) String() string {
 	if v >= NumVerdicts {
 		return "unknown"
 	}
-	return [...]string{"pass", "protect", "clear", "selector_miss", "selector_discard", "selector_reject", "no_sa", "held",
+	return [...]string{"pass", "protect", "clear", "selector_miss", "selector_discard", "selector_reject", "undecided", "no_sa", "held",
 		"too_big", "fragment", "no_room", "esp_malformed", "replay", "icv", "esp_padding", "esp_next_header", "inner_malformed",
 		"ecn_invalid", "esp_dummy", "sa_expired", "seq_exhausted"}[v]
 }
