@@ -56,6 +56,11 @@ func TestAnIdleConnectionIsResetOnBothSides(t *testing.T) {
 	done := make(chan struct{})
 	go func() { all.Wait(); close(done) }()
 	speak(t, busy, done)
+	for _, c := range busy {
+		if err := exchange(c, 1000); err != nil {
+			t.Errorf("one that spoke: %v", err)
+		}
+	}
 	if took := time.Duration(netns.Monotonic() - start); took < 1500*time.Millisecond {
 		t.Errorf("idle connections ended after %v", took)
 	}
@@ -64,11 +69,6 @@ func TestAnIdleConnectionIsResetOnBothSides(t *testing.T) {
 		p.must(p.daemon.Show(p.ctx, &rows, "ltm", "virtual", fmt.Sprint("vs", i)))
 		if len(rows) != 1 || rows[0].Expired != len(quiet[i]) {
 			t.Errorf("vs%d: %+v", i, rows)
-		}
-	}
-	for _, c := range busy {
-		if err := exchange(c, 1000); err != nil {
-			t.Errorf("one that spoke: %v", err)
 		}
 	}
 }
