@@ -49,7 +49,7 @@ func startServer(ctx context.Context, o options, dir string, p *path) error {
 // diallers is how many connections are open at a time, each to a port of its
 // own, of which the first is here.
 const (
-	diallers  = 8
+	diallers  = 64
 	dialledAt = 10001
 )
 
