@@ -259,6 +259,7 @@ type traffic struct {
 	Current    uint64 `json:"current_connections"`
 	Maximum    uint64 `json:"maximum_connections"`
 	Total      uint64 `json:"total_connections"`
+	Resets     uint64 `json:"resets"`
 }
 
 // counted returns what an object has counted.
