@@ -145,7 +145,7 @@ func exchange(c net.Conn, count int) error {
 
 // silence is how long a connection attempt that nobody answers is waited for.
 // Before it ends the kernel has sent one SYN.
-const silence = 700 * time.Millisecond
+const silence = 400 * time.Millisecond
 
 // getsNothing attempts a connection of which the other host must not hear, and
 // returns how many packets the attempt was.
