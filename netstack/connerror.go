@@ -92,3 +92,20 @@ func (r *Router) strayError(p *packet) outcome {
 	}
 	return dropped(drop.ICMPNoFlow)
 }
+
+// unheardOf says why the stack must not speak of a packet of no connection: one
+// that nobody would admit as it is quoted has been translated, for a connection
+// that ended meanwhile, and shows what its sender never knew.
+func (r *Router) unheardOf(p *packet, q *frame.Quote) drop.Reason {
+	if _, from := r.lsn.Client(q.Src); from || r.isLocal(q.Dst) || r.lsn.Owns(q.Dst) {
+		return drop.None
+	}
+	a := vserver.Attempt{In: p.out, Proto: q.Proto, Src: q.Src, Dst: q.Dst}
+	if q.Proto != frame.ProtoICMP {
+		a.Port = q.DstPort
+	}
+	if v := r.conns.Listeners().Match(a).Verdict; v == vserver.NoListener || v == vserver.VLANMiss {
+		return drop.NoListener
+	}
+	return drop.None
+}

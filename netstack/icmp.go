@@ -113,7 +113,7 @@ func (r *Router) icmpSelf(p *packet) outcome {
 		return goOn
 	}
 	if _, inbound := r.lsn.Client(q.Dst); !inbound {
-		return goOn
+		return fate(r.unheardOf(p, &q))
 	}
 	if _, client := r.lsn.Client(p.Dst); client || r.exemptQuote(&q) {
 		return goOn // between two subscribers, or exempt: untranslated on both sides
