@@ -124,6 +124,9 @@ func (r *Router) pieceAlong(p *packet, t *passage) outcome {
 	if t.id != 0 {
 		p.SetID(t.id)
 	}
+	if t.hit.Listener().Profile.PreserveTTL && p.TTL() < 255 {
+		p.SetTTL(p.TTL() + 1) // the stack takes one
+	}
 	p.expire()
 	p.admitted = true
 	return accept

@@ -211,3 +211,15 @@ func TestIKEInPiecesThroughAServerOfAGroupPasses(t *testing.T) {
 		t.Errorf("drops: %v", w.dropped())
 	}
 }
+
+func TestPiecesKeepTheirTTLWhereTheProfileSaysSo(t *testing.T) {
+	v := forwarding("v", "203.0.113.0/24")
+	v.Profile = "keeps"
+	w := office(t, serving(v), func(c *Config) { c.Listeners.Profiles = []vserver.FastL4{{Name: "keeps", PreserveTTL: true}} })
+	if p := w.pieces(0, fragments(udpTo(at(client1, 5353), at(server, 53), text(4000)), 1500)); p.TTL() != 64 {
+		t.Errorf("TTL %d", p.TTL())
+	}
+	if p := w.asks(udpTo(at(client1, 5353), at(server, 53), "whole")); p.TTL() != 64 {
+		t.Errorf("TTL %d", p.TTL())
+	}
+}

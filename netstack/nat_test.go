@@ -290,3 +290,29 @@ func TestASubscribersPacketToASNATsAddressIsNotForwarded(t *testing.T) {
 	w.wantDrop(drop.NoListener, 1, func() { w.fromLAN(udpTo(at(client1, 1), at(snatOut, 9), "x")) })
 	w.none(w.atWAN())
 }
+
+// A reload brings a NAT and takes another: ARP, announcements and what passes
+// follow at once.
+func TestAReloadExchangesTranslationAddresses_VR11(t *testing.T) {
+	w := office(t, natting())
+	udp := func(to frame.Addr) []byte { return udpTo(at(server, 1), at(to, 9), "x") }
+	w.fromWAN(udp(natOut))
+	w.one(w.atLAN())
+	n := vserver.NAT{Name: "n", Originating: client1.Netip(), Translation: snatOut.Netip()}
+	w.wan.Drain()
+	w.reload(Settings{Listeners: vserver.Config{NATs: []vserver.NAT{n}}})
+	if got := announced(w.wan.Drain()); !slices.Equal(got, []frame.Addr{snatOut}) {
+		t.Errorf("announced %v", got)
+	}
+	if w.answersFor(natOut) || !w.answersFor(snatOut) {
+		t.Error("ARP is not answered for the addresses there are now")
+	}
+	w.wantDrop(drop.NoListener, 1, func() { w.fromWAN(udp(natOut)) })
+	w.fromWAN(udp(snatOut))
+	if p := w.one(w.atLAN()); p.Dst != client1 {
+		t.Errorf("went to %v", p.Dst)
+	}
+	if n := w.r.conns.Len(); n != 1 {
+		t.Errorf("%d connections", n)
+	}
+}

@@ -16,6 +16,7 @@ import (
 // guise is what the source of a flow may look like from outside.
 type guise struct {
 	addrs []netip.Addr // to choose from; none: it keeps its own
+	first int          // the one to begin with
 	ports vserver.SourcePort
 	whole bool // the address alone is another, as a NAT does it: the port stays
 }
@@ -66,7 +67,7 @@ func (r *Router) guiseOf(res vserver.Result, w way, client frame.Addr) guise {
 		case vserver.Automap:
 			return r.automap(w, s.SourcePort)
 		case vserver.TranslateSNAT:
-			return guise{addrs: turned(s.Translations, client), ports: s.SourcePort}
+			return guise{addrs: s.Translations, first: firstOf(len(s.Translations), client), ports: s.SourcePort}
 		case vserver.TranslateLSN:
 			return guise{}
 		}
@@ -80,7 +81,8 @@ func (r *Router) guiseOf(res vserver.Result, w way, client frame.Addr) guise {
 	case from.Kind == vserver.KindSNAT && from.SNAT.Automap:
 		return r.automap(w, from.SNAT.SourcePort)
 	case from.Kind == vserver.KindSNAT:
-		return guise{addrs: turned(from.SNAT.Translations, client), ports: from.SNAT.SourcePort}
+		s := from.SNAT
+		return guise{addrs: s.Translations, first: firstOf(len(s.Translations), client), ports: s.SourcePort}
 	}
 	return guise{}
 }
@@ -94,29 +96,32 @@ func (r *Router) automap(w way, ports vserver.SourcePort) guise {
 	return guise{addrs: []netip.Addr{a.Netip()}, ports: ports}
 }
 
-// turned puts the address of a pool first that a client always begins with.
-func turned(pool []netip.Addr, client frame.Addr) []netip.Addr {
-	if len(pool) < 2 {
-		return pool
-	}
+// firstOf is the address of a pool of n that a client always begins with.
+func firstOf(n int, client frame.Addr) int {
 	h := uint32(2166136261) // FNV-1a
 	for _, b := range client {
 		h = (h ^ uint32(b)) * 16777619
 	}
-	at := int(h % uint32(len(pool)))
-	return append(append([]netip.Addr{}, pool[at:]...), pool[:at]...)
+	return int(h % uint32(max(n, 1)))
 }
 
-// portTries is how many ports of an address are tried at random.
-const portTries = 128
+// How many ports of an address are tried at random: of the client's first one,
+// and of each other. A pool that is exhausted is asked again and again, and must
+// not cost more the larger it is.
+const (
+	portTries      = 128
+	otherPortTries = 4
+	mostOthers     = 128 // addresses
+)
 
 // answers yields the keys that answers could have, the best one first: with the
 // client's own port, unless that is to change, and then with others.
 func (r *Router) answers(g guise, client, answer vserver.Key) iter.Seq[vserver.Key] {
 	ported := client.Proto == frame.ProtoTCP || client.Proto == frame.ProtoUDP || client.Proto == frame.ProtoICMP
 	return func(yield func(vserver.Key) bool) {
-		for _, a := range g.addrs {
-			answer.Dst = a.As4()
+		tries := portTries
+		for i := range min(len(g.addrs), 1+mostOthers) {
+			answer.Dst = g.addrs[(g.first+i)%len(g.addrs)].As4()
 			own := g.whole || !ported || g.ports != vserver.ChangePort && r.usable(answer.Dst, client.Proto, client.SrcPort)
 			if own && !yield(answer) {
 				return
@@ -124,12 +129,13 @@ func (r *Router) answers(g guise, client, answer vserver.Key) iter.Seq[vserver.K
 			if g.whole || !ported || g.ports == vserver.PreserveStrict {
 				continue
 			}
-			for range portTries {
+			for range tries {
 				port := uint16(1024 + r.random(65536-1024))
 				if r.usable(answer.Dst, client.Proto, port) && !yield(withPort(answer, port)) {
 					return
 				}
 			}
+			tries = otherPortTries
 		}
 	}
 }
