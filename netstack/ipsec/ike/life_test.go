@@ -247,3 +247,33 @@ func zero(b []byte) bool {
 	}
 	return true
 }
+
+func TestTheNewPairSaysWhatItReplacesAndWhetherToWait(t *testing.T) {
+	w, a, b := tunnel(t, nil)
+	oldA, oldB := one(a).In, one(b).In
+	if one(a).Hold || one(b).Hold || one(a).Replaces != 0 {
+		t.Fatal("a first pair waits for nothing")
+	}
+	w.tap = func(p packet) bool { // the delete of the old pair is lost
+		h, _ := parseHeader(p.b)
+		return h.exchange != exchangeInformational
+	}
+	a.do(a.e.RekeyChild(oldA, w.now))
+	w.run(time.Second)
+	if len(a.children) != 2 || len(b.children) != 2 {
+		t.Fatal(w.history())
+	}
+	for in, c := range a.children {
+		if in != oldA && (c.Hold || c.Replaces != oldA) {
+			t.Fatalf("who began may send: %+v", *c)
+		}
+	}
+	for in, c := range b.children {
+		if in != oldB && (!c.Hold || c.Replaces != oldB) {
+			t.Fatalf("who answered waits: %+v", *c)
+		}
+	}
+	w.tap = nil
+	w.run(10 * time.Second)
+	w.agree(a, b, 1)
+}

@@ -139,3 +139,70 @@ func TestEveryWordOfAnEventIsThere(t *testing.T) {
 		seen = append(seen, s.String())
 	}
 }
+
+func TestAMadeUpCookieIsAskedForAgain(t *testing.T) {
+	w := newWorld(t, 1)
+	ca, cb := pairOf()
+	cb.CookiesFrom = -1
+	a, b := w.add(ca), w.add(cb)
+	a.e.begin(w.now)
+	a.e.startSA(a.e.peers[0], &a.e.peers[0].Children[0])
+	sa := a.e.list[0]
+	sa.cookie = []byte("a cookie that nobody baked, of 33")
+	a.e.out = nil
+	sa.sendInit(sa.pending.task)
+	a.do(a.e.finish())
+	w.run(time.Second)
+	w.agree(a, b, 1)
+	if b.e.CookiesAsked != 1 || a.sent != 3 {
+		t.Fatalf("%d cookies asked for, %d messages", b.e.CookiesAsked, a.sent)
+	}
+}
+
+func TestACertificateOfSomebodyElseProvesNothing(t *testing.T) {
+	w := newWorld(t, 1)
+	ca, cb := pairOf()
+	certified(t, newAuthority(t, "root", nil), "p256")(&ca, &cb)
+	cb.Peers[0].RemoteID = ident("c.example")
+	a, b := w.add(ca), w.add(cb)
+	a.e.peers[0].LocalID = ident("c.example") // New would have refused it
+	a.initiate("b", "net")
+	w.run(10 * time.Second)
+	fails(t, w, b, IKEFailed, "is not for the identity c.example")
+}
+
+func TestAResponderMayNotWidenTheSelectors(t *testing.T) {
+	w, a, b := tunnel(t, nil)
+	a.do(a.e.DeleteChild(one(a).In, w.now))
+	w.run(time.Second)
+	a.initiate("b", "net")
+	a.e.peers[0].Children[0].Remote = net4("10.2.3.0/24") // less than was asked for
+	w.run(10 * time.Second)
+	w.agree(a, b, 0)
+	if v := a.said(ChildFailed); v == nil || !strings.Contains(v.Reason, "widens the selectors") || b.count(ChildDown) != 2 {
+		t.Fatal(w.history())
+	}
+}
+
+func TestNoTwoMessagesHaveOneIV(t *testing.T) {
+	w := newWorld(t, 1)
+	ca, cb := pairOf()
+	a, b := w.add(ca), w.add(cb)
+	seen := map[string]string{}
+	w.tap = func(p packet) bool {
+		if h, _ := parseHeader(p.b); h.exchange != exchangeInit {
+			key := string(p.b[:16]) + p.from.String() + string(p.b[headerLen+4:headerLen+4+gcmIV])
+			if m, ok := seen[key]; ok && m != string(p.b) {
+				t.Fatal("an IV is used twice")
+			}
+			seen[key] = string(p.b)
+		}
+		return true
+	}
+	a.initiate("b", "net")
+	w.run(5 * time.Minute)
+	w.agree(a, b, 1)
+	if len(seen) < 10 {
+		t.Fatalf("%d messages", len(seen))
+	}
+}

@@ -216,6 +216,12 @@ func (w *world) agree(a, b *host, n int) {
 	if x, y := len(a.e.list), len(b.e.list); x != y {
 		w.t.Fatalf("%d and %d IKE SAs\n%s", x, y, w.history())
 	}
+	for _, x := range a.e.list {
+		y := b.e.bySPI[x.spiI^x.spiR^x.spi()]
+		if y == nil || y.spiI != x.spiI || y.spiR != x.spiR || y.initiator == x.initiator || !bytes.Equal(x.keys.material, y.keys.material) || len(x.children) != len(y.children) {
+			w.t.Fatalf("IKE SA %d of %v is another one at the other end\n%s", x.number, a.addr, w.history())
+		}
+	}
 	for _, h := range w.hosts {
 		h.sound()
 	}
