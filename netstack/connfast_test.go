@@ -6,6 +6,7 @@ import (
 
 	"spigate/netstack/drop"
 	"spigate/netstack/frame"
+	"spigate/netstack/lsn"
 	"spigate/netstack/vserver"
 )
 
@@ -161,5 +162,86 @@ func TestAConnectionWhoseListenerIsGoneIsResetWithTheRightNumbers_VR11(t *testin
 			}
 			w.wantDrop(why, 1, func() { w.none(k.out(0, k.segment(0, ack, "x"))) })
 		})
+	}
+}
+
+// A client that uses a port again at once opens a new connection, whose
+// translated side is free for it.
+func TestAClosedConnectionsPortsOpenAnother_VR16(t *testing.T) {
+	for _, tr := range everyTranslation() {
+		t.Run(tr.name, func(t *testing.T) {
+			w := tr.world(t)
+			k := w.dialog(tr.from, tr.client, tr.remote)
+			k.chat(3)
+			k.closes()
+			again := w.dialog(tr.from, tr.client, tr.remote)
+			if again.peer[0] != k.peer[0] {
+				t.Errorf("seen as %v and then as %v", k.peer[0], again.peer[0])
+			}
+			again.chat(3)
+			for side := range 2 {
+				again.count[side].Packets += k.count[side].Packets
+				again.count[side].Bytes += k.count[side].Bytes
+			}
+			again.counted(tr.kind, tr.listener)
+			if s := w.listenerStats(tr.kind, tr.listener); s.Total != 2 || s.Current != 1 {
+				t.Errorf("%+v", s)
+			}
+			if len(w.dropped()) != 0 {
+				t.Errorf("drops: %v", w.dropped())
+			}
+		})
+	}
+}
+
+// Two domains have the same addresses everywhere: their connections, and the
+// flows of these, are told apart.
+func TestConnectionsOfTwoDomainsHaveNothingInCommon(t *testing.T) {
+	d, err := newTwoDomains(t, func(_ *ChassisConfig, routers []RouterConfig) {
+		for i := range routers {
+			s := vserver.SNAT{Name: "s", Origins: prefixes("192.0.2.0/24"), Translations: netips(snatOut)}
+			routers[i].LSN, routers[i].Listeners.SNATs = lsn.Config{}, []vserver.SNAT{s}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, in := udpTo(at(client1, 40000), at(server, 53), "question"), udpTo(at(server, 53), at(snatOut, 40000), "answer")
+	before := d.ch.Flows().Stats().Hits
+	for n := range 4 {
+		for _, tag := range []uint16{0, red} {
+			d.put(0, tag, out)
+			if b := got(d.wan)[tag]; len(b) != 1 || view(b[0][14:]).Src != snatOut {
+				t.Fatalf("%d of tag %d: % x", n, tag, b)
+			}
+			d.put(1, tag, in)
+			if b := got(d.lan)[tag]; len(b) != 1 || view(b[0][14:]).Dst != client1 {
+				t.Fatalf("answer %d of tag %d: % x", n, tag, b)
+			}
+		}
+	}
+	if n := d.ch.Flows().Stats().Hits - before; n < 8 {
+		t.Errorf("%d hits", n)
+	}
+	one, other := d.ch.Routers()[0], d.ch.Routers()[1]
+	if n := one.Connections().Remove(func(vserver.Info) bool { return true }, one.Now(), nil); n != 1 {
+		t.Errorf("%d connections ended", n)
+	}
+	if n := d.ch.Flows().Stats().Entries; n != 2 || other.Connections().Len() != 1 {
+		t.Errorf("%d flows and %d connections are left of the other domain", n, other.Connections().Len())
+	}
+	d.clock.Advance(time.Second)
+	for i, r := range []*Router{one, other} {
+		s := r.Connections().Listeners().Find(vserver.KindSNAT, "s").Counters().Stats()
+		if s.PacketsIn != 4 || s.PacketsOut != 4 || s.Current != int64(i) {
+			t.Errorf("router %d: %+v", i, s)
+		}
+	}
+}
+
+func TestAutomapWithoutAnAddressOnTheWayOutRefuses(t *testing.T) {
+	w := office(t, automapping())
+	if g := w.r.automap(way{out: 99, next: server}, vserver.PreservePort); !g.none {
+		t.Errorf("%+v", g)
 	}
 }

@@ -17,6 +17,7 @@ import (
 type guise struct {
 	addrs []netip.Addr // to choose from; none: it keeps its own
 	first int          // the one to begin with
+	none  bool         // there is none, though it must have another
 	ports vserver.SourcePort
 	whole bool // the address alone is another, as a NAT does it: the port stays
 }
@@ -29,6 +30,9 @@ func (r *Router) openTowards(p *packet, res vserver.Result, s vserver.Segment, w
 		answer.Src = res.Listener.NAT.Originating.As4()
 	}
 	g := r.guiseOf(res, w, p.Src)
+	if g.none {
+		return vserver.Hit{}, vserver.TupleBusy, drop.NoFreePort
+	}
 	if len(g.addrs) > 0 || res.Inbound {
 		if why := g.cannot(p); why != drop.None {
 			return vserver.Hit{}, vserver.TupleBusy, why
@@ -91,7 +95,7 @@ func (r *Router) guiseOf(res vserver.Result, w way, client frame.Addr) guise {
 func (r *Router) automap(w way, ports vserver.SourcePort) guise {
 	a, ok := r.addressOn(w.out, w.next)
 	if !ok {
-		return guise{ports: ports}
+		return guise{none: true} // rather than as it is
 	}
 	return guise{addrs: []netip.Addr{a.Netip()}, ports: ports}
 }
