@@ -136,8 +136,12 @@ func (r *Router) passed(p *packet, o outcome) {
 			p.hit = h
 			clampMSS(p, h.Listener().Profile.MSSOverride)
 		}
-	case o.verdict == Dropped && p.course == opened:
-		if h, ok := r.between(p, &vserver.Segment{}); ok {
+	case p.course != opened:
+	case o.verdict == Dropped || o.verdict == Held:
+		h, ok := r.between(p, &vserver.Segment{})
+		if ok && o.verdict == Held {
+			r.conns.Uncount(h, len(p.Bytes())) // it comes in once more
+		} else if ok {
 			r.conns.Abandon(h, p.now)
 		}
 	}

@@ -342,3 +342,31 @@ func TestAServerThatIsAddedLeavesAGroupsFlowsAlone_VR4(t *testing.T) {
 		t.Errorf("drops: %v", w.dropped())
 	}
 }
+
+// The message that opens a connection is held by the ALG: it is counted when it
+// leaves, as every other.
+func TestAHeldMessageThatOpensAConnectionIsCountedOnce(t *testing.T) {
+	var c Config
+	w := newWorld(t, serving(byGroup("v")), func(full *Config) { c = *full })
+	a, b := w.tunnel(client1, 0x1000), w.tunnel(client2, 0x2000)
+	a.init()
+	b.init()
+	for _, l := range []vserver.Config{{}, c.Listeners} { // the server goes, and comes again
+		w.reload(Settings{LSN: c.LSN, Profiles: c.Profiles, Listeners: l})
+	}
+	w.one(a.ask())
+	w.none(b.ask())
+	s := w.listenerStats(vserver.KindServer, "v")
+	if s.PacketsIn != 1 || s.Total != 2 {
+		t.Errorf("%d packets in of %d connections", s.PacketsIn, s.Total)
+	}
+	a.reply()
+	w.fromLAN(a.out())
+	w.fromWAN(a.in())
+	w.lan.Drain()
+	w.one(w.atWAN()[1:]) // behind the ESP: what was held
+	var n tally
+	count(&n.in, a.say(2, a.id+1, ikeAuth, flagV2Init, 1), b.say(2, b.id+1, ikeAuth, flagV2Init, 1), esp(client1, server, a.spiOut, 1, "outbound"))
+	count(&n.out, a.answer(2, ikeAuth, flagV2Resp, 1), esp(server, natAddr, a.spiIn, 1, "inbound"))
+	w.counted(vserver.KindServer, "v", n.in, n.out)
+}

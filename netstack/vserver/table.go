@@ -136,6 +136,17 @@ func (t *Table) Abandon(h Hit, now int64) {
 	}
 }
 
+// Uncount takes back the first packet of a connection, bytes of IP long: it is
+// kept for later, and told by Touch when it is let go.
+func (t *Table) Uncount(h Hit, bytes int) {
+	c := h.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sent[Client].Packets--
+	c.sent[Client].Bytes -= uint64(bytes)
+	c.count(Client, ^uint64(0), -uint64(bytes))
+}
+
 // Decide tells whether Open would admit a new connection of the client key k.
 // It changes nothing.
 func (t *Table) Decide(r Result, k Key, s Segment, now int64) Verdict {
