@@ -270,7 +270,10 @@ func (r *Router) bindLSN(e *flow.Entry, t lsn.Tuple, now int64) bool {
 	}
 	h, ok := r.conns.Find(k, vserver.Segment{}, now)
 	if !ok {
-		return true
+		if e.Side == flow.Destination {
+			k = k.Reversed()
+		}
+		return !r.graves.has(k, now) // it was reset while this packet passed
 	}
 	if !h.Cacheable() || !h.Bind(e.Owner.ID) {
 		return false

@@ -27,8 +27,21 @@ type graves struct {
 	of map[vserver.Key]int64 // by what a side sends: until when it is answered
 }
 
-// bury keeps what a side would send.
-func (g *graves) bury(k vserver.Key, now int64) {
+// bury keeps what both sides of a connection would send.
+func (r *Router) bury(e vserver.End, now int64) {
+	r.graves.add(e.Client, now)
+	remote := e.Remote
+	if e.ByLSN {
+		sent := e.Client
+		if !r.outward(&sent) {
+			return
+		}
+		remote = sent.Reversed()
+	}
+	r.graves.add(remote, now)
+}
+
+func (g *graves) add(k vserver.Key, now int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(g.of) >= maxGraves {

@@ -4,7 +4,9 @@ import (
 	"testing"
 
 	"spigate/netstack/drop"
+	"spigate/netstack/flow"
 	"spigate/netstack/frame"
+	"spigate/netstack/lsn"
 	"spigate/netstack/vserver"
 )
 
@@ -53,7 +55,7 @@ func TestASideThatHadGotMoreThanWeKnewIsResetByWhatItSaysNext(t *testing.T) {
 func TestTheMemoryOfResetsIsBounded(t *testing.T) {
 	var g graves
 	for i := range maxGraves + 100 {
-		g.bury(vserver.Key{SrcPort: uint16(i), DstPort: uint16(i >> 16)}, 0)
+		g.add(vserver.Key{SrcPort: uint16(i), DstPort: uint16(i >> 16)}, 0)
 	}
 	if len(g.of) != maxGraves || !g.has(vserver.Key{}, graveTime-1) || g.has(vserver.Key{}, graveTime) {
 		t.Errorf("%d are remembered", len(g.of))
@@ -61,5 +63,42 @@ func TestTheMemoryOfResetsIsBounded(t *testing.T) {
 	g.sweep(graveTime)
 	if g.n.Load() != 0 || len(g.of) != 0 {
 		t.Errorf("%d are remembered for ever", len(g.of))
+	}
+}
+
+// A packet that the LSN let pass while its connection ended must not bring the
+// flow back to the fast path: nobody would hear of the reset there.
+func TestWhatPassedWhileItsConnectionWasResetGetsNoFlow(t *testing.T) {
+	w := newWorld(t, serving(change(forwarding("all", "0.0.0.0/0"), func(s *vserver.Server) {
+		s.SourceTranslation, s.Group = vserver.TranslateLSN, "G"
+	})))
+	c, s := at(client1, 40000), at(server, 80)
+	w.fromLAN(tcpTo(c, s, syn, ""))
+	sent := w.one(w.atWAN())
+	tuple := lsn.Tuple{Proto: frame.ProtoTCP, Inside: c, Remote: s}
+	sides := []flow.Entry{{Side: flow.Source}, {Side: flow.Destination}}
+	for _, e := range sides {
+		if w.r.bindLSN(&e, tuple, w.r.now()) {
+			t.Error("half open, and on the fast path")
+		}
+	}
+	w.reload(w.on(natAddr))
+	w.atLAN()
+	w.atWAN() // the RSTs
+	for _, e := range sides {
+		if w.r.bindLSN(&e, tuple, w.r.now()) {
+			t.Errorf("side %v: on the fast path after its end", e.Side)
+		}
+		if other := (lsn.Tuple{Proto: frame.ProtoTCP, Inside: c, Remote: at(server, 81)}); !w.r.bindLSN(&e, other, w.r.now()) {
+			t.Errorf("side %v: another flow is kept from the fast path", e.Side)
+		}
+	}
+	for _, k := range []vserver.Key{
+		{Src: client1, Dst: server, SrcPort: 40000, DstPort: 80, Proto: frame.ProtoTCP},
+		{Src: server, Dst: sent.Src, SrcPort: 80, DstPort: sent.SrcPort, Proto: frame.ProtoTCP},
+	} {
+		if !w.r.graves.has(k, w.r.now()) {
+			t.Errorf("%+v is not answered", k)
+		}
 	}
 }

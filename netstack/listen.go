@@ -125,6 +125,9 @@ func (r *Router) Connections() *vserver.Table { return r.conns }
 // owns them.
 func (r *Router) connectionEnded(e vserver.End) {
 	now := r.now()
+	if e.Reset {
+		r.bury(e, now) // before its keys are free, and what passes is somebody else's
+	}
 	r.flows.RemoveOwner(r.owner(flow.OwnerConn, e.ID), now)
 	if e.Session != 0 {
 		r.flows.RemoveOwner(r.owner(flow.OwnerLSN, e.Session), now)

@@ -83,7 +83,6 @@ func (r *Router) reset(x vserver.Reset) {
 	if x.ByLSN && x.To == vserver.Remote && !r.outward(&x.Key) {
 		return
 	}
-	r.graves.bury(x.Key.Reversed(), r.now())
 	r.sendReset(x)
 }
 

@@ -183,5 +183,5 @@ func (t *Table) hasten(c *conn) {
 func (c *conn) end() End {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return End{c.id, c.session(), c.keys[Client], c.keys[Remote], c.l, c.byLSN()}
+	return End{c.id, c.session(), c.keys[Client], c.keys[Remote], c.l, c.byLSN(), c.reset}
 }

@@ -26,6 +26,7 @@ type End struct {
 	Client, Remote Key
 	Listener       *Listener // who had admitted it
 	ByLSN          bool      // as Hit.ByLSN
+	Reset          bool      // both sides are to be sent RSTs
 }
 
 // Table holds the connections that virtual servers, NATs and SNATs admitted. It
