@@ -128,7 +128,7 @@ func TestPiecesOfTwoClientsOfASNATAreNotSpliced(t *testing.T) {
 func TestPiecesForTheRouterItselfReachItBesideAutomap(t *testing.T) {
 	for name, order := range orders {
 		w := office(t, automapping())
-		w.asks(udpTo(at(client1, 5353), at(server, 53), "question"))
+		w.asks(echo(client1, server, 8, 1, "through, with the same identifier"))
 		w.fromWAN(order(fragments(echo(server, wanAddr, 8, 1, text(4000)), 1500))...)
 		if p := w.parsed(w.joined(w.atWAN())); p.Src != wanAddr || p.Dst != server || p.ICMPType != 0 {
 			t.Errorf("%s: %v > %v type %d", name, p.Src, p.Dst, p.ICMPType)
