@@ -176,7 +176,7 @@ func (c *crowd) ended() {
 
 func TestAfterACrowdNothingIsLeft(t *testing.T) {
 	c := newCrowd(t)
-	for n := range 6000 {
+	for n := range 4000 {
 		switch c.rand.IntN(5) {
 		case 0, 1:
 			c.w.fromLAN(c.outward()...)
@@ -203,7 +203,7 @@ func TestAfterACrowdOfManyNothingIsLeft(t *testing.T) {
 	} {
 		one := &crowd{&storm{w: c.w, rand: rand.New(rand.NewPCG(uint64(i), 7)), mu: c.mu, seen: c.seen}}
 		wg.Go(func() {
-			for n := range 2500 {
+			for n := range 1200 {
 				step(one, n)
 			}
 		})

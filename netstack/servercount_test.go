@@ -43,7 +43,7 @@ func TestVR39_ServersCountWhatLeftPacketForPacketAndBitForBit(t *testing.T) {
 			w := newSites(t, func(c *Config) { set(&c.Listeners); c.Flows = 64 })
 			s := &storm{w: w, rand: rand.New(rand.NewPCG(8, 9)), mu: &sync.Mutex{}, seen: &[]frame.Packet{}}
 			var in, out leavers
-			for range 8000 {
+			for range 5000 {
 				inside, outside := s.pick(near, near2), s.pick(far, server, upstream)
 				ports := [2]uint16{uint16(50 + s.rand.IntN(3)), uint16(50 + s.rand.IntN(3))} // few, so that answers meet their questions
 				switch n := s.rand.IntN(100); {
@@ -75,7 +75,7 @@ func TestVR39_ServersCountWhatLeftPacketForPacketAndBitForBit(t *testing.T) {
 			if want := [2]leavers{out, in}; got != want {
 				t.Errorf("the servers count %+v, and %+v left\n%v", got, want, w.dropped())
 			}
-			if h := w.r.flows.Stats().Hits; h < 100 || out.packets < 1000 || in.packets < 1000 {
+			if h := w.r.flows.Stats().Hits; h < 60 || out.packets < 1000 || in.packets < 1000 {
 				t.Errorf("a storm without traffic: %d hits, %+v, %+v", h, out, in)
 			}
 		})
