@@ -57,8 +57,10 @@ const (
 // second.
 func setUps(ctx context.Context, o options, paths []*path, out io.Writer) error {
 	all := make([][]float64, len(paths))
-	for range o.rounds {
-		for i, p := range paths {
+	for round := range o.rounds {
+		for turn := range paths { // another one begins each time: what a router has yet to forget slows the next one down
+			i := (round + turn) % len(paths)
+			p := paths[i]
 			if err := ctx.Err(); err != nil {
 				return err
 			}
