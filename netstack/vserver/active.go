@@ -92,8 +92,8 @@ func (t *Table) late(id uint64, k Key) (ended, bool) {
 
 // Active tells of packets that the fast path forwarded: id is the connection's,
 // 0 if their flow was the LSN's and only the key k that they showed on its
-// inside is known (KeyOfFlow); now is
-// when the last of them passed, bytes are of IP. With numbered, end and ack are
+// inside is known (KeyOfFlow); now is when the last of them passed, bytes are of
+// IP; with no packets it is told of numbers alone. With numbered, end and ack are
 // the side's sequence numbers, as those of Hit.Numbers (VR17). It refreshes the
 // connection and counts.
 //
@@ -124,7 +124,9 @@ func (t *Table) Active(id uint64, k Key, packets, bytes uint64, end, ack uint32,
 	if c.state == dead {
 		return false
 	}
-	c.last = max(c.last, now)
+	if packets > 0 { // numbers alone are no activity
+		c.last = max(c.last, now)
+	}
 	return true
 }
 

@@ -144,6 +144,21 @@ func TestWhatTheFastPathTellsAfterTheEndStillCounts(t *testing.T) {
 	}
 }
 
+func TestNumbersAloneKeepNoConnection_VR17(t *testing.T) {
+	w := newWorld(t, plain())
+	k := udpKey("10.2.1.1", 1000, "10.1.1.1", 53)
+	h := w.mustOpen(k, Segment{Length: 60})
+	w.now += 200 * second
+	if !w.tab.Active(h.ID(), k, 0, 0, 7, 7, true, w.now) {
+		t.Fatal("not known")
+	}
+	w.now += 100 * second
+	w.sweep()
+	if n := w.tab.Len(); n != 0 {
+		t.Error("it lived on without a packet")
+	}
+}
+
 func TestWhatTheLSNsFlowsCarriedIsCountedByTheKey(t *testing.T) {
 	w := newWorld(t, Config{Servers: []Server{from(vs("s", "any", "any", 0, 0), TranslateLSN)}, Groups: listenerConfig().Groups})
 	k := udpKey("100.64.1.1", 1, "8.8.8.8", 53)
