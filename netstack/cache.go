@@ -175,7 +175,8 @@ func (r *Router) hop(p *packet) (flow.HopID, bool) {
 	return r.flows.Hop(p.out, next.As4(), mac, out.MAC(), int(out.MTU()))
 }
 
-// flowActive passes what the flow table reports on to who owns the flow, so that fast-path traffic keeps its session alive (R22).
+// flowActive passes what the flow table reports on to who owns the flow, so that
+// fast-path traffic keeps its session alive (R22).
 func (r *Router) flowActive(f flow.Report) {
 	_, out := r.lsn.Client(f.Key.Src)
 	if f.Packets == 0 && f.Owner.Kind != flow.OwnerConn {

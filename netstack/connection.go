@@ -37,13 +37,13 @@ func (r *Router) connection(p *packet) outcome {
 	case p.Fragment:
 		return r.pieceOfConnection(p)
 	case r.conns.Len() == 0:
-		return r.haunting(p)
+		return r.afterReset(p)
 	case p.ICMPError():
 		return r.errorOfConnection(p)
 	}
 	h, ok := r.conns.Find(vserver.KeyOf(&p.Packet), vserver.SegmentOf(&p.Packet), p.now)
 	if !ok {
-		return r.haunting(p)
+		return r.afterReset(p)
 	}
 	return r.along(p, h, known)
 }
@@ -273,7 +273,7 @@ func (r *Router) bindLSN(e *flow.Entry, t lsn.Tuple, now int64) bool {
 		if e.Side == flow.Destination {
 			k = k.Reversed()
 		}
-		return !r.graves.has(k, now) // it was reset while this packet passed
+		return !r.lastResets.has(k, now) // it was reset while this packet passed
 	}
 	if !h.Cacheable() || !h.Bind(e.Owner.ID) {
 		return false

@@ -14,12 +14,12 @@ import (
 
 // listening is what the steps ask of the listeners besides package vserver.
 type listening struct {
-	served   bool                // there is more than groups and own addresses
-	byLSN    bool                // some server lets, or has let, the LSN translate
-	automap  bool                // some server or SNAT translates, or has translated, to our own addresses
-	owned    map[frame.Addr]bool // translation addresses of NATs and SNATs
-	proxied  []netip.Prefix      // those for which ARP is answered
-	nameless bool                // TCP without a connection is not answered (VR15)
+	served  bool                // there is more than groups and own addresses
+	byLSN   bool                // some server lets, or has let, the LSN translate
+	automap bool                // some server or SNAT translates, or has translated, to our own addresses
+	owned   map[frame.Addr]bool // translation addresses of NATs and SNATs
+	proxied []netip.Prefix      // those for which ARP is answered
+	silent  bool                // TCP without a connection is not answered (VR15)
 }
 
 // newConnections makes the table of connections, which admits nothing yet.
@@ -52,7 +52,7 @@ func (r *Router) listeners(c RouterConfig) (*vserver.Listeners, *listening, erro
 
 func listeningOf(v vserver.Config, silent bool) *listening {
 	l := &listening{
-		served: len(v.Servers)+len(v.NATs)+len(v.SNATs) > 0, nameless: silent, owned: map[frame.Addr]bool{},
+		served: len(v.Servers)+len(v.NATs)+len(v.SNATs) > 0, silent: silent, owned: map[frame.Addr]bool{},
 	}
 	answered := map[netip.Addr]bool{}
 	own := func(a netip.Addr, arp bool) {
@@ -91,8 +91,9 @@ func (r *Router) listen(c RouterConfig) error {
 	return nil
 }
 
-// setListeners exchanges the listeners (VR11). What the fast path still counts
-// is counted first, so that resets have the right numbers (VR17).
+// setListeners exchanges the listeners (VR11). Of a connection that ends, the
+// fast path tells first what it has counted, so that its resets have the right
+// numbers (VR17, connectionEnded).
 func (r *Router) setListeners(made *vserver.Listeners, l *listening, now int64) (kept, ended int) {
 	// What lives was opened by the old ones.
 	was := r.listening.Load()
@@ -126,7 +127,7 @@ func (r *Router) Connections() *vserver.Table { return r.conns }
 func (r *Router) connectionEnded(e vserver.End) {
 	now := r.now()
 	if e.Reset {
-		r.bury(e, now) // before its keys are free, and what passes is somebody else's
+		r.rememberReset(e, now) // before its keys are free, and what passes is somebody else's
 	}
 	r.flows.RemoveOwner(r.owner(flow.OwnerConn, e.ID), now)
 	if e.Session != 0 {

@@ -198,7 +198,7 @@ func (r *Router) turnAway(p *packet, res vserver.Result, v vserver.Verdict) drop
 	case vserver.VLANMiss:
 		r.noteMiss(res.Listener, p)
 	case vserver.NotSYN:
-		if !r.listening.Load().nameless {
+		if !r.listening.Load().silent {
 			r.answerReset(p) // VR15
 		}
 	case vserver.Rejected, vserver.Limited, vserver.RateLimited:

@@ -77,7 +77,7 @@ type Router struct {
 	listening  atomic.Pointer[listening]
 	misses     vlanMisses
 	rejects    rejects
-	graves     graves
+	lastResets lastResets
 	random     func(n uint32) uint32
 	bindings   atomic.Pointer[bindings]
 	icmpESP    atomic.Uint64 // ICMP errors about ESP that were translated (R63)

@@ -13,8 +13,8 @@ import (
 // or SNAT makes of source and destination (VR19, VR22, VR24). At most one of
 // the two is translated.
 
-// guise is what the source of a flow may look like from outside.
-type guise struct {
+// sourceNAT is what the source of a flow may look like from outside.
+type sourceNAT struct {
 	addrs []netip.Addr // to choose from; none: it keeps its own
 	first int          // the one to begin with
 	none  bool         // there is none, though it must have another
@@ -29,7 +29,7 @@ func (r *Router) openTowards(p *packet, res vserver.Result, s vserver.Segment, w
 	if res.Inbound {
 		answer.Src = res.Listener.NAT.Originating.As4()
 	}
-	g := r.guiseOf(res, w, p.Src)
+	g := r.sourceNATOf(res, w, p.Src)
 	if g.none {
 		return vserver.Hit{}, vserver.TupleBusy, drop.NoFreePort
 	}
@@ -55,49 +55,49 @@ func (r *Router) openTowards(p *packet, res vserver.Result, s vserver.Segment, w
 
 // cannot says why a packet cannot have another address. Where the port may
 // have to change, too, an ICMP message needs an identifier to stand for it.
-func (g *guise) cannot(p *packet) drop.Reason {
+func (g *sourceNAT) cannot(p *packet) drop.Reason {
 	if query, _ := p.ICMPQuery(); p.Proto == frame.ProtoICMP && !query && len(g.addrs) > 0 && !g.whole {
 		return drop.ProtocolUnsupported
 	}
 	return untranslatable(p)
 }
 
-// guiseOf says how the source of a flow is translated: a server's own way goes
+// sourceNATOf says how the source of a flow is translated: a server's own way goes
 // before a NAT or SNAT that fits (VR19).
-func (r *Router) guiseOf(res vserver.Result, w way, client frame.Addr) guise {
+func (r *Router) sourceNATOf(res vserver.Result, w way, client frame.Addr) sourceNAT {
 	from := res.Listener
 	if from.Kind == vserver.KindServer {
 		switch s := from.Server; s.SourceTranslation {
 		case vserver.Automap:
 			return r.automap(w, s.SourcePort)
 		case vserver.TranslateSNAT:
-			return guise{addrs: s.Translations, first: firstOf(len(s.Translations), client), ports: s.SourcePort}
+			return sourceNAT{addrs: s.Translations, first: firstOf(len(s.Translations), client), ports: s.SourcePort}
 		case vserver.TranslateLSN:
-			return guise{}
+			return sourceNAT{}
 		}
 		if from = res.Source; from == nil {
-			return guise{}
+			return sourceNAT{}
 		}
 	}
 	switch {
 	case from.Kind == vserver.KindNAT && !res.Inbound:
-		return guise{addrs: []netip.Addr{from.NAT.Translation}, whole: true}
+		return sourceNAT{addrs: []netip.Addr{from.NAT.Translation}, whole: true}
 	case from.Kind == vserver.KindSNAT && from.SNAT.Automap:
 		return r.automap(w, from.SNAT.SourcePort)
 	case from.Kind == vserver.KindSNAT:
 		s := from.SNAT
-		return guise{addrs: s.Translations, first: firstOf(len(s.Translations), client), ports: s.SourcePort}
+		return sourceNAT{addrs: s.Translations, first: firstOf(len(s.Translations), client), ports: s.SourcePort}
 	}
-	return guise{}
+	return sourceNAT{}
 }
 
 // automap is our own address on the way out.
-func (r *Router) automap(w way, ports vserver.SourcePort) guise {
+func (r *Router) automap(w way, ports vserver.SourcePort) sourceNAT {
 	a, ok := r.addressOn(w.out, w.next)
 	if !ok {
-		return guise{none: true} // rather than as it is
+		return sourceNAT{none: true} // rather than as it is
 	}
-	return guise{addrs: []netip.Addr{a.Netip()}, ports: ports}
+	return sourceNAT{addrs: []netip.Addr{a.Netip()}, ports: ports}
 }
 
 // firstOf is the address of a pool of n that a client always begins with.
@@ -120,7 +120,7 @@ const (
 
 // answers yields the keys that answers could have, the best one first: with the
 // client's own port, unless that is to change, and then with others.
-func (r *Router) answers(g guise, client, answer vserver.Key) iter.Seq[vserver.Key] {
+func (r *Router) answers(g sourceNAT, client, answer vserver.Key) iter.Seq[vserver.Key] {
 	ported := client.Proto == frame.ProtoTCP || client.Proto == frame.ProtoUDP || client.Proto == frame.ProtoICMP
 	return func(yield func(vserver.Key) bool) {
 		tries := portTries

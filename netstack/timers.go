@@ -100,7 +100,7 @@ func (ch *Chassis) sweep(now int64) {
 	for _, r := range ch.routers {
 		r.lsn.Sweep(now)
 		r.conns.Sweep(now, r.reset)
-		r.graves.sweep(now)
+		r.lastResets.sweep(now)
 		r.frags.Sweep(now)
 		r.answerSYNs(now)
 		r.gates(now)

@@ -45,7 +45,7 @@ func TestASideThatHadGotMoreThanWeKnewIsResetByWhatItSaysNext(t *testing.T) {
 			w.wait(31)
 			w.wantDrop(drop.NoListener, 1, func() { w.fromWAN(late) })
 			w.none(w.atWAN())
-			if n := len(w.r.graves.of); n != 0 {
+			if n := len(w.r.lastResets.of); n != 0 {
 				t.Errorf("%d are still remembered", n)
 			}
 		})
@@ -53,14 +53,14 @@ func TestASideThatHadGotMoreThanWeKnewIsResetByWhatItSaysNext(t *testing.T) {
 }
 
 func TestTheMemoryOfResetsIsBounded(t *testing.T) {
-	var g graves
-	for i := range maxGraves + 100 {
+	var g lastResets
+	for i := range maxResets + 100 {
 		g.add(vserver.Key{SrcPort: uint16(i), DstPort: uint16(i >> 16)}, 0)
 	}
-	if len(g.of) != maxGraves || !g.has(vserver.Key{}, graveTime-1) || g.has(vserver.Key{}, graveTime) {
+	if len(g.of) != maxResets || !g.has(vserver.Key{}, resetTime-1) || g.has(vserver.Key{}, resetTime) {
 		t.Errorf("%d are remembered", len(g.of))
 	}
-	g.sweep(graveTime)
+	g.sweep(resetTime)
 	if g.n.Load() != 0 || len(g.of) != 0 {
 		t.Errorf("%d are remembered for ever", len(g.of))
 	}
@@ -97,7 +97,7 @@ func TestWhatPassedWhileItsConnectionWasResetGetsNoFlow(t *testing.T) {
 		{Src: client1, Dst: server, SrcPort: 40000, DstPort: 80, Proto: frame.ProtoTCP},
 		{Src: server, Dst: sent.Src, SrcPort: 80, DstPort: sent.SrcPort, Proto: frame.ProtoTCP},
 	} {
-		if !w.r.graves.has(k, w.r.now()) {
+		if !w.r.lastResets.has(k, w.r.now()) {
 			t.Errorf("%+v is not answered", k)
 		}
 	}

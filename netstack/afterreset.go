@@ -16,20 +16,20 @@ import (
 // number it does believe, whoever listens there now (VR11, VR17).
 
 const (
-	graveTime = int64(30e9) // ns; who has something on its way repeats it sooner
-	maxGraves = 1 << 16     // there may be more resets than that: most of them are believed
+	resetTime = int64(30e9) // ns; who has something on its way repeats it sooner
+	maxResets = 1 << 16     // there may be more resets than that: most of them are believed
 )
 
-// graves are the connections that were reset a short time ago.
-type graves struct {
+// lastResets are the connections that were reset a short time ago.
+type lastResets struct {
 	n  atomic.Int32 // how many keys there are
 	mu sync.Mutex
 	of map[vserver.Key]int64 // by what a side sends: until when it is answered
 }
 
-// bury keeps what both sides of a connection would send.
-func (r *Router) bury(e vserver.End, now int64) {
-	r.graves.add(e.Client, now)
+// rememberReset keeps what both sides of a connection would send.
+func (r *Router) rememberReset(e vserver.End, now int64) {
+	r.lastResets.add(e.Client, now)
 	remote := e.Remote
 	if e.ByLSN {
 		sent := e.Client
@@ -38,23 +38,23 @@ func (r *Router) bury(e vserver.End, now int64) {
 		}
 		remote = sent.Reversed()
 	}
-	r.graves.add(remote, now)
+	r.lastResets.add(remote, now)
 }
 
-func (g *graves) add(k vserver.Key, now int64) {
+func (g *lastResets) add(k vserver.Key, now int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.of) >= maxGraves {
+	if len(g.of) >= maxResets {
 		return
 	}
 	if g.of == nil {
 		g.of = map[vserver.Key]int64{}
 	}
-	g.of[k] = now + graveTime
+	g.of[k] = now + resetTime
 	g.n.Store(int32(len(g.of)))
 }
 
-func (g *graves) has(k vserver.Key, now int64) bool {
+func (g *lastResets) has(k vserver.Key, now int64) bool {
 	if g.n.Load() == 0 {
 		return false
 	}
@@ -65,7 +65,7 @@ func (g *graves) has(k vserver.Key, now int64) bool {
 }
 
 // sweep forgets what is over.
-func (g *graves) sweep(now int64) {
+func (g *lastResets) sweep(now int64) {
 	if g.n.Load() == 0 {
 		return
 	}
@@ -79,10 +79,10 @@ func (g *graves) sweep(now int64) {
 	g.n.Store(int32(len(g.of)))
 }
 
-// haunting answers a segment of a connection that was reset. A SYN begins
+// afterReset answers a segment of a connection that was reset. A SYN begins
 // another one.
-func (r *Router) haunting(p *packet) outcome {
-	if p.Proto != frame.ProtoTCP || p.TCPFlags&frame.TCPSyn != 0 || !r.graves.has(vserver.KeyOf(&p.Packet), p.now) {
+func (r *Router) afterReset(p *packet) outcome {
+	if p.Proto != frame.ProtoTCP || p.TCPFlags&frame.TCPSyn != 0 || !r.lastResets.has(vserver.KeyOf(&p.Packet), p.now) {
 		return goOn
 	}
 	if p.TCPFlags&frame.TCPRst == 0 && r.answerable(p) {
