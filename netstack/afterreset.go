@@ -28,8 +28,8 @@ type lastResets struct {
 }
 
 // rememberReset keeps what both sides of a connection would send.
-func (r *Router) rememberReset(e vserver.End, now int64) {
-	r.lastResets.add(e.Client, now)
+func (r *Router) rememberReset(e vserver.End) {
+	r.lastResets.add(e.Client, e.At)
 	remote := e.Remote
 	if e.ByLSN {
 		sent := e.Client
@@ -38,7 +38,7 @@ func (r *Router) rememberReset(e vserver.End, now int64) {
 		}
 		remote = sent.Reversed()
 	}
-	r.lastResets.add(remote, now)
+	r.lastResets.add(remote, e.At)
 }
 
 func (g *lastResets) add(k vserver.Key, now int64) {

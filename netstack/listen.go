@@ -101,21 +101,20 @@ func (r *Router) setListeners(made *vserver.Listeners, l *listening, now int64) 
 	r.listening.Store(l)
 	r.misses.clear()
 	kept, ended = r.conns.Reload(made, now, r.reset)
-	r.conns.Walk(now, r.takeBack)
+	r.conns.Walk(now, func(c vserver.Info) bool { r.takeBack(c, now); return true })
 	return kept, ended
 }
 
 // takeBack takes the flows of a connection off the fast path if its profile has
 // become one that wants to see every packet.
-func (r *Router) takeBack(c vserver.Info) bool {
+func (r *Router) takeBack(c vserver.Info, now int64) {
 	if p := &c.Listener.Profile; !p.PreserveTTL && p.IdleTimeout != vserver.Immediate {
-		return true
+		return
 	}
-	r.flows.RemoveOwner(r.owner(flow.OwnerConn, c.ID), r.now())
+	r.flows.RemoveOwner(r.owner(flow.OwnerConn, c.ID), now)
 	if c.Session != 0 {
-		r.flows.RemoveOwner(r.owner(flow.OwnerLSN, c.Session), r.now())
+		r.flows.RemoveOwner(r.owner(flow.OwnerLSN, c.Session), now)
 	}
-	return true
 }
 
 // Connections returns the connections that virtual servers, NATs and SNATs
@@ -125,13 +124,12 @@ func (r *Router) Connections() *vserver.Table { return r.conns }
 // connectionEnded takes the flows of a connection off the fast path, whoever
 // owns them.
 func (r *Router) connectionEnded(e vserver.End) {
-	now := r.now()
 	if e.Reset {
-		r.rememberReset(e, now) // before its keys are free, and what passes is somebody else's
+		r.rememberReset(e) // before its keys are free, and what passes is somebody else's
 	}
-	r.flows.RemoveOwner(r.owner(flow.OwnerConn, e.ID), now)
+	r.flows.RemoveOwner(r.owner(flow.OwnerConn, e.ID), e.At)
 	if e.Session != 0 {
-		r.flows.RemoveOwner(r.owner(flow.OwnerLSN, e.Session), now)
+		r.flows.RemoveOwner(r.owner(flow.OwnerLSN, e.Session), e.At)
 	} else if e.Client.Proto == frame.ProtoESP && e.ByLSN {
 		r.flows.Flush() // its flows are known by their SPIs alone, and come back by themselves
 	}

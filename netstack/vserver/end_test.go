@@ -81,7 +81,7 @@ func TestTheEndIsToldOnceWhileTheConnectionStillCounts(t *testing.T) {
 			}
 			way.end(w)
 			resets := name == "idle" || name == "reload" || name == "removed"
-			want := End{h.ID(), 77, client, client.Reversed(), h.Listener(), false, resets}
+			want := End{h.ID(), 77, client, client.Reversed(), h.Listener(), false, resets, w.now}
 			if len(w.ends) != 1 || w.ends[0] != want {
 				t.Fatalf("told of %+v, want %+v", w.ends, want)
 			}

@@ -152,7 +152,7 @@ func (t *Table) release(c *conn, side Side) {
 // comes later by its ID.
 func (t *Table) drop(c *conn, why end, at int64) {
 	if t.onEnd != nil {
-		t.onEnd(c.end())
+		t.onEnd(c.end(at))
 	}
 	t.bury(c)
 	t.release(c, Client)
@@ -180,8 +180,8 @@ func (t *Table) hasten(c *conn) {
 	}
 }
 
-func (c *conn) end() End {
+func (c *conn) end(at int64) End {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return End{c.id, c.session(), c.keys[Client], c.keys[Remote], c.l, c.byLSN(), c.reset}
+	return End{c.id, c.session(), c.keys[Client], c.keys[Remote], c.l, c.byLSN(), c.reset, at}
 }

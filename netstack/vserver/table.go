@@ -27,6 +27,7 @@ type End struct {
 	Listener       *Listener // who had admitted it
 	ByLSN          bool      // as Hit.ByLSN
 	Reset          bool      // both sides are to be sent RSTs
+	At             int64     // monotonic ns
 }
 
 // Table holds the connections that virtual servers, NATs and SNATs admitted. It
