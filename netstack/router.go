@@ -16,6 +16,7 @@ import (
 	"spigate/netstack/flow"
 	"spigate/netstack/frag"
 	"spigate/netstack/frame"
+	tunnels "spigate/netstack/ipsec"
 	"spigate/netstack/link"
 	"spigate/netstack/lsn"
 	"spigate/netstack/vserver"
@@ -30,10 +31,21 @@ type VLAN struct {
 	Addresses []netip.Prefix
 }
 
-// Route sends a destination to a neighbour. Connected networks need none.
+// Tunnel is the interface of a policy in interface mode (VR30): a NIC of its
+// Router's stack, without a port.
+type Tunnel struct {
+	ID        frame.Interface // of the numbers that VLANs have, and unique among them
+	Name      string
+	Addresses []netip.Prefix
+	MTU       int // of an inner packet; 0: as long as the way of the sealed one lets it be
+}
+
+// Route sends a destination to a neighbour, or into a tunnel. Connected networks
+// need none.
 type Route struct {
-	To  netip.Prefix
-	Via netip.Addr
+	To     netip.Prefix
+	Via    netip.Addr
+	Tunnel frame.Interface // in place of Via
 }
 
 // RouterConfig is everything that one Router has for itself.
@@ -50,6 +62,9 @@ type RouterConfig struct {
 	// and Selfs are the Router's own to fill in.
 	Listeners  vserver.Config
 	KeepSilent bool // TCP without a connection gets no RST (tm.rejectunmatched false, VR15)
+
+	Tunnels []Tunnel
+	IPsec   tunnels.Config // policies, selectors and manual SAs; its Tunnels name the IDs of ours
 
 	MaxConnections int // of virtual servers, NATs and SNATs together; 0: 262144
 }
