@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"strings"
 	"testing"
 	"time"
@@ -93,6 +95,26 @@ func TestAFloodThroughTheKernelIsCounted(t *testing.T) {
 	}
 	if d, err := p.echo.roundTrip(); err != nil || d <= 0 {
 		t.Errorf("round trip %v: %v", d, err)
+	}
+}
+
+// Each suite is sealed and opened, and the bare cipher makes the same packets:
+// it says so if it does not.
+func TestESPIsMeasuredBesideTheBareCipher(t *testing.T) {
+	var out strings.Builder
+	if err := ciphers(1, 3, &out); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(out.String(), "\n"); n != len(sizes)*(1+len(espSuites)+1) || strings.Contains(out.String(), "NaN") {
+		t.Errorf("%d lines:\n%s", n, out.String())
+	}
+	e, err := newESP(espSuites[2], 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.bare.mac = hmac.New(sha256.New, []byte("another key"))
+	if _, err := e.times(1); err == nil {
+		t.Error("with another key the packets are the same")
 	}
 }
 

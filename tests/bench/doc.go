@@ -3,6 +3,7 @@
 // minute to minute, ratios far less.
 //
 //	in process     a case ──► ns/packet                      (cases.go)
+//	               ESP | the bare cipher ──► ns/packet       (esp.go)
 //
 //	in namespaces  source ── veth ── lan[router]wan ── veth ── sink
 //	               sendmmsg          one of:                  counted by its

@@ -49,6 +49,9 @@ func main() {
 
 func run(ctx context.Context, o options, out io.Writer) error {
 	inProcess(o.rounds, out)
+	if err := ciphers(o.rounds, 3000, out); err != nil {
+		return err
+	}
 	if err := connections(o.rounds, 20_000, out); err != nil {
 		return err
 	}
