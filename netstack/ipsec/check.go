@@ -98,7 +98,7 @@ func (b *builder) selector(t TrafficSelector) {
 	if t.Direction > In || t.Action > ActDiscard {
 		b.fault("traffic selector %q: direction %d or action %d is unknown", t.Name, t.Direction, t.Action)
 	}
-	s := &Selector{TrafficSelector: t}
+	s := &Selector{TrafficSelector: t, tally: &tally{}}
 	if t.Action == ActProtect {
 		s.Protects = b.p.policies[t.Policy]
 		if s.Protects == nil {

@@ -21,7 +21,7 @@ type Sent struct {
 // (NoSA); one of them is told to Acquire it (VR29, Q17). Manual policies have
 // nobody to ask.
 func (db *Database) Send(s *Selector, f Flow, b []byte, off, n, mtu int, now int64) (r Sent) {
-	defer func() { db.counts[r.Verdict].Add(1) }()
+	defer func() { db.sent[r.Verdict].Add(1) }()
 	if s.bundle == nil {
 		return Sent{Verdict: SelectorDiscard}
 	}
@@ -111,7 +111,7 @@ type Received struct {
 // what its SA was made for (VR32). p is a whole IPv4 packet to one of our
 // addresses; the result borrows its memory.
 func (db *Database) Receive(p []byte, now int64) (r Received) {
-	defer func() { db.counts[r.Verdict].Add(1) }()
+	defer func() { db.received[r.Verdict].Add(1) }()
 	spi, ok := SPIOf(p)
 	if !ok {
 		return Received{Verdict: Malformed}
@@ -162,14 +162,6 @@ func origin(p []byte) frame.Endpoint {
 		e.Port = uint16(t[0])<<8 | uint16(t[1])
 	}
 	return e
-}
-
-// Counts are all verdicts since the beginning: of Send and Receive.
-func (db *Database) Counts() (n [NumVerdicts]uint64) {
-	for v := range n {
-		n[v] = db.counts[v].Load()
-	}
-	return n
 }
 
 // EventKind is what happened to an SA.

@@ -14,6 +14,7 @@ type Selector struct {
 	Protects *Policy // nil unless the action is protect
 	pair     Pair
 	bundle   *bundle // nil unless the action is protect
+	tally    *tally
 }
 
 // Pair is the selector as an SA would have it: what to ask the peer for.

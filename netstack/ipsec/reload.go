@@ -1,7 +1,6 @@
 package ipsec
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"errors"
@@ -66,7 +65,12 @@ func (db *Database) Apply(p *Policies, now int64) (gone []*SA, err error) {
 	}
 	stays := map[string]bool{}
 	for _, s := range p.selectors {
-		if o := old.byName[s.Name]; o != nil && s.same(o) {
+		o := old.byName[s.Name]
+		if o == nil {
+			continue
+		}
+		s.tally = o.tally // what it has counted is the name's, whatever it says now
+		if s.same(o) {
 			s.bundle, stays[s.Name] = o.bundle, true
 		}
 	}
@@ -170,46 +174,4 @@ func (db *Database) attach(p, old *Policies, manual []*SA) {
 			sa.label.Store(uint32(p.label(p.byName[name].Policy)))
 		}
 	}
-}
-
-// List looks at all SAs, by SPI.
-func (db *Database) List(now int64) []Info {
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	out := make([]Info, 0, len(db.all))
-	for sa := range db.all {
-		i := sa.Info(now)
-		i.Selectors = slices.Clone(sa.selectors)
-		out = append(out, i)
-	}
-	slices.SortFunc(out, func(a, b Info) int {
-		return cmp.Or(cmp.Compare(a.SPI, b.SPI), bytes.Compare(a.Local.Addr[:], b.Local.Addr[:]))
-	})
-	return out
-}
-
-// SelectorInfo is one selector, for listings.
-type SelectorInfo struct {
-	TrafficSelector
-	Outbound []uint32 // SPIs, the first choice first
-	NoSA     uint64   // packets that found none
-	Holds    bool     // a packet waits for one
-}
-
-// Info looks at a selector.
-func (s *Selector) Info() SelectorInfo {
-	i := SelectorInfo{TrafficSelector: s.TrafficSelector}
-	if s.bundle == nil {
-		return i
-	}
-	if all := s.bundle.out.Load(); all != nil {
-		for _, sa := range *all {
-			i.Outbound = append(i.Outbound, sa.SPI)
-		}
-	}
-	i.NoSA = s.bundle.misses.Load()
-	s.bundle.mu.Lock()
-	i.Holds = s.bundle.held != nil
-	s.bundle.mu.Unlock()
-	return i
 }

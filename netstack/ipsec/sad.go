@@ -34,7 +34,9 @@ type Options struct {
 type Database struct {
 	policies atomic.Pointer[Policies]
 	inbound  [buckets]atomic.Pointer[node] // by SPI
-	counts   [NumVerdicts]atomic.Uint64    // what belongs to no SA, too
+	sent     [NumVerdicts]atomic.Uint64    // what Send said
+	received [NumVerdicts]atomic.Uint64    // what Receive said, also of what belongs to no SA
+	asked    [NumVerdicts]atomic.Uint64    // what Count was told
 	held     atomic.Int64                  // bytes
 	ids      atomic.Uint32                 // of outer headers
 	random   io.Reader
@@ -204,6 +206,7 @@ func (db *Database) drop(sa *SA) {
 		return
 	}
 	delete(db.all, sa)
+	db.retire(sa)
 	if sa.Outbound {
 		for _, s := range db.policies.Load().selectors {
 			if s.bundle != nil {
