@@ -40,6 +40,7 @@ func Rules() []Rule {
 		{Of: "netstack/trace", Own: []string{drop, frame, flow, frag}},
 		{Of: "netstack/ipsec/ike", Own: []string{drop}},
 		{Of: "netstack/ipsec", Own: []string{drop, frame, flow, frag, "netstack/ipsec/ike"}, Modules: []string{gvisor + "tcpip", gvisor + "tcpip/header", gvisor + "tcpip/checksum"}},
+		{Of: "netstack/keying", Own: []string{drop, frame, "netstack/ipsec", "netstack/ipsec/ike"}},
 		{Of: "netstack", Own: []string{"netstack/...", "alg/..."}, Modules: []string{gvisor + "...", "golang.org/x/sync/errgroup"}},
 		{Of: "alg/...", Own: []string{drop, frame, "alg/..."}},
 		{Of: "hw/...", Own: []string{"hw/..."}, Modules: []string{netlink, sys, "github.com/google/renameio/..."}},
