@@ -317,7 +317,7 @@ func TestAPeerWhoseNATChangedItsMindIsNoticed(t *testing.T) {
 	moved = moved[:len(moved)-8]
 	patch(moved, protoESP)
 	copy(moved[12:], []byte{198, 51, 100, 77})
-	sa.window.top, sa.window.ring[0] = 0, 0
+	forget(sa.window)
 	if r := far.receive(moved, 0); r.Verdict != Pass || r.Moved {
 		t.Errorf("bare ESP has no port to follow: %+v", r)
 	}

@@ -105,6 +105,13 @@ func (sa *SA) Info(now int64) Info {
 	return i
 }
 
+// touch notes that a packet passed. A batch has one time: most find it noted.
+func (sa *SA) touch(now int64) {
+	if sa.last.Load() != now {
+		sa.last.Store(now)
+	}
+}
+
 // LastPacket is when a packet last passed: what dead peer detection asks of an
 // inbound SA (RFC 7296 section 2.4).
 func (sa *SA) LastPacket() int64 { return sa.last.Load() }

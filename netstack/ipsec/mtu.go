@@ -24,8 +24,7 @@ func (sa *SA) before() int {
 // padding is how many bytes fill a payload up, so that the trailer ends where
 // the cipher wants (RFC 4303 section 2.4).
 func (sa *SA) padding(payload int) int {
-	align := sa.Suite.align()
-	return (align - (payload+espTrailer)%align) % align
+	return -(payload + espTrailer) & (sa.Suite.align() - 1)
 }
 
 // SealedLen is how long an IPv4 packet of n bytes with a header of hlen is once

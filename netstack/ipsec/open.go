@@ -15,7 +15,7 @@ func (sa *SA) Open(p []byte, now int64) (inner []byte, v Verdict) {
 	}
 	inner, v = sa.open(p, now)
 	if v == Pass || v == Dummy {
-		sa.last.Store(now)
+		sa.touch(now)
 	}
 	return inner, sa.count(v)
 }
@@ -49,7 +49,7 @@ func (sa *SA) open(p []byte, now int64) (inner []byte, v Verdict) {
 // fits reports whether the lengths can be: a trailer at least, in whole blocks.
 func (sa *SA) fits(esp []byte) bool {
 	n := len(esp) - espHeader - sa.Suite.ivLen() - sa.Suite.icvLen()
-	return n > 0 && n%sa.Suite.align() == 0
+	return n > 0 && n&(sa.Suite.align()-1) == 0
 }
 
 // authentic checks number and ICV, and decrypts: the window is asked before and

@@ -163,7 +163,7 @@ func TestTheUpperHalfOfANumberIsAuthentic(t *testing.T) {
 	for _, s := range suites() {
 		out, in := ends(t, s, func(c *SAConfig) { c.ESN = true })
 		p := seal(t, out, udpPacket(60), 0)
-		in.window.top = 1<<32 + 100 // the number is taken for one of the next round
+		in.window.top.Store(1<<32 + 100) // the number is taken for one of the next round
 		if _, v := open(in, p, 0); v != ICV {
 			t.Errorf("%v: %v", s, v)
 		}
@@ -198,12 +198,12 @@ func TestReplayedReorderedAndForgedPackets(t *testing.T) {
 		out, in := ends(t, s, func(c *SAConfig) { c.Window, c.ESN = size, esn })
 		if esn {
 			out.sent.Store(1<<32 - 40)
-			in.window.top = 1<<32 - 40
+			in.window.top.Store(1<<32 - 40)
 		}
 		if size == 0 {
 			size = DefaultWindow
 		}
-		n := naiveWindow{size: uint64(size), top: in.window.top, seen: map[uint64]bool{}}
+		n := naiveWindow{size: uint64(size), top: in.window.top.Load(), seen: map[uint64]bool{}}
 		var sent [][]byte
 		first := out.sent.Load() + 1
 		for range rapid.IntRange(2, 150).Draw(rt, "sent") {

@@ -35,7 +35,7 @@ func (sa *SA) Seal(b []byte, off, n, mtu int, now int64) (start, end int, v Verd
 	binary.BigEndian.PutUint32(esp[4:], uint32(number))
 	sa.crypt.iv(l, esp[espHeader:espHeader+sa.Suite.ivLen()], number)
 	sa.crypt.seal(l, esp, uint32(number>>32), sa.ESN)
-	sa.last.Store(now)
+	sa.touch(now)
 	return f.start, f.end, sa.count(Pass)
 }
 
@@ -106,7 +106,7 @@ func (sa *SA) write(b []byte, off int, f form) {
 		pad[i] = byte(i + 1)
 	}
 	pad[f.padding], pad[f.padding+1] = byte(f.padding), f.next
-	peer := sa.Remote()
+	peer := sa.peer.Load() // as Redirect packs it
 	if sa.port != 0 {
 		proto = protoUDP
 	}
@@ -118,9 +118,9 @@ func (sa *SA) write(b []byte, off int, f form) {
 		if !df { // only what may be cut needs one (RFC 6864 section 4.1)
 			id = uint16(sa.ids.Add(1))
 		}
-		putOuter(b[f.start:f.end], proto, tos, df, id, sa.Local, peer.Addr)
+		putOuter(b[f.start:f.end], proto, tos, df, id, number(sa.Local), uint32(peer>>16))
 	}
 	if sa.port != 0 {
-		putUDP(b[f.esp-udpHeader:f.end], sa.port, peer.Port)
+		putUDP(b[f.esp-udpHeader:f.end], sa.port, uint16(peer))
 	}
 }

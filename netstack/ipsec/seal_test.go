@@ -33,7 +33,7 @@ func roundTrip(t *testing.T, rt *rapid.T, s Suite, mode Mode) {
 	})
 	if out.ESN && rapid.Bool().Draw(rt, "late") {
 		out.sent.Store(5<<32 - 3)
-		in.window.top = 5<<32 - 3
+		in.window.top.Store(5<<32 - 3)
 	}
 	for range rapid.IntRange(1, 6).Draw(rt, "packets") {
 		options := rapid.SampledFrom([]int{0, 0, 4, 40}).Draw(rt, "options")
@@ -211,7 +211,7 @@ func TestTheLastNumberEndsAnSA(t *testing.T) {
 	}
 	long, in := ends(t, s, func(c *SAConfig) { c.ESN = true })
 	long.sent.Store(maxShort - 1)
-	in.window.top = maxShort - 1
+	in.window.top.Store(maxShort - 1)
 	for i := range 5 {
 		if _, v := open(in, seal(t, long, udpPacket(100), 0), 0); v != Pass {
 			t.Errorf("extended, %d after: %v", i, v)

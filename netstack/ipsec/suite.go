@@ -93,7 +93,7 @@ func (s Suite) icvLen() int {
 func (s Suite) ivLen() int { return [...]int{8, 16, 0}[s.Cipher] }
 
 // align is what payload and trailer together are a multiple of: the cipher's
-// block, and four bytes at least (RFC 4303 section 2.4).
+// block, and four bytes at least (RFC 4303 section 2.4): a power of two.
 func (s Suite) align() int { return [...]int{4, 16, 4}[s.Cipher] }
 
 func (c Cipher) String() string { return [...]string{"aes-gcm", "aes-cbc", "null"}[c] }

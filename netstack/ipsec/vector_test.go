@@ -79,7 +79,7 @@ func TestGCMTestCasesAreReceived(t *testing.T) {
 		})
 		if sa.ESN {
 			number := uint64(binary.BigEndian.Uint32(aad[4:]))<<32 | uint64(binary.BigEndian.Uint32(aad[8:]))
-			sa.window.top = number - 1
+			sa.window.top.Store(number - 1)
 		}
 		esp := bytes.Join([][]byte{aad[:4], aad[len(aad)-4:], nonce[4:], row[4], row[5]}, nil)
 		p := append(inner{src: "10.0.0.2", dst: "10.0.0.1", proto: frame.ProtoESP, size: 20}.packet(), esp...)

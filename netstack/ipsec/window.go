@@ -1,6 +1,9 @@
 package ipsec
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // DefaultWindow is the anti-replay window of SAs that name none (VR33).
 const DefaultWindow = 64
@@ -20,8 +23,9 @@ type window struct {
 	size uint64 // 0: everything is new
 	esn  bool
 
+	top atomic.Uint64 // the highest number that was accepted; it changes under mu
+
 	mu   sync.Mutex
-	top  uint64   // the highest number that was accepted
 	ring []uint64 // one word more than the window fills
 }
 
@@ -29,15 +33,20 @@ func newWindow(size int, esn bool) *window {
 	return &window{size: uint64(size), esn: esn, ring: make([]uint64, (size+63)/64+1)}
 }
 
-// check tells the full number of a packet, and whether it is new.
+// check tells the full number of a packet, and whether it is new. What is ahead
+// of the window, as packets in order are, is seen without the lock.
 func (w *window) check(low uint32) (number uint64, fresh bool) {
 	if w.size == 0 {
 		return uint64(low), true
 	}
+	top := w.top.Load()
+	number, ok := w.extend(low, top)
+	if !ok || number > top {
+		return number, ok
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	number, ok := w.extend(low)
-	return number, ok && w.fresh(number)
+	return number, w.fresh(number)
 }
 
 // accept enters the number of an authentic packet. It is false if the number is
@@ -52,15 +61,15 @@ func (w *window) accept(number uint64) bool {
 		return false
 	}
 	words := uint64(len(w.ring))
-	if number > w.top {
-		from, to := w.top/64+1, number/64
+	if top := w.top.Load(); number > top {
+		from, to := top/64+1, number/64
 		if to-from >= words && to >= from {
 			from = to - words + 1
 		}
 		for at := from; at <= to; at++ {
 			w.ring[at%words] = 0
 		}
-		w.top = number
+		w.top.Store(number)
 	}
 	w.ring[number/64%words] |= 1 << (number % 64)
 	return true
@@ -68,12 +77,13 @@ func (w *window) accept(number uint64) bool {
 
 // fresh: the sender's first number is 1 (RFC 4303 section 2.2), 0 is nobody's.
 func (w *window) fresh(number uint64) bool {
+	top := w.top.Load()
 	switch {
 	case number == 0:
 		return false
-	case number > w.top:
+	case number > top:
 		return true
-	case w.top-number >= w.size:
+	case top-number >= w.size:
 		return false
 	}
 	return w.ring[number/64%uint64(len(w.ring))]&(1<<(number%64)) == 0
@@ -83,12 +93,12 @@ func (w *window) fresh(number uint64) bool {
 // behind the window belong to the next 2^32, unless the window itself reaches
 // back into the last. It is false for what would be before the first number or
 // after the last.
-func (w *window) extend(low uint32) (number uint64, ok bool) {
+func (w *window) extend(low uint32, top uint64) (number uint64, ok bool) {
 	if !w.esn {
 		return uint64(low), true
 	}
-	hi, bottom := uint32(w.top>>32), uint32(w.top)-uint32(w.size-1)
-	within := uint64(uint32(w.top)) >= w.size-1 // the window is in one 2^32
+	hi, bottom := uint32(top>>32), uint32(top)-uint32(w.size-1)
+	within := uint64(uint32(top)) >= w.size-1 // the window is in one 2^32
 	switch {
 	case within && low < bottom:
 		hi++
@@ -103,8 +113,4 @@ func (w *window) extend(low uint32) (number uint64, ok bool) {
 }
 
 // highest is the highest number that was accepted.
-func (w *window) highest() uint64 {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.top
-}
+func (w *window) highest() uint64 { return w.top.Load() }

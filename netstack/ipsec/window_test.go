@@ -39,7 +39,7 @@ func TestTheWindowAgreesWithOneThatRemembersEverything(t *testing.T) {
 			start &= math.MaxUint32
 		}
 		w, n := newWindow(size, esn), naiveWindow{size: uint64(size), top: start, seen: map[uint64]bool{}}
-		w.top = start
+		w.top.Store(start)
 		for range rapid.IntRange(1, 300).Draw(t, "packets") {
 			step := rapid.OneOf(
 				rapid.Int64Range(-3, 3), rapid.Int64Range(-int64(size)-70, int64(size)+70),
@@ -86,7 +86,7 @@ func TestTheWindowAgreesWithOneThatRemembersEverything(t *testing.T) {
 
 func TestNumbersGoRoundTheLowerHalf(t *testing.T) {
 	w := newWindow(64, true)
-	w.top = 1<<32 - 3
+	w.top.Store(1<<32 - 3)
 	for _, c := range []struct {
 		low    uint32
 		number uint64
@@ -122,7 +122,7 @@ func TestTheFirstPacketsOfAnExtendedSAAreNotFromBeforeTheBeginning(t *testing.T)
 	if _, fresh := w.check(0); fresh {
 		t.Error("0 is no sender's number")
 	}
-	w.top = math.MaxUint64 - 10
+	w.top.Store(math.MaxUint64 - 10)
 	if _, fresh := w.check(5); fresh {
 		t.Error("there is no number after the last one")
 	}
