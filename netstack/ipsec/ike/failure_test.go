@@ -56,8 +56,13 @@ func TestProposalsThatDoNotFitAreNamed(t *testing.T) {
 	w, a, b := tunnel(t, func(a, _ *Config) {
 		a.Peers[0].Proposals = []Proposal{{Ciphers: []Cipher{AESCBC256}, Integrity: []Integrity{HMACSHA512}, PRFs: []PRF{PRFSHA512}, Groups: []Group{MODP4096}}}
 	})
+	// The refusal is not authenticated: it is told at once, with what to do about
+	// it, and believed when nothing else has come.
+	if v := a.said(Ignored); v == nil || !strings.Contains(v.Remedy, "configure one of these for the peer at the other end") || a.said(IKEFailed) != nil {
+		t.Fatalf("%v", v)
+	}
 	w.run(3 * time.Minute)
-	fails(t, w, a, IKEFailed, "NO_PROPOSAL_CHOSEN", "aes256-cbc-sha512-prfsha512-modp4096")
+	fails(t, w, a, IKEFailed, "NO_PROPOSAL_CHOSEN", "offered was aes256-cbc-sha512-prfsha512-modp4096", "configure one of these for the peer at the other end")
 	fails(t, w, b, IKEFailed, "offers aes256-cbc-sha512-prfsha512-modp4096; configured is aes128-gcm-prfsha256-x25519")
 	w, a, b = tunnel(t, func(a, _ *Config) {
 		a.Peers[0].Children[0].Proposals = []Proposal{{Ciphers: []Cipher{NullCipher}, Integrity: []Integrity{HMACSHA256}}}

@@ -46,6 +46,7 @@ type ikeSA struct {
 	cookie         []byte
 	restarts       int
 	reported       string // an unauthenticated error, for when nothing else comes
+	remedy         string // of it
 	key            initKey
 	identity       Identity // of the other end, authenticated
 	created, upAt  int64

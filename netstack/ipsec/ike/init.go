@@ -70,11 +70,11 @@ func (sa *ikeSA) learnInit(c *content) {
 
 // ignored logs an unauthenticated failure. The SA goes on trying: anybody can
 // have sent it (RFC 7296 section 2.21.1).
-func (sa *ikeSA) ignored(why string) {
+func (sa *ikeSA) ignored(why, remedy string) {
 	if sa.reported == "" {
-		sa.e.shout(sa.event(Ignored, why, "the request is repeated: the answer may be forged"))
+		sa.e.shout(sa.event(Ignored, why, remedy+"; until then the request is repeated, since the answer may be forged"))
 	}
-	sa.reported = why
+	sa.reported, sa.remedy = why, remedy
 }
 
 // initResponse handles the answer to IKE_SA_INIT, which is not authenticated.
@@ -88,11 +88,12 @@ func (sa *ikeSA) initResponse(m arrival) {
 		return
 	}
 	if n := c.failure(); n != nil {
-		why := "the other end says " + n.kind.String()
+		why, remedy := "the other end says "+n.kind.String(), "see what the other end's log says about it"
 		if n.kind == notifyNoProposal {
-			why += ": none of our proposals is configured there: " + describe(offer(sa.peer.Proposals, protocolIKE, nil, true))
+			why += ": offered was " + describe(offer(sa.peer.Proposals, protocolIKE, nil, true))
+			remedy = "configure one of these for the peer at the other end, and check that it has this router as its peer"
 		}
-		sa.ignored(why)
+		sa.ignored(why, remedy)
 		return
 	}
 	if c.sa == nil || c.ke == nil || c.nonce == nil || m.h.spiR == 0 {
@@ -101,12 +102,12 @@ func (sa *ikeSA) initResponse(m arrival) {
 	}
 	got, ok := choose(c.sa, sa.peer.Proposals, protocolIKE, 0, true)
 	if !ok || len(c.sa) != 1 || got.group != sa.dh.group || c.ke.group != got.group {
-		sa.ignored("the other end chose what was not offered: " + describe(c.sa))
+		sa.ignored("the other end chose what was not offered: "+describe(c.sa), "report it to the maker of the other end")
 		return
 	}
 	secret, err := sa.dh.shared(c.ke.public)
 	if err != nil {
-		sa.ignored(err.Error())
+		sa.ignored(err.Error(), "report it to the maker of the other end")
 		return
 	}
 	t := sa.pending.task

@@ -244,8 +244,7 @@ func (sa *ikeSA) overdue() {
 func (sa *ikeSA) unanswered() {
 	switch sa.state {
 	case stateInit, stateAuth:
-		why := sa.reported
-		remedy := "see what the other end's log says about it"
+		why, remedy := sa.reported, sa.remedy
 		if why == "" {
 			why, remedy = "no answer", "check that the other end is up, has this router as its peer, and that UDP 500 and 4500 pass"
 		}
