@@ -11,20 +11,27 @@ import (
 	"spigate/netstack/vserver"
 )
 
-// cache offers this direction of an established flow to the flow table, once
-// its next hop is resolved. It runs before the source is rewritten: the key is
-// what comes in, the entry what goes out.
+// cache prepares this direction of an established flow for the flow table. It
+// runs before the source is rewritten: the key is what comes in, the entry what
+// goes out.
 func (r *Router) cache(p *packet) outcome {
-	if p.Fragment || r.rewritesID(p) {
-		return goOn // the fast path takes neither pieces nor what gets an id
+	if p.Fragment || p.unsealed || r.rewritesID(p) {
+		return goOn // the fast path takes neither pieces nor what gets an id; and in clear nobody may come out of a tunnel
 	}
-	epoch := r.flows.Epoch() // before looking, so that what ends meanwhile is not inserted
-	e, ok := r.flowOf(p)
-	if !ok {
+	p.epoch = r.flows.Epoch() // before looking, so that what ends meanwhile is not inserted
+	p.entry, p.fast = r.flowOf(p)
+	return goOn
+}
+
+// insert offers it to the table, once its next hop is resolved, and now that it
+// is known to leave in clear.
+func (r *Router) insert(p *packet) outcome {
+	if !p.fast {
 		return goOn
 	}
-	if e.Hop, ok = r.hop(p); ok {
-		r.flows.Insert(e, epoch, p.now)
+	if hop, ok := r.hop(p); ok {
+		p.entry.Hop = hop
+		r.flows.Insert(p.entry, p.epoch, p.now)
 	}
 	return goOn
 }

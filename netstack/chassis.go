@@ -25,6 +25,8 @@ type ChassisConfig struct {
 	Drops *drop.Counters // nil: the Chassis' own
 	Ports []Port
 	Flows int // capacity of the flow table, in directions, of all Routers together
+
+	CryptoWorkers int // goroutines that seal and open, once it runs; 0: whoever receives does
 }
 
 // Port is a place that frames come from and go to, with the VLANs on it, which
@@ -52,6 +54,8 @@ type Chassis struct {
 	interfaces [256]*link.Interface // of all Routers
 	routerOf   [256]*Router         // of an interface
 	names      [256]string          // of interfaces
+	crypto     *crypto
+	negotiator negotiator
 	works      works
 	closing    sync.Once
 }
@@ -71,6 +75,8 @@ func NewChassis(c ChassisConfig, configs []RouterConfig) (*Chassis, error) {
 		ch.drops = &drop.Counters{}
 	}
 	ch.flows = flow.New(flow.Config{Capacity: c.Flows, Active: ch.flowActive})
+	ch.crypto = newCrypto(c.CryptoWorkers, ch.drops, ch.now, ch.releaseHeld)
+	ch.negotiator.wake = make(chan struct{}, 1)
 	ch.fabric = link.NewFabric(link.Config{
 		Drops: ch.drops, Now: ch.now, Fast: ch.flows, Log: ch.log, After: ch.releaseHeld,
 	})
@@ -142,16 +148,24 @@ func (ch *Chassis) addVLAN(port *link.Port, v VLAN) error {
 	return r.addInterface(i, v)
 }
 
-// Run moves frames until ctx ends, then closes the ports and the stacks. It
-// returns the first error of a port; the end of ctx is none.
+// Run moves frames until ctx ends; then it tells the other ends of all tunnels,
+// and closes the ports and the stacks. It returns the first error of a port; the
+// end of ctx is none.
 func (ch *Chassis) Run(ctx context.Context) error {
 	for _, r := range ch.routers {
 		r.announce()
 	}
-	g, ctx := errgroup.WithContext(ctx)
+	moving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() {
+		ch.endTunnels()
+		stop()
+	})()
+	g, moving := errgroup.WithContext(moving)
 	for _, p := range ch.ports {
-		g.Go(func() error { return p.Run(ctx) })
+		g.Go(func() error { return p.Run(moving) })
 	}
+	ch.runTunnels(moving, g)
 	err := g.Wait()
 	ch.Close()
 	if errors.Is(err, context.Canceled) {
@@ -171,6 +185,7 @@ func (ch *Chassis) Close() {
 		}
 		ch.stopTimers()
 		for _, r := range ch.routers {
+			r.sockets.close()
 			r.stack.Destroy()
 		}
 	})

@@ -18,7 +18,7 @@ func BenchmarkConnectionFast(b *testing.B) {
 func BenchmarkConnectionSlow(b *testing.B) {
 	benchmarkConnection(b, func(w *world, l *loop) {
 		for range l.batch {
-			w.r.interfaces[l.in].Reinject(l.is[frame.HeaderLen:])
+			w.r.interfaces[l.in].Reinject(l.is[frame.HeaderLen:], 0)
 		}
 	})
 }
@@ -64,7 +64,7 @@ func BenchmarkConnectionOpen(b *testing.B) {
 				}
 				n := uint32(i % 100_000)
 				binary.BigEndian.PutUint32(p[20:], (1024+n%50_000)<<16|(1+n/50_000))
-				w.r.interfaces[lanIf].Reinject(p)
+				w.r.interfaces[lanIf].Reinject(p, 0)
 			}
 			b.StopTimer()
 			if n := w.r.conns.Len(); n != (b.N-1)%100_000+1 {

@@ -50,7 +50,7 @@ func (r *Router) connection(p *packet) outcome {
 
 // along sets a packet of a connection on its way.
 func (r *Router) along(p *packet, h vserver.Hit, c course) outcome {
-	p.course = c
+	p.course, p.demands = c, demands(h)
 	if h.ByLSN() {
 		return goOn
 	}
@@ -64,6 +64,12 @@ func (r *Router) along(p *packet, h vserver.Hit, c course) outcome {
 	}
 	p.admitted = true
 	return accept
+}
+
+// demands reports whether the packets of a connection must be protected (VR31).
+func demands(h vserver.Hit) bool {
+	l := h.Listener()
+	return l.Server != nil && l.Server.RequireProtection
 }
 
 // carries says why a connection cannot have a packet: one that cannot be

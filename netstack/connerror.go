@@ -33,7 +33,7 @@ func (r *Router) errorOfConnection(p *packet) outcome {
 		p.SetSource(sent.Dst, 0)
 	}
 	p.expire()
-	p.admitted = true
+	p.admitted, p.demands = true, demands(far)
 	return accept
 }
 

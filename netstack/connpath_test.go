@@ -213,7 +213,7 @@ func (c *tangle) allocates(w *world, kind, side int) {
 		w.t.Errorf("kind %d of side %d: %d hits: this is not the hit path", kind, side, n)
 	}
 	slow := w.r.interfaces[l.in]
-	if n := testing.AllocsPerRun(50, func() { slow.Reinject(l.is[frame.HeaderLen:]) }); n == 0 || n > 20 { // 7; under the race detector pools forget
+	if n := testing.AllocsPerRun(50, func() { slow.Reinject(l.is[frame.HeaderLen:], 0) }); n == 0 || n > 20 { // 7; under the race detector pools forget
 		w.t.Errorf("kind %d of side %d: %.0f allocations on the slow path", kind, side, n)
 	}
 }

@@ -114,6 +114,7 @@ func (r *Router) askedUnless(found bool, p *packet) (res vserver.Result, asked b
 // pieceAlong rewrites and counts a piece of a connection.
 func (r *Router) pieceAlong(p *packet, t *passage) outcome {
 	r.countPiece(p, t)
+	p.demands = demands(t.hit)
 	if t.lsn {
 		p.course = known
 		return goOn

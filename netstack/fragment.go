@@ -135,7 +135,7 @@ func (r *Router) decide(d frag.Datagram, to frag.Translation, p *packet) outcome
 // again lets b come in once more where p came in, later, unless most packets
 // wait for that already.
 func (r *Router) again(b []byte, p *packet, most int) {
-	if !r.later.add(release{b, p.in}, most) {
+	if !r.later.add(release{b, p.in, p.mark() & unsealedMark}, most) {
 		r.drops.Count(drop.FragmentOverflow, b, p.now)
 	}
 }
@@ -205,7 +205,7 @@ func (r *Router) rewritesID(p *packet) bool {
 // pieces, or may be cut later, gets an id that no other subscriber's has (RFC
 // 6864), and the cut that it came in, if that is the shorter one.
 func (r *Router) measure(p *packet, nat frame.Addr) drop.Reason {
-	longest := int(r.interfaces[p.out].MTU())
+	longest := r.mtu(p.out)
 	if p.cut = r.cutOf(p, frag.In2Out); p.cut > 0 {
 		longest = min(longest, p.cut)
 	}
@@ -229,7 +229,7 @@ func (r *Router) measure(p *packet, nat frame.Addr) drop.Reason {
 // pieces lets a packet that measure has cut short leave so. Cutting by the MTU
 // is left to the stack.
 func (r *Router) pieces(p *packet) outcome {
-	if p.cut == 0 || p.cut >= int(r.interfaces[p.out].MTU()) || len(p.Bytes()) <= p.cut {
+	if p.cut == 0 || p.cut >= r.mtu(p.out) || len(p.Bytes()) <= p.cut {
 		return goOn
 	}
 	if p.ID() == 0 { // inbound it is the server's, and the stack would give each piece one of its own
@@ -240,7 +240,7 @@ func (r *Router) pieces(p *packet) outcome {
 		p.SetID(id)
 	}
 	for _, b := range frag.Split(&p.Packet, p.cut) {
-		leaveBy(p.route, b)
+		r.leave(p.route, b, p.demands)
 	}
 	return sent
 }

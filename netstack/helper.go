@@ -82,7 +82,7 @@ func (r *Router) step(h alg.Helper, p *packet, dir alg.Direction, b *lsn.Binding
 		Conn: connOf(b), Dir: dir, IP: p.Bytes(), Header: p.HeaderLength(), In: p.in, Room: len(p.Bytes()),
 	}
 	if p.out != 0 {
-		ap.Room = max(ap.Room, int(r.interfaces[p.out].MTU()))
+		ap.Room = max(ap.Room, r.mtu(p.out))
 	}
 	res := h.Step(&ap, expecter{r.lsn}, p.now)
 	switch res.Verdict {
@@ -149,11 +149,11 @@ func (r *Router) helpOut(p *packet) outcome {
 
 // anew sends a packet of another length than the one that came in: the stack
 // cannot change it.
-func (*Router) anew(p *packet) outcome {
+func (r *Router) anew(p *packet) outcome {
 	if !p.ours {
 		return goOn
 	}
-	leaveBy(p.route, p.Bytes())
+	r.leave(p.route, p.Bytes(), p.demands)
 	return sent
 }
 

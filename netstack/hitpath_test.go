@@ -122,7 +122,7 @@ func BenchmarkFastPath(b *testing.B) {
 func BenchmarkSlowPath(b *testing.B) {
 	benchmarkPath(b, func(w *world, l *loop) {
 		for range l.batch {
-			w.r.interfaces[l.in].Reinject(l.is[frame.HeaderLen:])
+			w.r.interfaces[l.in].Reinject(l.is[frame.HeaderLen:], 0)
 		}
 	})
 }

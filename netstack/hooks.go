@@ -18,8 +18,11 @@ func (h hooks) CheckPrerouting(pk *stack.PacketBuffer, _ *stack.Route, af stack.
 	return h.r.hook(atPrerouting, pk, nil, af)
 }
 
-// CheckInput implements stack.NFTablesInterface.
-func (hooks) CheckInput(*stack.PacketBuffer, *stack.Route, stack.AddressFamily) bool { return true }
+// CheckInput implements stack.NFTablesInterface. Without an end of a tunnel
+// there is nothing to look for.
+func (h hooks) CheckInput(pk *stack.PacketBuffer, _ *stack.Route, af stack.AddressFamily) bool {
+	return h.r.ends.Load() == nil || h.r.hook(atInput, pk, nil, af)
+}
 
 // CheckForward implements stack.NFTablesInterface. route is nil where the
 // packet is for an address of another interface of ours: nothing leaves.
@@ -59,13 +62,14 @@ type place uint8
 
 const (
 	atPrerouting place = iota
+	atInput
 	atForward
 	atPostrouting
 	atOutput
 )
 
 func (at place) steps() []step {
-	return [...][]step{prerouting, forward, postrouting, output}[at]
+	return [...][]step{prerouting, input, forward, postrouting, output}[at]
 }
 
 // hook walks one packet through steps and reports whether the stack keeps it.
@@ -73,14 +77,10 @@ func (r *Router) hook(at place, pk *stack.PacketBuffer, route *stack.Route, af s
 	if af != stack.IP {
 		return true
 	}
-	p, _ := r.packets.Get().(*packet)
-	if p == nil {
-		p = &packet{}
-	}
-	defer r.packets.Put(p)
-	defer p.release()
+	p, put := r.borrow()
+	defer put()
 	switch at {
-	case atForward:
+	case atPrerouting, atForward:
 		p.recall(pk.Mark)
 	case atPostrouting:
 		r.kept.leave(pk, p)
@@ -95,6 +95,19 @@ func (r *Router) hook(at place, pk *stack.PacketBuffer, route *stack.Route, af s
 	return on
 }
 
+// borrow takes a packet out of the pool; put gives it back.
+func (r *Router) borrow() (p *packet, put func()) {
+	p, _ = r.packets.Get().(*packet)
+	if p == nil {
+		p = &packet{}
+		p.put = func() {
+			p.release()
+			r.packets.Put(p)
+		}
+	}
+	return p, p.put
+}
+
 // look lets a packet walk the steps of a hook.
 func (r *Router) look(at place, p *packet, pk *stack.PacketBuffer, route *stack.Route) bool {
 	b := p.view(pk)
@@ -106,8 +119,11 @@ func (r *Router) look(at place, p *packet, pk *stack.PacketBuffer, route *stack.
 	o := fate(p.Parse(b))
 	if o.verdict == Continue {
 		o = r.walk(at.steps(), p)
-		if at == atForward {
+		switch {
+		case at == atForward:
 			r.passed(p, o)
+		case at >= atPostrouting && (o.verdict == Continue || o.verdict == Accept):
+			o = r.walk(egress, p)
 		}
 		p.writeBack()
 	}

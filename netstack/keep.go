@@ -24,14 +24,14 @@ type kept struct {
 }
 
 type keptPacket struct {
-	header   *buffer.View
-	hit      vserver.Hit
-	admitted bool
+	header *buffer.View
+	hit    vserver.Hit
+	mark   uint32
 }
 
 // keep is called by forward for a packet that goes on.
 func (k *kept) keep(pk *stack.PacketBuffer, p *packet) {
-	what := keptPacket{pk.NetworkHeader().View(), p.hit, p.admitted}
+	what := keptPacket{pk.NetworkHeader().View(), p.hit, p.mark()}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if n := len(k.free); n > 0 {
@@ -55,7 +55,8 @@ func (k *kept) leave(pk *stack.PacketBuffer, p *packet) {
 	k.free = append(k.free, pk.Mark)
 	k.mu.Unlock()
 	pk.Mark = 0
-	p.hit, p.admitted = what.hit, what.admitted
+	p.hit = what.hit
+	p.recall(what.mark)
 	what.header.Release()
 }
 
@@ -64,6 +65,8 @@ func (k *kept) leave(pk *stack.PacketBuffer, p *packet) {
 const (
 	admittedMark   = 1 << 2
 	redirectedMark = 1 << 3
+	unsealedMark   = 1 << 4
+	demandsMark    = 1 << 5
 )
 
 // mark packs it.
@@ -75,9 +78,16 @@ func (p *packet) mark() uint32 {
 	if p.redirected {
 		m |= redirectedMark
 	}
+	if p.unsealed {
+		m |= unsealedMark
+	}
+	if p.demands {
+		m |= demandsMark
+	}
 	return m
 }
 
 func (p *packet) recall(mark uint32) {
 	p.course, p.admitted, p.redirected = course(mark&(admittedMark-1)), mark&admittedMark != 0, mark&redirectedMark != 0
+	p.unsealed, p.demands = mark&unsealedMark != 0, mark&demandsMark != 0
 }

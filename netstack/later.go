@@ -25,6 +25,7 @@ type later struct {
 type release struct {
 	packet []byte
 	in     frame.Interface
+	mark   uint32 // it came out of a tunnel
 }
 
 // maxLater bounds the queue. It is emptied after each batch of frame.Batch
@@ -90,9 +91,24 @@ func (r *Router) lsnEvent(next func(lsn.Event)) func(lsn.Event) {
 	}
 }
 
-// releaseHeld delivers what was let go, and what that lets go in turn. It is
-// called after each batch and each timer, with no lock of the stack held.
+// releaseHeld delivers what was let go, and what that lets go in turn; what was
+// to be sealed or opened, and what IKE has to do. It is called after each batch
+// and each timer, with no lock of the stack held.
 func (r *Router) releaseHeld() {
+	for range maxTurns {
+		r.releaseLater()
+		if sealed, said := r.crypto.turn(), r.negotiateAtOnce(); !sealed && !said {
+			return
+		}
+	}
+}
+
+// maxTurns bounds what a packet may bring about before the next batch: one out
+// of a tunnel may go into another.
+const maxTurns = 16
+
+// releaseLater is releaseHeld for what waited for the stack alone.
+func (r *Router) releaseLater() {
 	for {
 		r.deliver()
 		gone := r.later.takeGone()
@@ -111,9 +127,7 @@ func (r *Router) releaseHeld() {
 func (r *Router) deliver() {
 	for q := r.later.take(); len(q) > 0; q = r.later.take() {
 		for _, p := range q {
-			if i := r.interfaces[p.in]; i != nil {
-				i.Reinject(p.packet)
-			}
+			r.comeIn(p.in, p.packet, p.mark)
 		}
 	}
 }
@@ -135,7 +149,7 @@ func (r *Router) act(actions []ipsec.Action) {
 		a := &actions[i]
 		switch a.Kind {
 		case ipsec.Release:
-			if !r.later.add(release{a.Packet, a.In}, maxLater) {
+			if !r.later.add(release{packet: a.Packet, in: a.In}, maxLater) {
 				r.drops.Count(drop.IKEHoldOverflow, a.Packet, r.now())
 			}
 		case ipsec.Discard:

@@ -6,6 +6,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
+	"spigate/netstack/drop"
 	"spigate/netstack/frame"
 )
 
@@ -30,7 +31,7 @@ func (r *Router) homeward(p *packet) outcome {
 	if o := r.discreet(p); o.verdict != Continue {
 		return o
 	}
-	leaveBy(route, append([]byte(nil), p.Bytes()...))
+	r.leave(route, p.Bytes(), p.demands)
 	return sent
 }
 
@@ -45,11 +46,31 @@ func (r *Router) originate(b []byte) {
 	}
 	defer route.Release()
 	if route.Loop()&stack.PacketLoop == 0 {
-		leaveBy(route, b)
+		r.leave(route, b, false)
 	}
 }
 
-// leaveBy hands a whole packet to a route, which has b from then on.
+// leave lets a packet that is no more the stack's go its last steps: into a
+// tunnel, or by a route. demands says that it must not leave in clear.
+func (r *Router) leave(route *stack.Route, b []byte, demands bool) {
+	if demands || r.ends.Load() != nil {
+		p, put := r.borrow()
+		defer put()
+		p.out, p.demands, p.now = frame.Interface(route.NICID()), demands, r.now()
+		if p.Parse(b) == drop.None {
+			o := r.protect(p)
+			if o.verdict == Dropped {
+				r.drops.Count(o.reason, b, p.now)
+			}
+			if o.verdict != Continue {
+				return
+			}
+		}
+	}
+	leaveBy(route, b)
+}
+
+// leaveBy hands a copy of a whole packet to a route.
 func leaveBy(route *stack.Route, b []byte) {
 	pk := stack.NewPacketBuffer(stack.PacketBufferOptions{
 		ReserveHeaderBytes: int(route.MaxHeaderLength()), Payload: buffer.MakeWithData(b),

@@ -3,6 +3,7 @@ package netstack
 import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
+	"spigate/netstack/flow"
 	"spigate/netstack/frame"
 	"spigate/netstack/vserver"
 )
@@ -19,10 +20,19 @@ type packet struct {
 	cut     int             // postrouting: the longest piece that it came in, 0: it came whole
 	ours    bool            // postrouting: not the stack's packet any more but one in its place
 
+	unsealed bool // it came out of a tunnel
+	demands  bool // its virtual server requires protection (VR31)
+
 	admitted   bool        // by a virtual server, NAT or SNAT: the LSN has no part in it
 	redirected bool        // forward: its connection gave it another destination
 	course     course      // forward: what prerouting knows of its connection
 	hit        vserver.Hit // postrouting: its connection
+
+	entry flow.Entry // postrouting: what the fast path may get of it, if it leaves in clear
+	fast  bool       // there is one
+	epoch uint64     // of the flow table, as of then
+
+	put func() // back into the pool
 
 	pieces [][]byte // the memory of a packet that lies in more than one
 	joined []byte   // and their bytes
@@ -67,5 +77,5 @@ func (p *packet) writeBack() {
 // release forgets what the packet refers to.
 func (p *packet) release() {
 	clear(p.pieces)
-	*p = packet{pieces: p.pieces[:0], joined: p.joined[:0]}
+	*p = packet{put: p.put, pieces: p.pieces[:0], joined: p.joined[:0]}
 }

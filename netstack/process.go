@@ -14,6 +14,8 @@ var (
 		{"cast", (*Router).cast},             // to one, in a frame for one; or to all, on their own network
 		{"shape", (*Router).shape},           // can it be translated at all
 		{"spoofed", (*Router).spoofed},       // does its source live where it comes from
+		{"internal", (*Router).internal},     // IKE and ESP for an end of a tunnel: nobody else is asked (VR1)
+		{"inClear", (*Router).inClear},       // should it have come sealed (VR32)
 		{"expiring", (*Router).expiring},     // TTL 1: answered by the stack, not forwarded with 0
 		{"connection", (*Router).connection}, // of a flow that a listener admitted: its destination is put back (VR4)
 		{"hairpin", (*Router).hairpin},       // a subscriber to a NAT address: gets its own one as the source (R26)
@@ -23,6 +25,11 @@ var (
 		{"out2in", (*Router).out2in},         // the rest to a NAT address: by mapping (R19), then the ALG (R38)
 		{"listener", (*Router).listener},     // a new flow: who admits it, and as whom does it leave (VR2, VR3)
 		{"guard", (*Router).guard},           // an outsider to an inside address, unless exempt (R13)
+	}
+
+	// input meets what is for us, before the stack puts pieces together.
+	input = []step{
+		{"espInUDP", (*Router).espInUDP}, // ESP on port 4500: the rest there is IKE
 	}
 
 	// forward meets it with its route, still untranslated.
@@ -39,7 +46,7 @@ var (
 	// postrouting meets the copy that leaves. What it needs it looks up again:
 	// forward has made it.
 	postrouting = []step{
-		{"cache", (*Router).cache},       // established: the next packet takes the fast path
+		{"cache", (*Router).cache},       // established: what the fast path would need to know
 		{"depart", (*Router).depart},     // of a connection: the source that its server, NAT or SNAT gives it (VR19)
 		{"helpOut", (*Router).helpOut},   // FTP, TFTP: what is asked for in its text
 		{"source", (*Router).source},     // the subscriber's address becomes the NAT address
@@ -53,6 +60,12 @@ var (
 		{"icmpSelf", (*Router).icmpSelf}, // its ICMP errors quote packets on the wrong side of the NAT
 		{"homeward", (*Router).homeward}, // its answers leave by the route to the asker
 		{"discreet", (*Router).discreet}, // and show no inside address outside
+	}
+
+	// egress meets whatever postrouting and output let go, as it will leave (VR25).
+	egress = []step{
+		{"protect", (*Router).protect}, // a selector is about it: sealed; in clear though it must not be: lost
+		{"insert", (*Router).insert},   // in clear and established: the next packet takes the fast path
 	}
 )
 

@@ -16,7 +16,9 @@ import (
 // ICMP codes of type 3, destination unreachable (RFC 792, RFC 1812).
 const (
 	codeHost       = 1
+	codeProtocol   = 2
 	codePort       = 3
+	codeTooLong    = 4
 	codeProhibited = 13
 )
 
@@ -56,7 +58,7 @@ func (r *Router) answerable(p *packet) bool {
 // neighbour if there are several.
 func (r *Router) addressOn(in frame.Interface, to frame.Addr) (a frame.Addr, ok bool) {
 	for _, n := range r.connected {
-		if n.link.ID() != in {
+		if n.nic != in {
 			continue
 		}
 		if n.subnet.Contains(to.Netip()) {
@@ -80,9 +82,14 @@ const (
 // quoting most bytes of it, by the route to there. The stack's own limit of
 // ICMP errors holds for it too.
 func (r *Router) unreachable(code uint8, from frame.Addr, about []byte, most int) {
-	if !r.stack.AllowICMPMessage() {
-		return
+	if r.stack.AllowICMPMessage() {
+		r.originate(unreachable(code, 0, from, about, most))
 	}
+}
+
+// unreachable makes the packet. mtu is that of the next hop, for codeTooLong
+// (RFC 1191 section 4).
+func unreachable(code uint8, mtu uint16, from frame.Addr, about []byte, most int) []byte {
 	to := tcpip.AddrFrom4(frame.Addr(about[12:16]))
 	about = about[:min(most, len(about))]
 	b := make([]byte, icmpHeaders+len(about))
@@ -92,9 +99,10 @@ func (r *Router) unreachable(code uint8, from frame.Addr, about []byte, most int
 	})
 	t := b[header.IPv4MinimumSize:]
 	t[0], t[1] = uint8(header.ICMPv4DstUnreachable), code
+	binary.BigEndian.PutUint16(t[6:], mtu)
 	copy(t[header.ICMPv4MinimumSize:], about)
 	binary.BigEndian.PutUint16(t[2:], ^checksum.Checksum(t, 0))
-	r.originate(b)
+	return b
 }
 
 // perSubscriber bounds how many refusals a second one subscriber is told of,

@@ -8,6 +8,8 @@ import (
 	"spigate/alg/ipsec"
 	"spigate/netstack/flow"
 	"spigate/netstack/frame"
+	tunnels "spigate/netstack/ipsec"
+	"spigate/netstack/keying"
 	"spigate/netstack/lsn"
 	"spigate/netstack/vserver"
 )
@@ -20,12 +22,16 @@ type Settings struct {
 
 	Listeners  vserver.Config // as RouterConfig's
 	KeepSilent bool
+
+	IPsec  tunnels.Config // as RouterConfig's
+	Keying keying.Config
 }
 
 // CheckReload returns all that keeps Reload from taking s.
 func (r *Router) CheckReload(s Settings) error {
 	_, _, faults := r.listeners(s.asConfig())
-	err := errors.Join(lsn.Check(s.LSN), faults)
+	_, badPolicies := tunnels.NewPolicies(s.IPsec)
+	err := errors.Join(lsn.Check(s.LSN), faults, badPolicies, keying.Check(s.Keying))
 	if !r.wholeIDs && slices.ContainsFunc(s.LSN.Groups, func(g lsn.Group) bool { return g.RewriteID }) {
 		// The ids are divided between pieces and whole packets once.
 		err = errors.Join(err, errors.New("rewrite_ip_id = \"df-clear\" takes effect at the next start only, because no group had it at this one"))
@@ -96,7 +102,7 @@ func (r *Router) reload(s Settings, now int64) error {
 		r.alg.Flush(ipsec.Filter{NAT: gone}, now, r.actAtOnce)
 	}
 	r.armDeadline()
-	return nil
+	return r.setTunnels(s.IPsec, s.Keying, now)
 }
 
 // without returns what of list is not in other.

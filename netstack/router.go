@@ -17,6 +17,7 @@ import (
 	"spigate/netstack/frag"
 	"spigate/netstack/frame"
 	tunnels "spigate/netstack/ipsec"
+	"spigate/netstack/keying"
 	"spigate/netstack/link"
 	"spigate/netstack/lsn"
 	"spigate/netstack/vserver"
@@ -64,6 +65,7 @@ type RouterConfig struct {
 	KeepSilent bool // TCP without a connection gets no RST (tm.rejectunmatched false, VR15)
 
 	Tunnels []Tunnel
+	Keying  keying.Config  // whom their SAs are negotiated with
 	IPsec   tunnels.Config // policies, selectors and manual SAs; its Tunnels name the IDs of ours
 
 	MaxConnections int // of virtual servers, NATs and SNATs together; 0: 262144
@@ -88,6 +90,14 @@ type Router struct {
 	lsn        *lsn.Table
 	alg        *ipsec.ALG
 	helpers    helpers
+	esp        *tunnels.Database
+	keyer      *keying.Keyer
+	ends       atomic.Pointer[ends] // nil: no tunnel ends here
+	tunnels    []*tunnelNIC
+	ports      piecePorts
+	sockets    sockets
+	lostESP    lostESPLog
+	panicked   atomic.Int64 // when a panic out of a tunnel was logged
 	conns      *vserver.Table
 	listening  atomic.Pointer[listening]
 	misses     vlanMisses
@@ -137,6 +147,9 @@ func newRouter(ch *Chassis, c RouterConfig) (*Router, error) {
 	}
 	r.newConnections(c.MaxConnections)
 	r.buildStack()
+	if err := r.newTunnels(); err != nil {
+		return nil, err
+	}
 	return r, nil
 }
 
@@ -180,7 +193,9 @@ func (r *Router) owner(kind flow.OwnerKind, session uint64) flow.Owner {
 // this one replaces, say.
 func (r *Router) announce() {
 	for _, on := range r.connected {
-		on.link.Announce(on.addr)
+		if i := r.interfaces[on.nic]; i != nil {
+			i.Announce(on.addr)
+		}
 	}
 	r.announceNAT(r.lsn.Addresses())
 	r.announceNAT(r.translatedAddresses())
@@ -190,8 +205,8 @@ func (r *Router) announce() {
 func (r *Router) announceNAT(addrs []frame.Addr) {
 	for _, on := range r.connected {
 		for _, nat := range addrs {
-			if on.subnet.Contains(nat.Netip()) {
-				on.link.Announce(nat)
+			if i := r.interfaces[on.nic]; i != nil && on.subnet.Contains(nat.Netip()) {
+				i.Announce(nat)
 			}
 		}
 	}

@@ -24,17 +24,23 @@ func (r *Router) buildStack() {
 	r.neighbors = &neighbors{r: r, known: map[neighbor]frame.MAC{}}
 	r.stack = stack.New(stack.Options{
 		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, arp.NewProtocol},
-		TransportProtocols: []stack.TransportProtocolFactory{icmp.NewProtocol4, udp.NewProtocol, tcp.NewProtocol},
+		TransportProtocols: []stack.TransportProtocolFactory{icmp.NewProtocol4, udp.NewProtocol, tcp.NewProtocol, newESPProtocol},
 		Clock:              r.clock,
 		HandleLocal:        true,
 		NUDDisp:            r.neighbors,
 	})
+	r.stack.SetTransportProtocolHandler(frame.ProtoESP, r.espHandler)
 	r.stack.SetNFTables(hooks{r})
 	r.stack.SetNFTablesConfigured(true)
 }
 
 // connect ends the making of the stack, once it has its interfaces.
 func (r *Router) connect(c RouterConfig) error {
+	for _, t := range c.Tunnels {
+		if err := r.addTunnel(t); err != nil {
+			return fmt.Errorf("tunnel %s: %w", t.Name, err)
+		}
+	}
 	if err := tcpipError(r.stack.SetForwardingDefaultAndAllNICs(ipv4.ProtocolNumber, true)); err != nil {
 		return fmt.Errorf("forwarding: %w", err)
 	}
@@ -42,17 +48,35 @@ func (r *Router) connect(c RouterConfig) error {
 		return err
 	}
 	r.proxy()
-	return r.setRoutes(c.Routes)
+	if err := r.setRoutes(c.Routes); err != nil {
+		return err
+	}
+	return r.beginTunnels(c)
 }
 
 // addInterface makes a NIC of a VLAN, with its addresses.
 func (r *Router) addInterface(i *link.Interface, v VLAN) error {
 	r.links = append(r.links, i)
-	nic := tcpip.NICID(v.ID)
-	if err := tcpipError(r.stack.CreateNICWithOptions(nic, i, stack.NICOptions{Name: v.Name})); err != nil {
+	return r.addNIC(v.ID, v.Name, i, v.Addresses)
+}
+
+// addTunnel makes a NIC of a tunnel.
+func (r *Router) addTunnel(t Tunnel) error {
+	if r.routerOf[t.ID] != nil || t.ID == 0 {
+		return fmt.Errorf("its number %d is taken by %q, or none", t.ID, r.names[t.ID])
+	}
+	nic := &tunnelNIC{Tunnel: t, r: r}
+	r.tunnels = append(r.tunnels, nic)
+	r.routerOf[t.ID], r.names[t.ID] = r, t.Name
+	return r.addNIC(t.ID, t.Name, nic, t.Addresses)
+}
+
+func (r *Router) addNIC(id frame.Interface, name string, ep stack.LinkEndpoint, addresses []netip.Prefix) error {
+	nic := tcpip.NICID(id)
+	if err := tcpipError(r.stack.CreateNICWithOptions(nic, ep, stack.NICOptions{Name: name})); err != nil {
 		return err
 	}
-	for _, a := range v.Addresses {
+	for _, a := range addresses {
 		address := tcpip.ProtocolAddress{Protocol: ipv4.ProtocolNumber, AddressWithPrefix: tcpip.AddressWithPrefix{
 			Address: tcpip.AddrFrom4(a.Addr().As4()), PrefixLen: a.Bits(),
 		}}
@@ -60,9 +84,9 @@ func (r *Router) addInterface(i *link.Interface, v VLAN) error {
 			return fmt.Errorf("address %s: %w", a, err)
 		}
 		r.local[a.Addr().As4()] = true
-		r.connected = append(r.connected, network{a.Addr().As4(), a.Masked(), i})
+		r.connected = append(r.connected, network{a.Addr().As4(), a.Masked(), id})
 		if all, ok := broadcast(a); ok {
-			r.broadcasts[all] = v.ID
+			r.broadcasts[all] = id
 		}
 	}
 	return nil
@@ -72,7 +96,7 @@ func (r *Router) addInterface(i *link.Interface, v VLAN) error {
 type network struct {
 	addr   frame.Addr
 	subnet netip.Prefix
-	link   *link.Interface
+	nic    frame.Interface
 }
 
 // setRoutes gives the stack its table, which it keeps with the longest prefix
@@ -80,10 +104,17 @@ type network struct {
 func (r *Router) setRoutes(routes []Route) error {
 	var table []tcpip.Route
 	for _, n := range r.connected {
-		table = append(table, tcpip.Route{Destination: subnet(n.subnet), NIC: tcpip.NICID(n.link.ID())})
+		table = append(table, tcpip.Route{Destination: subnet(n.subnet), NIC: tcpip.NICID(n.nic)})
 	}
 	r.paths = paths(table) // a next hop is on a connected network
 	for _, route := range routes {
+		if route.Tunnel != 0 {
+			if r.tunnelNIC(route.Tunnel) == nil {
+				return fmt.Errorf("route %s: there is no tunnel %d", route.To, route.Tunnel)
+			}
+			table = append(table, tcpip.Route{Destination: subnet(route.To), NIC: tcpip.NICID(route.Tunnel)})
+			continue
+		}
 		nic := r.home(route.Via.As4())
 		if nic == 0 {
 			return fmt.Errorf("route %s: next hop %s is on no connected network", route.To, route.Via)

@@ -102,6 +102,7 @@ func (ch *Chassis) sweep(now int64) {
 		r.conns.Sweep(now, r.reset)
 		r.lastResets.sweep(now)
 		r.frags.Sweep(now)
+		r.sweepTunnels(now)
 		r.answerSYNs(now)
 		r.gates(now)
 		r.releaseHeld()

@@ -96,6 +96,24 @@ const (
 	FTPGap
 	FTPBacklog
 
+	// In tunnels that end here.
+	SelectorMiss
+	SelectorDiscard
+	SelectorReject
+	NoSA
+	TunnelNoRoute
+	TunnelLoop
+	CryptoQueueFull
+	ESPMalformed
+	Replay
+	ICV
+	ESPPadding
+	ESPNextHeader
+	InnerMalformed
+	ECNInvalid
+	SAExpired
+	SeqExhausted
+
 	// NumReasons is the number of reasons, for arrays indexed by Reason.
 	NumReasons
 )

@@ -204,7 +204,7 @@ func (i *Interface) deliver(f *frame.Frame, now int64) {
 	case dst.IsGroup():
 		kind = tcpip.PacketMulticast
 	}
-	i.up(buffer.NewViewWithData(b), kind, b, now)
+	i.up(buffer.NewViewWithData(b), kind, 0, b, now)
 }
 
 // payloadLen returns the length of the frame's payload without the padding
@@ -225,9 +225,10 @@ func payloadLen(f *frame.Frame) int {
 }
 
 // Reinject gives an IPv4 packet to the stack as if it had just come in here,
-// from its prerouting hook on. The bytes are copied. It must not be called
-// from inside one of the stack's hooks, as the stack's locks do not nest.
-func (i *Interface) Reinject(packet []byte) {
+// from its prerouting hook on, with a mark that this hook can read. The bytes are
+// copied. It must not be called from inside one of the stack's hooks, as the
+// stack's locks do not nest.
+func (i *Interface) Reinject(packet []byte, mark uint32) {
 	i.count.reinjected.Add(1)
 	v := buffer.NewViewSize(frame.HeaderLen + len(packet))
 	b := v.AsSlice()
@@ -235,12 +236,12 @@ func (i *Interface) Reinject(packet []byte) {
 	copy(b, i.port.mac[:])
 	binary.BigEndian.PutUint16(b[12:], frame.TypeIPv4)
 	copy(b[frame.HeaderLen:], packet)
-	i.up(v, tcpip.PacketHost, packet, i.port.fabric.now())
+	i.up(v, tcpip.PacketHost, mark, packet, i.port.fabric.now())
 }
 
 // up gives a frame to the stack. It survives a panic there; the packet, whose
 // state is unknown then, is left to the garbage collector.
-func (i *Interface) up(v *buffer.View, kind tcpip.PacketType, sample []byte, now int64) {
+func (i *Interface) up(v *buffer.View, kind tcpip.PacketType, mark uint32, sample []byte, now int64) {
 	above := i.above.Load()
 	if above == nil {
 		v.Release()
@@ -256,7 +257,7 @@ func (i *Interface) up(v *buffer.View, kind tcpip.PacketType, sample []byte, now
 	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithView(v)})
 	pkt.LinkHeader().Consume(frame.HeaderLen)
 	pkt.NetworkProtocolNumber = proto
-	pkt.PktType = kind
+	pkt.PktType, pkt.Mark = kind, mark
 	above.to.DeliverNetworkPacket(proto, pkt)
 	pkt.DecRef()
 }

@@ -199,7 +199,7 @@ func TestReinjectLooksLikeAnArrival(t *testing.T) {
 	b := newBench(Config{})
 	i, s := b.add(t, 1, 20)
 	p := ip(60)
-	i.Reinject(p)
+	i.Reinject(p, 0)
 	clear(p)
 	if len(s.got) != 1 {
 		t.Fatalf("the stack got %d packets", len(s.got))
@@ -213,9 +213,9 @@ func TestReinjectLooksLikeAnArrival(t *testing.T) {
 		t.Errorf("counted as received: %+v", c)
 	}
 	s.do = func(*stack.PacketBuffer) { panic("boom") }
-	i.Reinject(nil)
+	i.Reinject(nil, 0)
 	i.Attach(nil)
-	i.Reinject(p)
+	i.Reinject(p, 0)
 	b.wantDrops(t, map[drop.Reason]uint64{drop.StackPanic: 1, drop.VLANUnknown: 1})
 }
 

@@ -56,7 +56,7 @@ func TestAllFaultsAreToldAtOnce(t *testing.T) {
 
 func TestWhatWouldHaveNoEffectIsRefused(t *testing.T) {
 	s := vs("s", "any", "any", 0, 0)
-	s.Mirror, s.AutoLasthop, s.RequireProtection = true, On, true
+	s.Mirror, s.AutoLasthop = true, On
 	_, err := New(Config{
 		Servers:  []Server{s},
 		Profiles: []FastL4{{Name: "p", ReassembleFragments: true, KeepAliveInterval: 1}},
@@ -67,15 +67,15 @@ func TestWhatWouldHaveNoEffectIsRefused(t *testing.T) {
 		t.Fatal("accepted")
 	}
 	for _, option := range []string{
-		`virtual server "s": mirror`, `virtual server "s": auto-lasthop`, `virtual server "s": require-protection`,
+		`virtual server "s": mirror`, `virtual server "s": auto-lasthop`,
 		`profile fastl4 "p": reassemble-fragments`, `profile fastl4 "p": keep-alive-interval`, `nat "n": auto-lasthop`, `snat "t": mirror`,
 	} {
 		if !strings.Contains(err.Error(), option+" is not supported (") {
 			t.Errorf("nothing says that %s is not supported", option)
 		}
 	}
-	if n, left := strings.Count(err.Error(), "\n")+1, strings.Count(err.Error(), ": leave it out"); n != 7 || left != 7 {
-		t.Errorf("%d faults with %d remedies, want 7:\n%v", n, left, err)
+	if n, left := strings.Count(err.Error(), "\n")+1, strings.Count(err.Error(), ": leave it out"); n != 6 || left != 6 {
+		t.Errorf("%d faults with %d remedies, want 6:\n%v", n, left, err)
 	}
 	off := Config{Servers: []Server{vs("s", "any", "any", 0, 0)}, Profiles: []FastL4{{Name: "p", ClientTimeout: 30 * time.Second}}}
 	off.Servers[0].AutoLasthop = Off

@@ -95,7 +95,7 @@ type Server struct {
 	AutoLasthop       Switch // On is refused
 	SourcePort        SourcePort
 	NoCMP             bool
-	RequireProtection bool // VR31: nothing leaves in clear; refused until something encrypts
+	RequireProtection bool // VR31: nothing leaves in clear
 }
 
 // TranslatesAddress resolves the default of translate-address.

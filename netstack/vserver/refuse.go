@@ -27,7 +27,6 @@ func (b *builder) refuseServer(s *Server) {
 	x := &Listener{Kind: KindServer, Name: s.Name}
 	b.refuse(x, s.Mirror, "mirror", single)
 	b.refuse(x, s.AutoLasthop == On, "auto-lasthop", routed)
-	b.refuse(x, s.RequireProtection, "require-protection", later)
 }
 
 // refuseProfile does the same for a profile. Of client-timeout it only warns:

@@ -1,0 +1,197 @@
+package netstack
+
+import (
+	"encoding/binary"
+
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"spigate/netstack/drop"
+	"spigate/netstack/frame"
+	tunnels "spigate/netstack/ipsec"
+)
+
+// Listeners of our own: IKE and ESP for the address of a tunnel's end reach it
+// whatever the virtual servers say (VR1).
+//
+//	prerouting  internal: to an end of a tunnel? nobody else is asked
+//	            inClear: should it have come sealed? (VR32)
+//	input       espInUDP: a whole packet on port 4500
+//	the stack   puts pieces together; then the handler of protocol 50, and IKE's
+//	            sockets (ike.go), which find ESP that came in pieces of UDP
+//	end of the batch
+//	            open: opened, checked, and in again with the label of VR34
+
+// ends is what packets are asked of the tunnels. It does not change: a reload
+// makes a new one.
+type ends struct {
+	locals    map[frame.Addr]bool // where tunnels end
+	selective bool                // some selectors are asked of every packet
+}
+
+// endsOf is nil if there are no tunnels.
+func endsOf(p *tunnels.Policies) *ends {
+	if len(p.Selectors()) == 0 && len(p.Locals()) == 0 {
+		return nil
+	}
+	e := &ends{locals: map[frame.Addr]bool{}}
+	for _, a := range p.Locals() {
+		e.locals[a.As4()] = true
+	}
+	for _, s := range p.Selectors() {
+		e.selective = e.selective || s.Protects == nil || s.Protects.Mode != tunnels.Interface
+	}
+	return e
+}
+
+// internal keeps IKE and ESP for an end here from every other step.
+func (r *Router) internal(p *packet) outcome {
+	e := r.ends.Load()
+	if e == nil || !e.locals[p.Dst] {
+		return goOn
+	}
+	if forTunnels(p) {
+		return accept
+	}
+	if p.ICMPError() {
+		r.learnPath(p)
+	}
+	return goOn
+}
+
+// forTunnels reports whether a packet to an end here is IKE or ESP. The later
+// pieces of UDP do not show it: they go as what is for us (pieceOfConnection).
+func forTunnels(p *packet) bool {
+	return p.Proto == frame.ProtoESP || p.Proto == frame.ProtoUDP && !p.Fragment && ikePort(p.DstPort)
+}
+
+// learnPath takes over what an ICMP 3/4 says about our ESP (VR35, RFC 4301
+// section 8.2.1): bare, or in UDP if enough is quoted. The stack gets the error
+// all the same.
+func (r *Router) learnPath(p *packet) {
+	t := p.Transport()
+	q, why := p.Quote()
+	if why != drop.None || q.Src != p.Dst || t[0] != uint8(header.ICMPv4DstUnreachable) || t[1] != 4 {
+		return
+	}
+	mtu, spi := int(binary.BigEndian.Uint16(t[6:])), q.SPI
+	if q.Proto == frame.ProtoUDP && q.SrcPort == tunnels.PortNATT {
+		quoted := t[header.ICMPv4MinimumSize:]
+		at := int(quoted[0]&0xf)*4 + header.UDPMinimumSize
+		if len(quoted) < at+4 {
+			return
+		}
+		spi = binary.BigEndian.Uint32(quoted[at:])
+	}
+	if mtu > 0 && r.esp.LearnMTU(q.Dst, spi, mtu, p.now) {
+		r.log.Debug("path mtu learnt", "remote", q.Dst.String(), "mtu", mtu)
+	}
+}
+
+// inClear drops what came in clear although a selector, mirrored, protects it
+// (VR32, RFC 4301 section 5.2). What would be sealed on its way on is not meant:
+// selectors for everything are about both directions.
+func (r *Router) inClear(p *packet) outcome {
+	e := r.ends.Load()
+	if e == nil || !e.selective || p.unsealed {
+		return goOn
+	}
+	policies, f := r.esp.Policies(), r.ports.outward(p)
+	switch policies.In(f).Verdict {
+	case tunnels.SelectorReject:
+		if policies.Out(f).Verdict != tunnels.Protect {
+			return dropped(drop.SelectorReject)
+		}
+	case tunnels.SelectorDiscard:
+		return dropped(drop.SelectorDiscard)
+	}
+	return goOn
+}
+
+// espInUDP takes whole packets of ESP on port 4500, and keepalives, which are
+// silently gone (RFC 3948 section 2.3); IKE goes on to its socket.
+func (r *Router) espInUDP(p *packet) outcome {
+	e := r.ends.Load()
+	if e == nil || p.Proto != frame.ProtoUDP || p.Fragment || p.DstPort != tunnels.PortNATT || !e.locals[p.Dst] {
+		return goOn
+	}
+	switch tunnels.ClassifyUDP(p.UDPPayload()) {
+	case tunnels.UDPESP:
+		r.openLater(p.Bytes(), p.in, p.now)
+		return sent
+	case tunnels.UDPKeepalive:
+		return sent
+	case tunnels.UDPShort:
+		return dropped(drop.ESPMalformed)
+	}
+	return goOn
+}
+
+// espHandler gets bare ESP for our own addresses from the stack, whole. Where no
+// tunnel ends nobody is there to take it.
+func (r *Router) espHandler(_ stack.TransportEndpointID, pk *stack.PacketBuffer) bool {
+	p, put := r.borrow()
+	defer put()
+	b := p.view(pk)
+	p.in, p.now = frame.Interface(pk.InputNICID), r.now()
+	if p.Parse(b) != drop.None {
+		return true // the stack would not have come here
+	}
+	if e := r.ends.Load(); e != nil && e.locals[p.Dst] {
+		r.openLater(b, p.in, p.now)
+	} else if r.answerable(p) {
+		r.report(codeProtocol, 0, b, p.now)
+	}
+	return true
+}
+
+// openLater puts an ESP packet into the lane of its SPI.
+func (r *Router) openLater(b []byte, in frame.Interface, now int64) {
+	spi, ok := tunnels.SPIOf(b)
+	if !ok {
+		r.drops.Count(drop.ESPMalformed, b, now)
+		return
+	}
+	j := newJob(r, b, 0, 0)
+	j.in = in
+	r.crypto.add(j, spi, now)
+}
+
+// shownOfESP is how much of a lost ESP packet is shown to operators: what is behind
+// may have been decrypted.
+const shownOfESP = 28
+
+// decrypt opens an ESP packet, and lets in what was inside.
+func (r *Router) decrypt(j *job, now int64) {
+	var head [shownOfESP]byte
+	outer := head[:copy(head[:], j.packet())]
+	got := r.esp.Receive(j.packet(), now)
+	if got.Verdict == tunnels.Pass || got.Verdict == tunnels.Undecided {
+		got.Verdict = r.ports.inward(&got, now)
+	}
+	switch got.Verdict {
+	case tunnels.Pass:
+		if r.keyer.Waiting() {
+			r.keyer.Heard(got.SPI)
+		}
+		label := got.Interface
+		if label == 0 {
+			label = j.in
+		}
+		r.comeIn(label, got.Inner, unsealedMark)
+	case tunnels.Dummy:
+	default:
+		r.drops.Count(reasonOfESP[got.Verdict], outer, now)
+		r.logLostESP(&got, outer, now)
+	}
+}
+
+// comeIn delivers a packet into the stack at an interface. It must not be called
+// from inside a hook.
+func (r *Router) comeIn(in frame.Interface, packet []byte, mark uint32) {
+	if i := r.interfaces[in]; i != nil {
+		i.Reinject(packet, mark)
+	} else if t := r.tunnelNIC(in); t != nil {
+		t.deliver(packet, unsealedMark)
+	}
+}
