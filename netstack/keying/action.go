@@ -65,6 +65,7 @@ func (k *Keyer) flush() {
 }
 
 func (k *Keyer) log(e ike.Event) {
+	k.remember(e)
 	if k.deps.Log != nil {
 		k.deps.Log(e)
 	}
@@ -94,6 +95,12 @@ func (k *Keyer) carryOut(o order) {
 		for _, p := range k.sorted() {
 			if p.child.Name == o.name {
 				k.run(k.engine.RekeyChild(p.child.In, k.now))
+			}
+		}
+	case terminatePair:
+		for _, p := range k.sorted() {
+			if p.child.Name == o.name {
+				k.run(k.engine.DeleteChild(p.child.In, k.now))
 			}
 		}
 	case terminate:

@@ -60,6 +60,7 @@ type plan struct {
 	limits   map[string]Limits
 	children map[string]route // by selector
 	peers    map[string]bool
+	list     []PeerInfo
 }
 
 // route is who negotiates for a selector.
@@ -76,6 +77,7 @@ func newPlan(c Config) *plan {
 	for i := range c.Peers {
 		q := &c.Peers[i]
 		p.peers[q.Name] = true
+		p.list = append(p.list, infoOf(q))
 		for _, k := range q.Children {
 			r := route{peer: q.Name, waits: q.Passive || !q.Remote.IsValid() || q.Remote.IsUnspecified(), lifetime: k.Lifetime}
 			if r.lifetime == 0 {

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,8 +42,10 @@ type Keyer struct {
 	pairs  map[uint32]*pair    // by inbound SPI
 	bySA   map[*ipsec.SA]*pair // the halves that are in the database
 	tries  map[string]*try     // by selector
-	out    []output
-	doomed []uint32 // inbound SPIs of pairs that the engine is to delete
+
+	failures map[string]*Failure // by peer
+	out      []output
+	doomed   []uint32 // inbound SPIs of pairs that the engine is to delete
 }
 
 // output is one thing that only Work may do: exactly one field is set.
@@ -61,7 +64,7 @@ func New(d Deps) (*Keyer, error) {
 	if d.Random == nil {
 		d.Random = rand.Reader
 	}
-	k := &Keyer{deps: d, pairs: map[uint32]*pair{}, bySA: map[*ipsec.SA]*pair{}}
+	k := &Keyer{deps: d, pairs: map[uint32]*pair{}, bySA: map[*ipsec.SA]*pair{}, failures: map[string]*Failure{}}
 	k.queue.held = map[uint32]bool{}
 	if err := k.renew(); err != nil {
 		return nil, err
@@ -97,6 +100,7 @@ func (k *Keyer) Apply(c Config, gone []*ipsec.SA, now int64) error {
 		var list []ike.Action
 		if list, err = k.engine.SetPeers(c.Peers, k.now); err == nil {
 			k.plan, k.tries = newPlan(c), map[string]*try{}
+			maps.DeleteFunc(k.failures, func(name string, _ *Failure) bool { return !k.plan.peers[name] })
 			k.queue.setPlan(k.plan)
 			k.do(list)
 		}

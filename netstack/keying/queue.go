@@ -48,10 +48,11 @@ type message struct {
 type verb uint8
 
 const (
-	initiate  verb = iota // a selector
-	rekey                 // a peer's IKE SAs
-	rekeyPair             // a selector's pairs
-	terminate             // a peer
+	initiate      verb = iota // a selector
+	rekey                     // a peer's IKE SAs
+	rekeyPair                 // a selector's pairs
+	terminate                 // a peer
+	terminatePair             // a selector's pairs
 )
 
 type order struct {
