@@ -72,7 +72,8 @@ func (t *Table) DecideOut(tup Tuple, h Hints, now int64) (OutPlan, drop.Reason) 
 	}
 	if st != nil {
 		a := t.cfg().byAddr[st.Outside.Addr]
-		pl.Addresses = t.cfg().addrList[a : a+1 : a+1]
+		port := st.port(tup.Inside.Port)
+		pl.Addresses, pl.Ports = t.cfg().addrList[a:a+1:a+1], PortRange{port, port}
 		return pl, drop.None
 	}
 	w := newWant(tup, h, r, now)
