@@ -217,21 +217,26 @@ var reasonOf = [...]drop.Reason{
 // unwelcome says why a packet that will be answered for its TTL would not have
 // been admitted: of a flow that nobody admits, nobody is told anything.
 func (r *Router) unwelcome(p *packet) drop.Reason {
-	later := p.Fragment && p.FragmentOffset() != 0 // nobody is told of those
-	if later || r.toMany(p) || p.ICMPError() || r.lsn.Owns(p.Dst) {
-		return drop.None
-	}
-	k, s := vserver.KeyOf(&p.Packet), vserver.SegmentOf(&p.Packet)
-	if _, ok := r.conns.Find(k, s, p.now); ok {
-		return drop.None
-	}
-	res, asked := r.asked(p)
-	if !asked {
-		return drop.None
-	}
-	v := r.conns.Decide(res, k, s, p.now)
+	res, v := r.refusal(p)
 	if v == vserver.VLANMiss {
 		r.noteMiss(res.Listener, p)
 	}
 	return reasonOf[v]
+}
+
+// refusal finds who refuses a packet, and changes nothing; Admit: nobody.
+func (r *Router) refusal(p *packet) (res vserver.Result, v vserver.Verdict) {
+	later := p.Fragment && p.FragmentOffset() != 0 // nobody is told of those
+	if later || r.toMany(p) || p.ICMPError() || r.lsn.Owns(p.Dst) {
+		return res, vserver.Admit
+	}
+	k, s := vserver.KeyOf(&p.Packet), vserver.SegmentOf(&p.Packet)
+	if _, ok := r.conns.Find(k, s, p.now); ok {
+		return res, vserver.Admit
+	}
+	res, asked := r.asked(p)
+	if !asked {
+		return res, vserver.Admit
+	}
+	return res, r.conns.Decide(res, k, s, p.now)
 }

@@ -1,0 +1,263 @@
+package netstack
+
+import (
+	"errors"
+	"slices"
+
+	"spigate/netstack/drop"
+	"spigate/netstack/frame"
+	"spigate/netstack/vserver"
+)
+
+// Explaining a packet is deciding about it without doing anything: no counter
+// moves, nothing is made, refreshed, drawn or sent. The walk asks the steps of
+// process.go in their order, but for each one that would do something the half
+// of it that decides (explainsteps.go, explainnat.go). What a real packet would
+// draw at random is told as the set that it would be drawn from.
+
+// Question is a packet about which Explain is asked.
+type Question struct {
+	In     frame.Interface // where it comes in
+	Packet []byte          // a whole IPv4 packet; it is not changed
+}
+
+// Explanation is what would become of a packet, and why.
+type Explanation struct {
+	Findings []Finding // in packet order; steps that have nothing to say are left out
+	Fate     Fate
+}
+
+// Finding is what one step says.
+type Finding struct {
+	Hook, Step string // as in process.go; of the hooks arrival, route and exit the stack has no steps
+	Says       string // a sentence without its full stop
+	Rule       string // of the specification, or an RFC; "" where there is none
+	Of         Object // whose configuration decided; zero: nobody's
+	Verdict    Verdict
+	Reason     drop.Reason // of Dropped, unless the reason is the stack's
+}
+
+// Object is something that the configuration names.
+type Object struct{ Kind, Name string }
+
+// The kinds of objects; those of listeners are vserver.Kind's words.
+const (
+	ObjectRoute      = "route"       // Name is its prefix
+	ObjectALGProfile = "alg profile" // of the IPsec ALG
+	ObjectAppProfile = "application profile"
+	ObjectStatic     = "static"
+)
+
+// End is how the walk of a packet ends.
+type End uint8
+
+// The ends.
+const (
+	EndForwarded End = iota // it leaves by Out
+	EndDelivered            // it is for the router itself
+	EndDropped              // Reason or Stack says why
+	EndHeld                 // it waits, and is not lost
+)
+
+// String returns the word that JSON uses.
+func (e End) String() string { return [...]string{"forwarded", "delivered", "dropped", "held"}[e] }
+
+// Fate is how the walk of a packet ends.
+type Fate struct {
+	End    End
+	Reason drop.Reason // EndDropped: drop.None if it is the stack that drops it
+	Stack  string      // EndDropped: the stack's word, as StackDrops has it
+	Told   string      // what the sender is told of it, limits of rate aside; "": nothing
+
+	// EndForwarded:
+	Out   frame.Interface
+	Next  frame.Addr // the neighbour that it is sent to
+	Known bool       // its MAC address is known: otherwise ARP asks first
+	// Src and Dst are what it leaves with. What has no ports has 0 there; the
+	// identifier of an ICMP query stands as the port of Src. With Drawn, Src is
+	// the first of a set.
+	Src, Dst frame.Endpoint
+	Drawn    *Drawn
+}
+
+// Drawn is what a translation would be drawn from.
+type Drawn struct {
+	Addresses   []frame.Addr // read only
+	First, Last uint16       // ports
+}
+
+// errNotAlone refuses what no walk of one packet can explain.
+var errNotAlone = errors.New("a fragment or an ICMP error is judged by the packet that it belongs to: ask about that one")
+
+// Explain tells what would become of a packet. It changes nothing and may be
+// called from everywhere at once; packets that pass meanwhile may change what
+// it was true of. The error is for what is no whole IPv4 packet, and for
+// fragments and ICMP errors.
+func (r *Router) Explain(q Question) (Explanation, error) {
+	x := &explainer{r: r, halves: halves()}
+	if why := x.p.Parse(slices.Clone(q.Packet)); why != drop.None {
+		return Explanation{}, errors.New("not a packet that can be explained: " + why.Info().Means)
+	}
+	if x.p.Fragment || x.p.ICMPError() {
+		return Explanation{}, errNotAlone
+	}
+	x.p.in, x.p.now = q.In, r.now()
+	x.walk()
+	x.fate.Src, x.fate.Dst = x.ends()
+	return Explanation{x.found, x.fate}, nil
+}
+
+// explainer is a packet on its explained way.
+type explainer struct {
+	r      *Router
+	p      packet
+	halves map[string]half
+	hook   string // where it is
+	step   string
+	found  []Finding
+	fate   Fate
+
+	conn    *sides            // its connection, or the one that would begin with it
+	l       *vserver.Listener // who has admitted that
+	byLSN   bool              // the LSN translates its source
+	inside  frame.Endpoint    // of a packet from one subscriber to another: the near one
+	outside frame.Endpoint    // what a subscriber's packet leaves from
+	drawn   *Drawn            // or the set of that
+	mirror  bool              // a ping to the subscriber's own NAT address: its identifier names its own mapping
+}
+
+// half is what a step decides. The step itself is for those that do nothing but
+// decide and rewrite the packet.
+type half func(*explainer, step) outcome
+
+// asItIs is for such steps.
+func asItIs(x *explainer, s step) outcome { return s.run(x.r, &x.p) }
+
+// nothing is for steps that never judge a packet that explain takes.
+func nothing(*explainer, step) outcome { return goOn }
+
+// halves has an entry for every step of process.go.
+func halves() map[string]half {
+	return map[string]half{
+		"cast": asItIs, "shape": asItIs, "spoofed": asItIs, "guard": asItIs,
+		"expiring": (*explainer).expiring, "connection": (*explainer).connection, "hairpin": (*explainer).hairpin,
+		"piecesIn": nothing, "icmpIn": nothing,
+		"espIn": (*explainer).espIn, "out2in": (*explainer).out2in, "listener": (*explainer).listener,
+
+		"passing": (*explainer).passing, "icmpOut": nothing, "exempt": asItIs, "carry": asItIs, "piecesOut": nothing,
+		"espOut": (*explainer).espOut, "in2out": (*explainer).in2out,
+
+		"cache": nothing, "depart": (*explainer).depart, "helpOut": nothing, "source": (*explainer).source,
+		"discreet": asItIs, "anew": nothing, "pieces": nothing,
+	}
+}
+
+// walk goes through the hooks, with what the stack does between them.
+func (x *explainer) walk() {
+	if !x.arrival() || !x.ask("prerouting", prerouting) || !x.route() ||
+		!x.ask("forward", forward) || !x.ask("postrouting", postrouting) {
+		return
+	}
+	x.leave()
+}
+
+// ask walks the steps of one hook, and reports whether the packet goes on.
+func (x *explainer) ask(hook string, steps []step) bool {
+	x.hook = hook
+	for _, s := range steps {
+		x.step = s.name
+		before, said := x.now(), len(x.found)
+		o := goOn
+		if decide := x.halves[s.name]; decide != nil {
+			o = decide(x, s)
+		}
+		if len(x.found) == said {
+			x.plain(o, before)
+		}
+		if last := len(x.found) - 1; last >= said {
+			x.found[last].Verdict, x.found[last].Reason = o.verdict, o.reason
+		}
+		switch o.verdict {
+		case Accept:
+			return true
+		case Dropped:
+			x.fate.End, x.fate.Reason = EndDropped, o.reason
+			return false
+		case Held:
+			x.fate.End = EndHeld
+			return false
+		}
+	}
+	return true
+}
+
+// look is a packet's ends as they stand.
+type look struct{ src, dst frame.Endpoint }
+
+func (x *explainer) now() look {
+	src, dst := x.ends()
+	return look{src, dst}
+}
+
+// plain says in general words what a step that said nothing did.
+func (x *explainer) plain(o outcome, before look) {
+	after := x.now()
+	switch {
+	case o.verdict == Dropped:
+		in := o.reason.Info()
+		x.say(withoutStop(in.Means), in.Rule)
+	case after.src != before.src:
+		x.say("its source becomes "+after.src.String(), "")
+	case after.dst != before.dst:
+		x.say("its destination becomes "+after.dst.String(), "")
+	case o.verdict == Accept && x.step == "exempt":
+		x.say(x.r.whyExempt(&x.p), "R13")
+	}
+}
+
+func withoutStop(s string) string {
+	if n := len(s); n > 0 && s[n-1] == '.' {
+		return s[:n-1]
+	}
+	return s
+}
+
+// whyExempt says why the LSN has no part in a packet.
+func (r *Router) whyExempt(p *packet) string {
+	_, from := r.lsn.Client(p.Src)
+	_, to := r.lsn.Client(p.Dst)
+	switch {
+	case !from:
+		return "it is no subscriber's: the LSN has no part in it"
+	case to:
+		return "it goes from one subscriber to another: the LSN has no part in it"
+	}
+	return "its destination is exempt from translation"
+}
+
+// say adds a finding of the present step.
+func (x *explainer) say(says, rule string) { x.sayOf(Object{}, says, rule) }
+
+func (x *explainer) sayOf(of Object, says, rule string) {
+	x.found = append(x.found, Finding{Hook: x.hook, Step: x.step, Says: says, Rule: rule, Of: of})
+}
+
+// ends are the packet's two ends.
+func (x *explainer) ends() (src, dst frame.Endpoint) {
+	p := &x.p
+	src, dst = frame.Endpoint{Addr: p.Src, Port: p.SrcPort}, frame.Endpoint{Addr: p.Dst, Port: p.DstPort}
+	if query, _ := p.ICMPQuery(); query {
+		src.Port = p.ICMPID
+	}
+	return src, dst
+}
+
+// objectOf names a listener.
+func objectOf(l *vserver.Listener) Object {
+	if l == nil {
+		return Object{}
+	}
+	return Object{l.Kind.String(), l.Name}
+}
+
+func nameOf(l *vserver.Listener) string { return l.Kind.String() + " " + l.Name }
