@@ -47,7 +47,12 @@ func (r *reader) checkPools(w *raw) {
 	}
 	for _, v := range w.VLANs {
 		for _, a := range v.Addresses {
-			r.checkOwn(a.Addr(), v, blocks)
+			r.checkOwn(a.Addr(), v.Domain, label("vlan", v.Name), blocks)
+		}
+	}
+	for _, t := range w.Tunnels {
+		for _, a := range t.Addresses {
+			r.checkOwn(a.Addr(), t.Domain, label("net", "tunnel", t.Name), blocks)
 		}
 	}
 	clashes(blocks, func(b, earlier block) {
@@ -56,10 +61,10 @@ func (r *reader) checkPools(w *raw) {
 }
 
 // checkOwn refuses blocks that hold an address of the router itself.
-func (r *reader) checkOwn(a netip.Addr, v *VLAN, blocks []block) {
+func (r *reader) checkOwn(a netip.Addr, domain uint16, where string, blocks []block) {
 	for _, b := range blocks {
-		if a.IsValid() && b.domain == v.Domain && !a.Less(b.from) && !b.to.Less(a) {
-			r.fault(b.at, "%s is the router's own address on %s", a, label("vlan", v.Name))
+		if a.IsValid() && b.domain == domain && !a.Less(b.from) && !b.to.Less(a) {
+			r.fault(b.at, "%s is the router's own address on %s", a, where)
 		}
 	}
 }

@@ -65,13 +65,50 @@ func (r *reader) checkHome(w *raw, kind, name string, domain uint16, v *VLANList
 	if domains := w.Domains(); len(domains) > 0 && !slices.Contains(domains, domain) && !r.faultBelow("vlan") {
 		r.fault(keyAt("ltm", kind, name, "traffic_domain"), "no VLAN is in traffic domain %d", domain)
 	}
+	r.linkList(w, v)
 	at := w.ltm.vlans[v]
-	v.List = resolveAll(r, at, w.ltm.lists[v], w.VLANs, func(v *VLAN) string { return v.Name }, "vlan")
 	for _, one := range v.List {
 		if one.Domain != domain {
 			r.fault(at, "%s is in traffic domain %d, and this in %d: nothing is routed between domains", label("vlan", one.Name), one.Domain, domain)
 		}
 	}
+	for _, one := range v.Tunnels {
+		if one.placed() && one.Domain != domain {
+			r.fault(at, "%s is in traffic domain %d, and this in %d: nothing is routed between domains", label("net", "tunnel", one.Name), one.Domain, domain)
+		}
+	}
+}
+
+// linkList finds what a list names: VLANs and tunnels.
+func (r *reader) linkList(w *raw, v *VLANList) {
+	at, names := w.ltm.vlans[v], w.ltm.lists[v]
+	for i, name := range names {
+		if slices.Contains(names[:i], name) && name != "" {
+			r.fault(at.of(i), "%q is in the list twice", name)
+			continue
+		}
+		if n := slices.IndexFunc(w.Tunnels, func(t *Tunnel) bool { return t.Name == name }); n >= 0 {
+			v.Tunnels = append(v.Tunnels, w.Tunnels[n])
+			continue
+		}
+		n := slices.IndexFunc(w.VLANs, func(v *VLAN) bool { return v.Name == name })
+		if n < 0 && name != "" {
+			r.missing(at.of(i), name, w.interfaces(), "vlan")
+		} else if n >= 0 {
+			v.List = append(v.List, w.VLANs[n])
+		}
+	}
+}
+
+// interfaces are the names that a list of VLANs may have.
+func (w *raw) interfaces() (out []string) {
+	for _, v := range w.VLANs {
+		out = append(out, v.Name)
+	}
+	for _, t := range w.Tunnels {
+		out = append(out, t.Name)
+	}
+	return out
 }
 
 // overlaps reports whether there is a VLAN on which both listen. Two that name
@@ -79,17 +116,18 @@ func (r *reader) checkHome(w *raw, kind, name string, domain uint16, v *VLANList
 func (v *VLANList) overlaps(o *VLANList) bool {
 	switch {
 	case v.Enabled:
-		return slices.ContainsFunc(v.List, o.admits)
+		return slices.ContainsFunc(v.Names(), o.admits)
 	case o.Enabled:
-		return slices.ContainsFunc(o.List, v.admits)
+		return slices.ContainsFunc(o.Names(), v.admits)
 	}
 	return true
 }
 
-func (v *VLANList) admits(x *VLAN) bool { return slices.Contains(v.List, x) == v.Enabled }
+// admits reports whether attempts that come by a VLAN or out of a tunnel are heard.
+func (v *VLANList) admits(name string) bool { return slices.Contains(v.Names(), name) == v.Enabled }
 
 // listed tells a listener on named VLANs from one on all (VR7, step 5).
-func (v *VLANList) listed() bool { return v.Enabled || len(v.List) > 0 }
+func (v *VLANList) listed() bool { return v.Enabled || len(v.Names()) > 0 }
 
 // checkRanks refuses two servers that are equal in all that VR7 compares, on a
 // common VLAN (VR10).
@@ -103,10 +141,10 @@ func (r *reader) checkRanks(w *raw) {
 	}
 	all := map[rank][]*Virtual{}
 	for _, v := range w.LTM.Virtuals {
-		if !v.Destination.IsValid() || len(v.VLANs.List) < len(w.ltm.lists[&v.VLANs]) {
+		if !v.Destination.IsValid() || len(v.VLANs.Names()) < len(w.ltm.lists[&v.VLANs]) {
 			continue // it has faults enough
 		}
-		if v.VLANs.Enabled && len(v.VLANs.List) == 0 {
+		if v.VLANs.Enabled && len(v.VLANs.Names()) == 0 {
 			continue // it never matches (Q6)
 		}
 		k := rank{v.Domain, v.Destination, v.Source, v.Port, v.Protocol, v.VLANs.listed()}
@@ -134,7 +172,7 @@ func (r *reader) checkDestinations(w *raw) {
 			r.fault(at, "%s is a NAT address of %s, which is asked first: this server would never match", a, owner)
 		}
 		if h := w.connected(a)[v.Domain]; h.own {
-			r.warn(at, "%s is the router's own address on %s: what is for the router itself goes to this server, but IKE and ESP", a, label("vlan", h.vlan.Name))
+			r.warn(at, "%s is the router's own address on %s: what is for the router itself goes to this server, but IKE and ESP%s", a, h, w.endOf(a, v.Domain))
 		}
 	}
 }

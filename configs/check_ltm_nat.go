@@ -39,7 +39,7 @@ func (r *reader) checkNATs(w *raw) {
 		}
 		outside[k] = n.Name
 		if h := w.connected(n.Translation)[n.Domain]; h.own {
-			r.fault(here, "%s is the router's own address on %s", n.Translation, label("vlan", h.vlan.Name))
+			r.fault(here, "%s is the router's own address on %s", n.Translation, h)
 		}
 		if owner := w.translated(n.Translation, n.Domain); owner != "" {
 			r.fault(here, "%s is a NAT address of %s", n.Translation, owner)

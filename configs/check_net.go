@@ -22,6 +22,7 @@ func (r *reader) missing(at spot, name string, known []string, path ...string) {
 func (r *reader) checkNet(w *raw) {
 	r.checkPorts(w)
 	r.linkVLANs(w)
+	r.linkIPsec(w)
 	r.checkSubnets(w)
 	r.checkRoutes(w)
 }
@@ -97,40 +98,55 @@ func clashes(blocks []block, report func(b, earlier block)) {
 }
 
 // checkSubnets refuses two connected networks of a traffic domain that overlap,
-// for a route could then lead to either. Several addresses in one network of one VLAN are fine.
+// for a route could then lead to either. Several addresses in one network of one
+// VLAN or tunnel are fine.
 func (r *reader) checkSubnets(w *raw) {
-	type member struct {
-		vlan    *VLAN
-		network netip.Prefix
-	}
-	var blocks []block
-	seen := map[member]bool{}
-	type own struct {
-		domain uint16
-		addr   netip.Addr
-	}
-	addresses := map[own]string{}
+	s := subnets{reader: r, seen: map[member]bool{}, addresses: map[inDomain]string{}}
 	for _, v := range w.VLANs {
-		for i, p := range v.Addresses {
-			if !p.IsValid() {
-				continue
-			}
-			at := keyAt("vlan", v.Name, "addresses").of(i)
-			if other, twice := addresses[own{v.Domain, p.Addr()}]; twice {
-				r.fault(at, "%s is already an address of %s", p.Addr(), label("vlan", other))
-				continue
-			}
-			addresses[own{v.Domain, p.Addr()}] = v.Name
-			if m := (member{v, p.Masked()}); !seen[m] {
-				seen[m] = true
-				from, to := bounds(p)
-				blocks = append(blocks, block{v.Domain, from, to, at, label("vlan", v.Name), p.Masked().String()})
-			}
+		s.add(v.Domain, v.Addresses, "vlan", v.Name)
+	}
+	for _, t := range w.Tunnels {
+		if t.placed() {
+			s.add(t.Domain, t.Addresses, "net", "tunnel", t.Name)
 		}
 	}
-	clashes(blocks, func(b, earlier block) {
+	clashes(s.blocks, func(b, earlier block) {
 		r.fault(b.at, "network %s overlaps %s of %s", b.text, earlier.text, earlier.owner)
 	})
+}
+
+// member is a connected network of a VLAN or a tunnel.
+type member struct {
+	owner   string
+	network netip.Prefix
+}
+
+type subnets struct {
+	*reader
+	blocks    []block
+	seen      map[member]bool
+	addresses map[inDomain]string
+}
+
+// add takes up the addresses of the VLAN or tunnel at a path.
+func (s *subnets) add(domain uint16, addresses []netip.Prefix, path ...string) {
+	owner := label(path...)
+	for i, p := range addresses {
+		if !p.IsValid() {
+			continue
+		}
+		at := keyAt(append(path[:len(path):len(path)], "addresses")...).of(i)
+		if other, twice := s.addresses[inDomain{domain, p.Addr()}]; twice {
+			s.fault(at, "%s is already an address of %s", p.Addr(), other)
+			continue
+		}
+		s.addresses[inDomain{domain, p.Addr()}] = owner
+		if m := (member{owner, p.Masked()}); !s.seen[m] {
+			s.seen[m] = true
+			from, to := bounds(p)
+			s.blocks = append(s.blocks, block{domain, from, to, at, owner, p.Masked().String()})
+		}
+	}
 }
 
 // faultBelow reports whether something was wrong below a table. A fault that

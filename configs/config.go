@@ -13,11 +13,13 @@ type Config struct {
 	Control Control
 	Limits  Limits
 	Ports   []*Port
-	VLANs   []*VLAN // at most 255: one interface of the router each
-	Routes  []Route // without the connected networks
+	VLANs   []*VLAN   // one interface of the router each; at most 255 with Tunnels
+	Tunnels []*Tunnel // [net.tunnel.NAME], as VLANs
+	Routes  []Route   // without the connected networks
 	LSN     LSN
 	ALG     []*ALGProfile // [ipsecalg.profile.NAME]
 	LTM     LTM
+	IPsec   IPsec
 	DB      DB
 	Log     Log
 }
@@ -71,13 +73,22 @@ type VLAN struct {
 	Addresses []netip.Prefix // our addresses with their networks' lengths
 }
 
-// Route is [route."PREFIX"], or [route.NAME] with the prefix in it. Its traffic
-// domain is that of VLAN.
+// Route is [route."PREFIX"], or [route.NAME] with the prefix in it. It leads to
+// a neighbour, or into a tunnel.
 type Route struct {
 	Name   string
 	Prefix netip.Prefix // masked
-	Via    netip.Addr   // on a connected network
-	VLAN   *VLAN        // the one on whose network Via is
+	Via    netip.Addr   // on a connected network; invalid with a Tunnel
+	VLAN   *VLAN        // the one on whose network Via is; nil with a Tunnel
+	Tunnel *Tunnel      // or nil
+}
+
+// Domain is the route's traffic domain: that of what it leads to.
+func (r *Route) Domain() uint16 {
+	if r.Tunnel != nil {
+		return r.Tunnel.Domain
+	}
+	return r.VLAN.Domain
 }
 
 // ALGProfile is [ipsecalg.profile.NAME].

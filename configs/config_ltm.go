@@ -41,13 +41,25 @@ type Virtual struct {
 	AutoLasthop       AutoLasthop
 	SourcePort        SourcePort
 	CMPEnabled        bool // has no effect
-	RequireProtection bool // VR31
+	RequireProtection bool // nothing of its connections comes or leaves in clear (VR31)
 }
 
 // VLANList says where a listener listens for attempts (V5).
 type VLANList struct {
-	Enabled bool    // on the listed VLANs only, on none if there are none; otherwise on all but these
-	List    []*VLAN // of the listener's traffic domain, in the file's order
+	Enabled bool      // on the listed ones only, on none if there are none; otherwise on all but these
+	List    []*VLAN   // of the listener's traffic domain, in the file's order
+	Tunnels []*Tunnel // likewise: a tunnel's interface is listed as a VLAN is (V6)
+}
+
+// Names lists the VLANs, then the tunnels. No two have the same name.
+func (v *VLANList) Names() (out []string) {
+	for _, one := range v.List {
+		out = append(out, one.Name)
+	}
+	for _, one := range v.Tunnels {
+		out = append(out, one.Name)
+	}
+	return out
 }
 
 // Addresses returns what a server of SourceSNAT translates to.

@@ -138,64 +138,94 @@ func (r *reader) placePools(g *Group, user map[*Pool]*Group) {
 
 // home is a network that holds a next hop.
 type home struct {
-	vlan *VLAN
-	own  bool // the address is ours
+	vlan   *VLAN   // or
+	tunnel *Tunnel // the one whose network it is
+	own    bool    // the address is ours
 }
 
-// connected returns the VLAN on whose network a is, in each traffic domain that
-// has one.
+// String is what holds it, as messages spell it.
+func (h home) String() string {
+	if h.tunnel != nil {
+		return label("net", "tunnel", h.tunnel.Name)
+	}
+	return label("vlan", h.vlan.Name)
+}
+
+// connected returns the VLAN or the tunnel on whose network a is, in each
+// traffic domain that has one.
 func (c *Config) connected(a netip.Addr) map[uint16]home {
 	out := map[uint16]home{}
-	for _, v := range c.VLANs {
-		for _, p := range v.Addresses {
+	add := func(domain uint16, addresses []netip.Prefix, h home) {
+		for _, p := range addresses {
 			if p.Contains(a) {
-				h := out[v.Domain]
-				out[v.Domain] = home{v, h.own || p.Addr() == a}
+				h.own = h.own || out[domain].own || p.Addr() == a
+				out[domain] = h
 			}
+		}
+	}
+	for _, v := range c.VLANs {
+		add(v.Domain, v.Addresses, home{vlan: v})
+	}
+	for _, t := range c.Tunnels {
+		if t.placed() {
+			add(t.Domain, t.Addresses, home{tunnel: t})
 		}
 	}
 	return out
 }
 
-// checkRoutes finds the VLAN of each next hop, and with it the route's domain.
+// way is a destination in a traffic domain: it has one route.
+type way struct {
+	to     netip.Prefix
+	domain uint16
+}
+
+// checkRoutes finds where each route leads, and with it the route's domain.
 func (r *reader) checkRoutes(w *raw) {
-	unsure := r.faultBelow("vlan")
-	type way struct {
-		to     netip.Prefix
-		domain uint16
-	}
 	taken := map[way]string{}
 	for i := range w.Routes {
 		route := &w.Routes[i]
-		if !route.Via.IsValid() || !route.Prefix.IsValid() {
+		if ref := w.ipsec.tunnel[route.Name]; ref.name != "" {
+			r.linkTunnel(w, route, ref, w.domainOf[i])
+		} else if route.Via.IsValid() && route.Prefix.IsValid() {
+			r.linkVia(w, route, w.domainOf[i])
+		}
+		if !route.Prefix.IsValid() || route.VLAN == nil && (route.Tunnel == nil || !route.Tunnel.placed()) {
 			continue
 		}
-		at := keyAt("route", route.Name, "via")
-		homes, said := w.connected(route.Via), w.domainOf[i]
-		if said != unsaid {
-			maps.DeleteFunc(homes, func(d uint16, _ home) bool { return int(d) != said })
+		k := way{route.Prefix, route.Domain()}
+		if other, twice := taken[k]; twice {
+			r.fault(spot{path: []string{"route", route.Name}, index: -1, onKey: true},
+				"%s has a route already: %s", route.Prefix, label("route", other))
 		}
-		switch {
-		case len(homes) == 0 && !unsure:
-			r.fault(at, "%s is on no connected network%s", route.Via, ofDomain(said))
-		case len(homes) > 1:
-			r.fault(at, "%s is on networks of the traffic domains %s: say with traffic_domain which it is", route.Via,
-				inWords(slices.Sorted(maps.Keys(homes))))
+		taken[k] = route.Name
+	}
+}
+
+// linkVia finds the VLAN of a next hop.
+func (r *reader) linkVia(w *raw, route *Route, said int) {
+	at, homes := keyAt("route", route.Name, "via"), w.connected(route.Via)
+	if said != unsaid {
+		maps.DeleteFunc(homes, func(d uint16, _ home) bool { return int(d) != said })
+	}
+	switch {
+	case len(homes) == 0 && !r.faultBelow("vlan"):
+		r.fault(at, "%s is on no connected network%s", route.Via, ofDomain(said))
+	case len(homes) > 1:
+		r.fault(at, "%s is on networks of the traffic domains %s: say with traffic_domain which it is", route.Via,
+			inWords(slices.Sorted(maps.Keys(homes))))
+	}
+	if len(homes) != 1 {
+		return
+	}
+	for _, h := range homes {
+		if h.own {
+			r.fault(at, "%s is the router's own address", route.Via)
 		}
-		if len(homes) != 1 {
-			continue
+		if h.tunnel != nil {
+			r.fault(at, "%s is on the network of %s: there are no neighbours in a tunnel; write tunnel = %q instead", route.Via, h, h.tunnel.Name)
 		}
-		for domain, h := range homes {
-			route.VLAN = h.vlan
-			if h.own {
-				r.fault(at, "%s is the router's own address", route.Via)
-			}
-			if other, twice := taken[way{route.Prefix, domain}]; twice {
-				r.fault(spot{path: []string{"route", route.Name}, index: -1, onKey: true},
-					"%s has a route already: %s", route.Prefix, label("route", other))
-			}
-			taken[way{route.Prefix, domain}] = route.Name
-		}
+		route.VLAN = h.vlan
 	}
 }
 

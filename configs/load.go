@@ -6,24 +6,34 @@ import (
 	"slices"
 )
 
-// Load reads and parses the file at path.
+// Load reads and parses the file at path, and the files with secrets and
+// certificates that it names: their paths are relative to its own.
 func Load(path string) (*Config, []Warning, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read configuration: %w", err)
 	}
-	return Parse(path, text)
+	r := reader{open: openFile}
+	if info, err := os.Stat(path); err == nil && info.Mode()&0o007 != 0 {
+		r.exposed = info.Mode().Perm()
+	}
+	return r.parse(path, text)
 }
 
 // Parse turns the text of a configuration into a Config. The error joins every
 // Fault of the text (see Faults); with one, the Config is nil. Warnings come
-// with and without an error. name stands for the file in messages.
+// with and without an error. name stands for the file in messages. No other
+// file is read: what the text names stays unknown.
 func Parse(name string, text []byte) (*Config, []Warning, error) {
-	doc, err := read(name, text)
-	if err != nil {
+	var r reader
+	return r.parse(name, text)
+}
+
+func (r *reader) parse(name string, text []byte) (*Config, []Warning, error) {
+	var err error
+	if r.doc, err = read(name, text); err != nil {
 		return nil, nil, err
 	}
-	r := &reader{doc: doc}
 	c := r.config()
 	slices.SortFunc(r.warnings, func(a, b Warning) int { return byPlace(Fault(a), Fault(b)) })
 	if len(r.faults) > 0 {
@@ -44,6 +54,7 @@ type raw struct {
 	// written tells of an object whether the user wrote a key (see preset.go).
 	written map[any]func(key string) bool
 	ltm     ltmRefs
+	ipsec   ipsecRefs
 }
 
 type groupRefs struct {
@@ -63,7 +74,7 @@ func (r *reader) config() *Config {
 	w := &raw{
 		Config: &Config{File: r.doc.file}, portOf: map[*VLAN]string{}, refs: map[*Group]groupRefs{},
 		attributes: map[*AppsProfile][]string{}, written: map[any]func(string) bool{},
-		ltm: newLTMRefs(),
+		ltm: newLTMRefs(), ipsec: newIPsecRefs(),
 	}
 	r.version(root)
 	r.system(root, w)
@@ -75,13 +86,15 @@ func (r *reader) config() *Config {
 	r.ipsecalg(root, w)
 	r.log(root, w)
 	r.ltm(root, w)
-	root.later("board", "ha", "net", "switch")
+	r.net(root, w)
+	root.later("board", "ha", "switch")
 	root.done()
 	r.checkNet(w)
 	r.checkLSN(w)
 	r.checkStatics(w)
 	r.checkLog(w)
 	r.checkLTM(w)
+	r.checkIPsec(w)
 	return w.Config
 }
 

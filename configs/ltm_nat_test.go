@@ -69,12 +69,12 @@ source_port = "preserve-strict"
 	}
 	addr := netip.MustParseAddr
 	nat := &NAT{
-		Name: "N", Originating: addr("10.1.1.5"), Translation: addr("203.0.113.15"), VLANs: VLANList{false, []*VLAN{c.VLANs[0]}},
+		Name: "N", Originating: addr("10.1.1.5"), Translation: addr("203.0.113.15"), VLANs: VLANList{List: []*VLAN{c.VLANs[0]}},
 		TrafficGroup: "traffic-group-local-only",
 	}
 	snat := &SNAT{
 		Name: "S", Origins: []netip.Prefix{netip.MustParsePrefix("10.3.0.0/16")}, Translation: addr("203.0.113.20"),
-		VLANs: VLANList{true, []*VLAN{c.VLANs[2]}}, SourcePort: SourcePortStrict,
+		VLANs: VLANList{Enabled: true, List: []*VLAN{c.VLANs[2]}}, SourcePort: SourcePortStrict,
 	}
 	if diff := cmp.Diff(nat, c.LTM.NATs[0], sameConfig()); diff != "" {
 		t.Errorf("nat (-want +got):\n%s", diff)

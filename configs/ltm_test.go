@@ -174,7 +174,7 @@ func TestOptionsOfVirtualServers(t *testing.T) {
 		{"no last hop", old, old + "\nauto_lasthop = \"disabled\"", ""},
 		{"a source port", old, old + "\nsource_port = \"Preserve-Strict\"", ""},
 		{"a source port that cannot be", old, old + "\nsource_port = \"keep\"", `ltm.virtual.V.source_port: "keep" is not one of preserve, preserve-strict, change`},
-		{"protection", old, old + "\nrequire_protection = true", "ltm.virtual.V.require_protection: not supported yet: leave it out, or write false"},
+		{"protection", old, old + "\nrequire_protection = true", "ltm.virtual.V.require_protection: warning: there is no [net.ipsec.policy.…] in its traffic domain: nothing is protected, so nothing passes (rule VR31)"},
 		{"two profiles", old, old + "\nprofiles = [\"F\", \"fastL4\"]", "ltm.virtual.V.profiles[1]: a server has one profile here, of kind fastl4"},
 		{"a profile that is not there", old, old + "\nprofiles = [\"fastl4\"]", `ltm.virtual.V.profiles[0]: there is no [ltm.profile.fastl4.fastl4]; did you mean "fastL4"?`},
 		{"a domain that is not there", old, old + "\ntraffic_domain = 3", "ltm.virtual.V.traffic_domain: no VLAN is in traffic domain 3"},
@@ -317,7 +317,7 @@ cmp_enabled = false
 	}
 	want := &Virtual{
 		Name: "V", Destination: netip.MustParsePrefix("10.1.1.0/24"), Source: netip.MustParsePrefix("10.2.1.0/24"), Protocol: 6,
-		Role: RoleForward, Profile: c.LTM.FastL4s[0], VLANs: VLANList{true, []*VLAN{c.VLANs[1], c.VLANs[0]}}, Disabled: true,
+		Role: RoleForward, Profile: c.LTM.FastL4s[0], VLANs: VLANList{Enabled: true, List: []*VLAN{c.VLANs[1], c.VLANs[0]}}, Disabled: true,
 		TranslateAddress: true, TranslatePort: true, SourceTranslation: SourceSNAT, SNATPool: c.LTM.SNATPools[0],
 		ConnectionLimit: 3, RateLimit: 4, AutoLasthop: AutoLasthopDisabled, SourcePort: SourcePortChange,
 	}

@@ -64,7 +64,7 @@ func (r *reader) virtuals(ltm *table, w *raw) {
 		v.AutoLasthop = t.autoLasthop()
 		v.SourcePort = choose(t, "source_port", SourcePortPreserve, sourcePortWords())
 		v.CMPEnabled = t.flag("cmp_enabled", true)
-		t.off(false, "require_protection")
+		v.RequireProtection = t.flag("require_protection", false)
 		t.done()
 		w.LTM.Virtuals = append(w.LTM.Virtuals, v)
 	}

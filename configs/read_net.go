@@ -170,11 +170,20 @@ func (r *reader) vlans(root *table, w *raw) {
 func (r *reader) routes(root *table, w *raw) {
 	for _, t := range root.children("route") {
 		prefix := t.destination()
-		via := t.need("via")
+		tunnel := nameAt{t.text("tunnel", ""), t.at("tunnel")}
+		via := ""
+		switch {
+		case tunnel.name == "":
+			via = t.need("via")
+		case t.has("via"):
+			r.fault(tunnel.at, "a route leads to a neighbour or into a tunnel, and via is there as well")
+		}
+		t.known = append(t.known, "via")
 		addr, verr := parseAddr(via)
 		if via != "" && verr != nil {
 			r.fault(t.at("via"), "%v", verr)
 		}
+		w.ipsec.tunnel[t.name()] = tunnel
 		w.domainOf = append(w.domainOf, t.routeDomain())
 		t.done()
 		w.Routes = append(w.Routes, Route{Name: t.name(), Prefix: prefix, Via: addr})

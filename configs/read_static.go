@@ -110,7 +110,7 @@ func (r *reader) checkStatics(w *raw) {
 			r.fault(at("subscriber"), "%s is in no network of a client that a group is bound to", s.Inside.Addr)
 		}
 		if h, ok := w.connected(s.Outside.Addr)[s.Domain]; ok && h.own {
-			r.fault(at("nat"), "%s is the router's own address on %s", s.Outside.Addr, label("vlan", h.vlan.Name))
+			r.fault(at("nat"), "%s is the router's own address on %s", s.Outside.Addr, h)
 		}
 		if s.Outside.Addr.IsValid() && w.isSubscriber(s.Outside.Addr, s.Domain) {
 			r.fault(at("nat"), "%s is a subscriber's: it is in a network of a client that a group is bound to", s.Outside.Addr)

@@ -116,7 +116,7 @@ func TestPortsVLANsAndRoutes(t *testing.T) {
 		{"a relative socket", "[port.lan]", "[control]\nsocket = \"spigate.sock\"\n[port.lan]", `control.socket: "spigate.sock" must be an absolute path`},
 		{"web pages", "[port.lan]", "[control]\nhttp = \"127.0.0.1:8080\"\n[port.lan]", "control.http: warning: this build has no web pages yet: the address is not used"},
 		{"a table that is too small", "[port.lan]", "[limits]\nflows = 1\n[port.lan]", "limits.flows: must be from 64 to 16777216, not 1"},
-		{"a table for later", "[port.lan]", "[net.ipsec.policy.Rio]\nmode = \"tunnel\"\n[net.tunnel.t]\n[port.lan]", "net: not supported yet"},
+		{"a table for later", "[port.lan]", "[ha.peer]\n[port.lan]", "ha: not supported yet"},
 	})
 }
 

@@ -3,6 +3,7 @@ package configs
 import (
 	"cmp"
 	"fmt"
+	"io/fs"
 	"math"
 	"slices"
 	"strings"
@@ -14,6 +15,8 @@ type reader struct {
 	doc      *document
 	faults   []Fault
 	warnings []Warning
+	open     opener         // nil: no other file is read
+	exposed  fs.FileMode    // of the configuration, if others than its owner's group may read or write it
 	seen     func(t *table) // a test looks at every table that was read
 }
 

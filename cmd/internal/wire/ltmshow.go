@@ -121,11 +121,9 @@ func shownPort(p uint16) string {
 	return strconv.Itoa(int(p))
 }
 
-// vlanNames lists the VLANs of a listener in the order of their names.
-func vlanNames(l *configs.VLANList) (out control.Words) {
-	for _, one := range l.List {
-		out = append(out, one.Name)
-	}
+// vlanNames lists the VLANs and tunnels of a listener in the order of their names.
+func vlanNames(l *configs.VLANList) control.Words {
+	out := control.Words(l.Names())
 	slices.Sort(out)
 	return out
 }

@@ -33,7 +33,7 @@ func routerConfig(c *configs.Config, domain uint16) netstack.RouterConfig {
 		Listeners: ltmConfig(c, domain), KeepSilent: !c.DB.RejectUnmatched, MaxConnections: c.Limits.Connections,
 	}
 	for _, r := range c.Routes {
-		if r.VLAN.Domain == domain {
+		if r.Domain() == domain && r.Tunnel == nil {
 			out.Routes = append(out.Routes, netstack.Route{To: r.Prefix, Via: r.Via})
 		}
 	}
