@@ -12,7 +12,8 @@
 // specification has the defaults and the ranges; the messages repeat them.
 //
 // This package opens no socket and knows no runtime type. Parse is pure: the
-// same text gives the same result, and nothing outside is read or changed.
+// same text gives the same result, and nothing outside is read or changed. Load
+// also reads the files with secrets and certificates that the text names.
 //
 // Invariants: a Config is returned only without a fault; its pointers are never
 // nil where the comment does not say so; the order of lists is the file's.
