@@ -18,8 +18,9 @@ import (
 // the old one may be among what is sent, and nothing may follow it on that.
 func (k *Keyer) do(list []ike.Action) {
 	for _, a := range list {
-		if a.Kind == ike.Remove && k.pairs[a.Child.In] != nil {
-			k.forgo(k.pairs[a.Child.In])
+		if p := k.removed(a); p != nil {
+			k.forgo(p)
+			p.ending = true
 		}
 	}
 	var fresh []*pair
@@ -34,7 +35,8 @@ func (k *Keyer) do(list []ike.Action) {
 				fresh = append(fresh, p)
 			}
 		case ike.Remove:
-			if p := k.pairs[a.Child.In]; p != nil {
+			if p := k.removed(a); p != nil {
+				k.linger(p)
 				k.drop(p)
 			}
 		case ike.Move:
@@ -44,6 +46,14 @@ func (k *Keyer) do(list []ike.Action) {
 	for _, p := range fresh {
 		k.out = append(k.out, output{open: p})
 	}
+}
+
+// removed is the pair that an action ends, nil if it ends none that is here.
+func (k *Keyer) removed(a ike.Action) *pair {
+	if a.Kind != ike.Remove {
+		return nil
+	}
+	return k.pairs[a.Child.In]
 }
 
 // flush brings out what was put out.
@@ -92,16 +102,12 @@ func (k *Keyer) carryOut(o order) {
 	case rekey:
 		k.run(k.engine.Rekey(o.name, k.now))
 	case rekeyPair:
-		for _, p := range k.sorted() {
-			if p.child.Name == o.name {
-				k.run(k.engine.RekeyChild(p.child.In, k.now))
-			}
+		for _, p := range slices.Clone(k.named[o.name]) {
+			k.run(k.engine.RekeyChild(p.child.In, k.now))
 		}
 	case terminatePair:
-		for _, p := range k.sorted() {
-			if p.child.Name == o.name {
-				k.run(k.engine.DeleteChild(p.child.In, k.now))
-			}
+		for _, p := range slices.Clone(k.named[o.name]) {
+			k.run(k.engine.DeleteChild(p.child.In, k.now))
 		}
 	case terminate:
 		k.run(k.engine.Close(o.name, k.now))
@@ -112,6 +118,8 @@ func (k *Keyer) carryOut(o order) {
 func (k *Keyer) event(e ipsec.Event) {
 	p := k.bySA[e.SA]
 	switch {
+	case p == nil && e.Kind == ipsec.SAEnded:
+		k.laidToRest(e.SA)
 	case p == nil:
 	case e.Kind == ipsec.SAEnded:
 		k.halfEnded(p, e.SA)
@@ -141,8 +149,8 @@ const (
 // peer that refuses is not asked as often, and what cannot be helped is said
 // once a minute.
 func (k *Keyer) acquire(name string) {
-	for _, p := range k.sorted() {
-		if p.child.Name == name && p.held {
+	for _, p := range slices.Clone(k.named[name]) {
+		if p.held {
 			k.open(p) // before a packet is lost
 		}
 	}
@@ -183,11 +191,15 @@ func (k *Keyer) cannot(t *try, name, why, remedy string) {
 // reconcile ends the pairs that the database has let go of: gone are the SAs
 // that a change of its policies took away.
 func (k *Keyer) reconcile(gone []*ipsec.SA) {
+	lost := map[*pair]bool{}
+	for _, sa := range gone {
+		lost[k.bySA[sa]] = true
+		k.laidToRest(sa)
+	}
 	var ended []*pair
 	for _, p := range k.sorted() {
 		s, ok := k.deps.Database.Policies().Selector(p.child.Name)
-		lost := slices.ContainsFunc(gone, func(sa *ipsec.SA) bool { return sa == p.in || sa == p.out })
-		if lost || !ok || s.Protects == nil || p.in != nil && k.deps.Database.Find(p.child.In, p.in.Local) != p.in {
+		if lost[p] || !ok || s.Protects == nil || p.in != nil && k.deps.Database.Find(p.child.In, p.in.Local) != p.in {
 			k.forgo(p)
 			ended = append(ended, p)
 		}

@@ -40,12 +40,14 @@ type Keyer struct {
 	plan   *plan
 	now    int64
 	pairs  map[uint32]*pair    // by inbound SPI
+	named  map[string][]*pair  // by selector, in the order of installation
 	bySA   map[*ipsec.SA]*pair // the halves that are in the database
 	tries  map[string]*try     // by selector
+	rests  []rest
+	out    []output
+	doomed []uint32 // inbound SPIs of pairs that the engine is to delete
 
 	failures map[string]*Failure // by peer
-	out      []output
-	doomed   []uint32 // inbound SPIs of pairs that the engine is to delete
 }
 
 // output is one thing that only Work may do: exactly one field is set.
@@ -64,7 +66,7 @@ func New(d Deps) (*Keyer, error) {
 	if d.Random == nil {
 		d.Random = rand.Reader
 	}
-	k := &Keyer{deps: d, pairs: map[uint32]*pair{}, bySA: map[*ipsec.SA]*pair{}, failures: map[string]*Failure{}}
+	k := &Keyer{deps: d, pairs: map[uint32]*pair{}, named: map[string][]*pair{}, bySA: map[*ipsec.SA]*pair{}, failures: map[string]*Failure{}}
 	k.queue.held = map[uint32]bool{}
 	if err := k.renew(); err != nil {
 		return nil, err
@@ -135,6 +137,7 @@ func (k *Keyer) Work(now int64) {
 		k.acquire(name)
 	}
 	k.finish()
+	k.sweep()
 	if k.due.Load() <= k.now {
 		k.run(k.engine.Tick(k.now))
 	}
@@ -165,6 +168,9 @@ func (k *Keyer) advance(now int64) { k.now = max(k.now, now) }
 // settle remembers when there is something to do next.
 func (k *Keyer) settle() {
 	at := k.engine.NextDeadline()
+	if len(k.rests) > 0 {
+		at = min(at, k.rests[0].until)
+	}
 	if len(k.out) > 0 {
 		at = k.now
 	}
@@ -185,7 +191,10 @@ func (k *Keyer) End(now int64) {
 	for _, p := range k.sorted() {
 		k.drop(p)
 	}
-	k.doomed, k.out = nil, nil
+	for _, r := range k.rests {
+		k.deps.Database.Remove(r.sa)
+	}
+	k.doomed, k.out, k.rests = nil, nil, nil
 	// The configuration is the one of New, which was good.
 	_ = k.renew()
 }

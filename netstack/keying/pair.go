@@ -3,6 +3,7 @@ package keying
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"spigate/netstack/frame"
 	"spigate/netstack/ipsec"
@@ -16,6 +17,7 @@ type pair struct {
 	later   *ipsec.SAConfig // the outbound half, with keys, until it is added
 	held    bool            // it waits for the other end to use the pair
 	asked   bool            // that it be rekeyed
+	ending  bool            // the engine removes it in this very call
 }
 
 // sorted lists the pairs by SPI: the same every time.
@@ -45,6 +47,7 @@ func (k *Keyer) install(c *ike.ChildSA) *pair {
 	}
 	p.later = &out
 	k.pairs[c.In], k.bySA[p.in] = p, p
+	k.named[c.Name] = append(k.named[c.Name], p)
 	old := k.pairs[c.Replaces]
 	switch {
 	case old == nil || old.out == nil && old.later == nil:
@@ -110,7 +113,7 @@ func (k *Keyer) forgo(p *pair) {
 
 // succeed lets those take over that wait for p to go.
 func (k *Keyer) succeed(p *pair) {
-	for _, q := range k.sorted() {
+	for _, q := range slices.Clone(k.named[p.child.Name]) {
 		if q.held && q.child.Replaces == p.child.In {
 			k.open(q)
 		}
@@ -126,8 +129,56 @@ func (k *Keyer) drop(p *pair) {
 	k.forgo(p)
 	k.succeed(p)
 	delete(k.pairs, p.child.In)
+	name := p.child.Name
+	k.named[name] = slices.DeleteFunc(k.named[name], func(q *pair) bool { return q == p })
+	if len(k.named[name]) == 0 {
+		delete(k.named, name)
+	}
 	k.remove(&p.out)
 	k.remove(&p.in)
+}
+
+const (
+	lingers      = 5 * time.Second // longer than packets are under way
+	maxLingering = 1024
+)
+
+// rest is an inbound half whose pair has ended.
+type rest struct {
+	sa    *ipsec.SA
+	until int64
+}
+
+// linger keeps the inbound half of a pair for a few seconds if its traffic goes
+// on over another pair: packets that were sent before the other end deleted it
+// may be slower than its delete, on the way or in our own queues.
+func (k *Keyer) linger(p *pair) {
+	if p.in == nil || len(k.rests) >= maxLingering || !k.goesOn(p) {
+		return
+	}
+	delete(k.bySA, p.in)
+	k.rests = append(k.rests, rest{p.in, k.now + int64(lingers)})
+	p.in = nil
+}
+
+// goesOn reports whether another pair carries the traffic of p.
+func (k *Keyer) goesOn(p *pair) bool {
+	return slices.ContainsFunc(k.named[p.child.Name], func(q *pair) bool {
+		return q != p && q.child.Peer == p.child.Peer && q.in != nil && !q.ending
+	})
+}
+
+// sweep ends what has lingered. They stand in the order of their time.
+func (k *Keyer) sweep() {
+	for len(k.rests) > 0 && k.rests[0].until <= k.now {
+		k.deps.Database.Remove(k.rests[0].sa)
+		k.rests = k.rests[1:]
+	}
+}
+
+// laidToRest forgets what lingered: the database has ended it.
+func (k *Keyer) laidToRest(sa *ipsec.SA) {
+	k.rests = slices.DeleteFunc(k.rests, func(r rest) bool { return r.sa == sa })
 }
 
 // remove takes one half away.
