@@ -20,6 +20,9 @@
 // its forwarding code, and none of its connection tracking, which does not
 // know ESP. What gVisor itself drops is counted as stack_… (stackdrops.go).
 //
+// Tunnels that end here are sealed behind all of that (egress) and opened before
+// it (internal), by package ipsec; package keying negotiates them.
+//
 // Invariants: nothing is forwarded that no listener has admitted (listener.go);
 // no packet of a subscriber leaves with its inside address but to exempt
 // destinations (exempt.go) or by a virtual server for its network, and a

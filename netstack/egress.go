@@ -52,7 +52,7 @@ func (r *Router) unprotected(p *packet, why drop.Reason) outcome {
 // SA with. An ICMP error goes the way of the packets that it reports on, if no
 // selector is about itself (Q16, RFC 4301 section 6).
 func (r *Router) selects(p *packet, find func(tunnels.Flow) tunnels.Lookup) (tunnels.Lookup, tunnels.Flow) {
-	f := r.ports.outward(p)
+	f, _ := r.ports.outward(p)
 	l := find(f)
 	if l.Verdict != tunnels.SelectorMiss {
 		return l, f
@@ -182,5 +182,5 @@ var reasonOfESP = [tunnels.NumVerdicts]drop.Reason{
 	tunnels.NoSA: drop.NoSA, tunnels.TooBig: drop.FrameTooBig, tunnels.Fragment: drop.Fragment, tunnels.NoRoom: drop.StackPanic,
 	tunnels.Malformed: drop.ESPMalformed, tunnels.Replay: drop.Replay, tunnels.ICV: drop.ICV, tunnels.Padding: drop.ESPPadding,
 	tunnels.NextHeader: drop.ESPNextHeader, tunnels.InnerMalformed: drop.InnerMalformed, tunnels.ECNInvalid: drop.ECNInvalid,
-	tunnels.Expired: drop.SAExpired, tunnels.Exhausted: drop.SeqExhausted,
+	tunnels.Expired: drop.SAExpired, tunnels.Exhausted: drop.SAExpired,
 }

@@ -96,8 +96,13 @@ func (r *Router) inClear(p *packet) outcome {
 	if e == nil || !e.selective || p.unsealed {
 		return goOn
 	}
-	policies, f := r.esp.Policies(), r.ports.outward(p)
-	switch policies.In(f).Verdict {
+	policies := r.esp.Policies()
+	f, known := r.ports.outward(p)
+	l := policies.In(f)
+	if !known && l.Verdict == tunnels.SelectorMiss {
+		l = policies.InPiece(f)
+	}
+	switch l.Verdict {
 	case tunnels.SelectorReject:
 		if policies.Out(f).Verdict != tunnels.Protect {
 			return dropped(drop.SelectorReject)

@@ -36,13 +36,14 @@ const (
 	pieceFlowAge  = 30 * time.Second // as long as frag waits for a datagram
 )
 
-// outward is the flow of a packet, whole or not.
-func (t *piecePorts) outward(p *packet) tunnels.Flow {
+// outward is the flow of a packet, whole or not; known is false for a later piece
+// that shows no ports where there are some.
+func (t *piecePorts) outward(p *packet) (f tunnels.Flow, known bool) {
 	if !p.Fragment {
-		return tunnels.FlowOf(&p.Packet)
+		return tunnels.FlowOf(&p.Packet), true
 	}
-	f, _ := t.flow(&p.Packet, 0, p.now)
-	return f
+	f, known = t.flow(&p.Packet, 0, p.now)
+	return f, known || p.Proto != frame.ProtoTCP && p.Proto != frame.ProtoUDP
 }
 
 // inward decides about what the database could not: a later piece out of an SA

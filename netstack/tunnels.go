@@ -56,6 +56,9 @@ func (r *Router) setTunnels(c tunnels.Config, k keying.Config, now int64) error 
 	if err := r.keyer.Apply(k, gone, now); err != nil {
 		return err
 	}
+	if r.ends.Load() != nil {
+		r.keyer.Work(now) // the other ends are told before the sockets close
+	}
 	if err := r.listenForIKE(p.Locals()); err != nil {
 		return err
 	}

@@ -112,7 +112,6 @@ const (
 	InnerMalformed
 	ECNInvalid
 	SAExpired
-	SeqExhausted
 
 	// NumReasons is the number of reasons, for arrays indexed by Reason.
 	NumReasons

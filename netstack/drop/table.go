@@ -130,6 +130,5 @@ var table = [NumReasons]Info{
 	InnerMalformed: {"inner_malformed", "What was inside of ESP, or was to be, is no good IPv4 packet.", "The other end, or a host behind it, sends broken packets.", "RFC 791"},
 	ECNInvalid: {"ecn_invalid", "Congestion was marked on the way of an ESP packet whose inside does not know of such marks.",
 		"Normal on a congested way whose routers mark instead of dropping.", "RFC 6040 section 4.2"},
-	SAExpired:    {"sa_expired", "The security association has come to the end of its life.", "In small numbers normal while it is replaced; otherwise look at show net ipsec peer.", "RFC 4301 section 4.4.2.1"},
-	SeqExhausted: {"seq_exhausted", "The security association has no sequence number left.", "Set extended_sequence_numbers, or see why it was not replaced in time.", "RFC 4303 section 3.3.3"},
+	SAExpired: {"sa_expired", "The security association has come to the end of its life, by time, octets or sequence numbers.", "In small numbers normal while it is replaced; otherwise see in show net ipsec peer why it was not.", "RFC 4301 section 4.4.2.1, RFC 4303 section 3.3.3"},
 }

@@ -92,6 +92,19 @@ func (p *Policies) Via(id frame.Interface, f Flow) Lookup {
 // and ESP for an address of our own are not for it (VR1).
 func (p *Policies) In(f Flow) Lookup { return p.in.find(f.Reversed(), SelectorReject) }
 
+// InPiece is In for a later piece of a datagram whose ports nobody knows: of the
+// selectors for its hosts and protocol each might be the one. What one of them
+// protects must not come in clear, whatever the others say.
+func (p *Policies) InPiece(f Flow) Lookup {
+	f = f.Reversed()
+	for _, s := range p.in.list {
+		if s.Action == ActProtect && s.pair.coversHosts(f) {
+			return Lookup{SelectorReject, s}
+		}
+	}
+	return Lookup{Verdict: SelectorMiss}
+}
+
 // Selectors lists the selectors in the order in which they are asked, those of
 // tunnel interfaces among them.
 func (p *Policies) Selectors() []*Selector { return slices.Clone(p.selectors) }
