@@ -2,6 +2,7 @@ package netstack
 
 import (
 	"spigate/alg/ipsec"
+	"spigate/netstack/keying"
 	"spigate/netstack/lsn"
 )
 
@@ -56,4 +57,11 @@ type FlushedLSN struct{ Sessions, Mappings int }
 func (r *Router) FlushLSN(f lsn.Filter) (n FlushedLSN) {
 	r.fire(func(int64) { n.Sessions, n.Mappings = r.lsn.Flush(f) })
 	return n
+}
+
+// AskKeying passes what an operator wants of IKE on to it, and lets it begin at
+// once. do must only call methods that queue.
+func (r *Router) AskKeying(do func(*keying.Keyer) error) (err error) {
+	r.fire(func(int64) { err = do(r.keyer) })
+	return err
 }

@@ -13,12 +13,13 @@ func (a *app) newFlush() *cobra.Command {
 	f := &flusher{app: a}
 	verb := newGroup("flush", "Remove sessions from the running router",
 		newGroup("ipsecalg", "The IPsec ALG", f.ipsecSession()),
-		newGroup("lsn", "Large scale NAT", f.lsnSession()))
+		newGroup("lsn", "Large scale NAT", f.lsnSession()),
+		newGroup("net", "The network", newGroup("ipsec", "IPsec tunnels that end here", f.netIPsecSA())))
 	addSocket(verb, &f.socket)
 	return verb
 }
 
-// flusher holds the flags of the flush family.
+// flusher holds the flags of the verbs that change something.
 type flusher struct {
 	*app
 	socket string
@@ -33,7 +34,7 @@ func (f *flusher) ipsecSession() *cobra.Command {
 		filters: control.FiltersOfIPsecFlush(),
 		do:      (*control.Client).FlushIPsec,
 		told: func(n control.IPsecFlushed) string {
-			return count(n.ESPSessions, "ESP session") + ", " + count(n.IKESessions, "IKE session") + ", " +
+			return "flushed: " + count(n.ESPSessions, "ESP session") + ", " + count(n.IKESessions, "IKE session") + ", " +
 				count(n.HeldMessages, "held message")
 		},
 	})
@@ -48,15 +49,17 @@ func (f *flusher) lsnSession() *cobra.Command {
 		filters: control.FiltersOfLSNFlush(),
 		do:      (*control.Client).FlushLSN,
 		told: func(n control.LSNFlushed) string {
-			return count(n.Sessions, "session") + " of " + count(n.Mappings, "mapping")
+			return "flushed: " + count(n.Sessions, "session") + " of " + count(n.Mappings, "mapping")
 		},
 	})
 }
 
-// operator is one noun of "flush".
+// operator is one noun of a verb that changes something.
 type operator[T any] struct {
 	noun, short string
+	aliases     []string
 	long        string
+	named       bool // a name follows the noun
 	filters     []string
 	do          func(*control.Client, context.Context, control.Filter) (T, error)
 	told        func(T) string
@@ -66,9 +69,12 @@ type operator[T any] struct {
 func operation[T any](f *flusher, o operator[T]) *cobra.Command {
 	var filter control.Filter
 	cmd := &cobra.Command{
-		Use: o.noun, Short: o.short, Long: o.long,
+		Use: o.noun, Aliases: o.aliases, Short: o.short, Long: o.long,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := setName(&filter, args); err != nil {
+				return err
+			}
 			done, err := o.do(control.NewClient(f.socket), cmd.Context(), filter)
 			if err != nil {
 				return err
@@ -76,9 +82,12 @@ func operation[T any](f *flusher, o operator[T]) *cobra.Command {
 			if f.json {
 				return printJSON(f.out, func(yield func(T, error) bool) { yield(done, nil) })
 			}
-			_, err = fmt.Fprintf(f.out, "flushed: %s\n", o.told(done))
+			_, err = fmt.Fprintln(f.out, o.told(done))
 			return err
 		},
+	}
+	if o.named {
+		cmd.Use, cmd.Args = o.noun+" NAME", cobra.ExactArgs(1)
 	}
 	addFilters(cmd, &filter, o.filters)
 	return cmd

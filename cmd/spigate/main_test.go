@@ -89,6 +89,11 @@ type house struct {
 	lsn    iter.Seq[control.LSNSession] // in place of the two sessions
 
 	flushed []string // what was asked of it
+
+	idle    bool                       // no tunnel is up
+	up      func() bool                // is one now?
+	broken  *control.NetIPsecLastError // what failed with gw3
+	refuses error                      // what operators are told
 }
 
 func healthy() control.Status {

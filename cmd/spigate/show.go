@@ -30,6 +30,7 @@ func (a *app) newShow() *cobra.Command {
 		newGroup("lsn", "Large scale NAT", s.lsnSession(), s.lsnBlock(), s.lsnDeterministic(),
 			s.lsnClient(), s.lsnPool(), s.lsnGroup(), s.lsnAppsProfile(), s.lsnStatic()),
 		newGroup("ltm", "Virtual servers, NATs and SNATs", s.ltmVirtual(), s.ltmNAT(), s.ltmSNAT()),
+		newGroup("net", "The network", newGroup("ipsec", "IPsec tunnels that end here", s.netIPsecSA(), s.netIPsecSelector(), s.netIPsecPeer(), s.netIPsecStat())),
 		newGroup("sys", "The system", s.sysConnection()),
 		s.flow(), s.drops(), s.status())
 	s.addFlags(show)
@@ -57,6 +58,7 @@ func addSocket(verb *cobra.Command, socket *string) {
 // view is one noun of "show" or "stat".
 type view[T any] struct {
 	noun, short string
+	aliases     []string // what tmsh calls it
 	long        string
 	named       bool // a name may follow the noun
 	filters     []string
@@ -69,7 +71,7 @@ type view[T any] struct {
 func command[T any](s *shower, v view[T]) *cobra.Command {
 	var filter control.Filter
 	cmd := &cobra.Command{
-		Use: v.noun, Short: v.short, Long: v.long,
+		Use: v.noun, Aliases: v.aliases, Short: v.short, Long: v.long,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := setName(&filter, args); err != nil {
@@ -154,10 +156,18 @@ func filterHelp(noun, name string) string {
 		return "only this client, `ADDR` or *"
 	case noun == "connection" && name == control.ByDestIP:
 		return "only this server, `ADDR` or *"
+	case noun == "sa" && name == control.ByDestIP:
+		return "only this other end, `ADDR` or *"
 	}
 	switch name {
 	case control.ByVirtual:
 		return "only what the virtual server, NAT or SNAT of this `NAME` admitted"
+	case control.BySelector:
+		return "only SAs of the traffic selector of this `NAME`"
+	case control.ByPeer:
+		return "only what the peer of this `NAME` negotiates"
+	case control.BySPI:
+		return "only this `SPI`, in hex digits"
 	case control.BySourceIP:
 		return "only this subscriber, `ADDR` or *"
 	case control.ByNATIP:

@@ -38,6 +38,10 @@ var views = map[string]string{
 	"ltm-nat":              "show ltm nat",
 	"ltm-snat":             "show ltm snat",
 	"sys-connection":       "show sys connection",
+	"net-ipsec-sa":         "show net ipsec sa",
+	"net-ipsec-selector":   "show net ipsec selector",
+	"net-ipsec-peer":       "show net ipsec peer",
+	"net-ipsec-stat":       "show net ipsec stat",
 }
 
 func TestEveryViewPrintsItsGoldenText(t *testing.T) {

@@ -143,9 +143,9 @@ func (s *Selector) Choice(f Flow) *SA {
 	return s.bundle.pick(f)
 }
 
-// label is the interface that the packets of a policy come out of; 0: the one
+// Label is the interface that the packets of a policy come out of; 0: the one
 // on which the ESP came (VR34).
-func (p *Policies) label(policy string) frame.Interface {
+func (p *Policies) Label(policy string) frame.Interface {
 	for i := range p.tunnels {
 		if p.tunnels[i].Policy == policy {
 			return p.tunnels[i].ID

@@ -224,7 +224,7 @@ func TestInInterfaceModeTheRouteDecides(t *testing.T) {
 		"a tunnel without a selector":            {said(p.Via(10, udpFlow("1.2.3.4", "5.6.7.8"))), "protect ipsec-wide"},
 		"an interface that is none":              {said(p.Via(11, f)), "selector_miss"},
 		"a policy without a tunnel is warned of": {strings.Join(p.Warnings(), ""), `ipsec policy "idle": its mode is interface and no tunnel names it: nothing is routed to it`},
-		"labels":                                 {fmt.Sprint(p.label("Rio-if"), p.label("Sao-if"), p.label("idle")), "9 10 0"},
+		"labels":                                 {fmt.Sprint(p.Label("Rio-if"), p.Label("Sao-if"), p.Label("idle")), "9 10 0"},
 		"listeners for IKE and ESP":              {fmt.Sprint(p.Locals()), "[198.51.100.1]"},
 		"in the order of asking":                 {p.Selectors()[0].Name + " " + p.Selectors()[1].Name, "ipsec-wide narrow"},
 	} {

@@ -171,7 +171,7 @@ func (db *Database) attach(p, old *Policies, manual []*SA) {
 	}
 	for sa := range db.all {
 		for _, name := range sa.selectors {
-			sa.label.Store(uint32(p.label(p.byName[name].Policy)))
+			sa.label.Store(uint32(p.Label(p.byName[name].Policy)))
 		}
 	}
 }

@@ -160,7 +160,7 @@ func (db *Database) Add(selector string, c SAConfig, now int64) (*SA, error) {
 		return nil, fmt.Errorf("security association %08x: selector %q has %d outbound ones", c.SPI, selector, maxOutbound)
 	}
 	sa.selectors = []string{selector}
-	sa.label.Store(uint32(p.label(s.Policy)))
+	sa.label.Store(uint32(p.Label(s.Policy)))
 	db.insert(sa)
 	return sa, nil
 }

@@ -55,7 +55,7 @@ func (b *builder) unused() {
 	for _, name := range names {
 		q := b.p.policies[name]
 		switch {
-		case q.Mode == Interface && b.p.label(name) == 0:
+		case q.Mode == Interface && b.p.Label(name) == 0:
 			b.warn("ipsec policy %q: its mode is interface and no tunnel names it: nothing is routed to it", name)
 		case !slices.ContainsFunc(b.p.selectors, func(s *Selector) bool { return s.Protects == q }):
 			b.warn("ipsec policy %q: no traffic selector names it: it protects nothing", name)

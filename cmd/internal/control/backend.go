@@ -30,6 +30,7 @@ type Backend interface {
 	LSNStats
 	LSNWorks
 	LTM
+	NetIPsec
 	Operator
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Names of the filters, as they stand in a request and, with dashes, as flags
@@ -19,7 +20,10 @@ const (
 	ByNetwork  = "network"
 	ByTD       = "td"
 	ByVirtual  = "virtual" // virtual server, NAT or SNAT that admitted it
-	ByName     = "name"    // no flag: the word behind the noun
+	BySelector = "selector"
+	ByPeer     = "peer"
+	BySPI      = "spi"
+	ByName     = "name" // no flag: the word behind the noun
 )
 
 // MaxTD is the highest traffic domain.
@@ -40,6 +44,9 @@ type Filter struct {
 	TD       *uint16      // the traffic domain
 	Name     string       // of the object itself, in the views of the configuration
 	Virtual  string       // who admitted a connection
+	Selector string       // of an IPsec tunnel
+	Peer     string       // of an IPsec tunnel: with whom it was negotiated
+	SPI      SPI          // 0 is any
 }
 
 // Set sets one filter from text. An address of "*" is any (section 1.3 of the
@@ -63,6 +70,12 @@ func (f *Filter) Set(name, text string) error {
 		f.Name, err = parseName(text)
 	case ByVirtual:
 		f.Virtual, err = parseName(text)
+	case BySelector:
+		f.Selector, err = parseName(text)
+	case ByPeer:
+		f.Peer, err = parseName(text)
+	case BySPI:
+		f.SPI, err = parseSPI(text)
 	case ByTD:
 		f.TD, err = parseTD(text)
 	default:
@@ -89,6 +102,9 @@ func (f *Filter) Values() url.Values {
 	set(ByClient, f.Client != "", f.Client)
 	set(ByName, f.Name != "", f.Name)
 	set(ByVirtual, f.Virtual != "", f.Virtual)
+	set(BySelector, f.Selector != "", f.Selector)
+	set(ByPeer, f.Peer != "", f.Peer)
+	set(BySPI, f.SPI != 0, f.SPI)
 	set(ByNetwork, f.Network.IsValid(), f.Network)
 	if f.TD != nil {
 		set(ByTD, true, *f.TD)
@@ -141,6 +157,14 @@ func parseName(text string) (string, error) {
 		return "", fmt.Errorf("a name has 1 to %d characters", maxName)
 	}
 	return text, nil
+}
+
+func parseSPI(text string) (SPI, error) {
+	n, err := strconv.ParseUint(strings.TrimPrefix(text, "0x"), 16, 32)
+	if err != nil || n == 0 {
+		return 0, fmt.Errorf("%q is not an SPI, 8 hex digits", text)
+	}
+	return SPI(n), nil
 }
 
 func parseNetwork(text string) (netip.Prefix, error) {

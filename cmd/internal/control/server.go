@@ -165,6 +165,7 @@ func (s *Server) handler() http.Handler {
 	s.lsnStats(mux)
 	s.lsnWorks(mux)
 	s.ltm(mux)
+	s.netIPsec(mux)
 	mux.Handle(pathIPsecClearBasic, s.clearing(pathIPsecClearBasic, ClearBasic))
 	mux.Handle(pathIPsecClearFull, s.clearing(pathIPsecClearFull, ClearFull))
 	mux.Handle(pathIPsecFlush, operation(s, pathIPsecFlush, FiltersOfIPsecFlush(), b.FlushIPsec))

@@ -123,18 +123,22 @@ func FiltersOfObjects() []string { return []string{ByTD} }
 func setting[T object](s *Server, kind string, all func() []T, filters ...string) http.Handler {
 	return view(s, append(filters, ByName), func(f Filter) (iter.Seq[T], error) {
 		rows := all()
-		passes := func(r T) bool { return r.passes(&f) }
-		if f.Name != "" && !slices.ContainsFunc(rows, passes) {
-			var known []string
-			others := f
-			others.Name = ""
-			for _, r := range rows {
-				if r.passes(&others) {
-					known = append(known, r.label())
-				}
-			}
-			return nil, NotFound(kind, f.Name, known...)
-		}
-		return slices.Values(rows), nil
+		return slices.Values(rows), checkName(kind, f, rows)
 	})
+}
+
+// checkName refuses a name that none of the rows has which pass the filter.
+func checkName[T object](kind string, f Filter, rows []T) error {
+	if f.Name == "" || slices.ContainsFunc(rows, func(r T) bool { return r.passes(&f) }) {
+		return nil
+	}
+	var known []string
+	others := f
+	others.Name = ""
+	for _, r := range rows {
+		if r.passes(&others) {
+			known = append(known, r.label())
+		}
+	}
+	return NotFound(kind, f.Name, known...)
 }
