@@ -146,6 +146,37 @@ func TestCBCPacketsOfRFC3602(t *testing.T) {
 	}
 }
 
+// RFC 3602 section 4, cases 1 to 4: one to four blocks.
+func TestCBCBlocksOfRFC3602(t *testing.T) {
+	for _, c := range []struct{ key, iv, plain, want string }{
+		{"06a9214036b8a15b512e03d534120006", "3dafba429d9eb430b422da802c9fac41",
+			"53696e676c6520626c6f636b206d7367", "e353779c1079aeb82708942dbe77181a"},
+		{"c286696d887c9aa0611bbb3e2025a45a", "562e17996d093d28ddb3ba695a2e6f58",
+			"000102030405060708090a0b0c0d0e0f 101112131415161718191a1b1c1d1e1f",
+			"d296cd94c2cccf8a3a863028b5e1dc0a 7586602d253cfff91b8266bea6d61ab1"},
+		{"6c3ea0477630ce21a2ce334aa746c2cd", "c782dc4c098c66cbd9cd27d825682c81",
+			"5468697320697320612034382d627974 65206d65737361676520286578616374 6c7920332041455320626c6f636b7329",
+			"d0a02b3836451753d493665d33f0e886 2dea54cdb293abc7506939276772f8d5 021c19216bad525c8579695d83ba2684"},
+		{"56e47a38c5598974bc46903dba290349", "8ce82eefbea0da3c44699ed7db51b7d9",
+			"a0a1a2a3a4a5a6a7a8a9aaabacadaeaf b0b1b2b3b4b5b6b7b8b9babbbcbdbebf c0c1c2c3c4c5c6c7c8c9cacbcccdcecf d0d1d2d3d4d5d6d7d8d9dadbdcdddedf",
+			"c30e32ffedc0774e6aff6af0869f71aa 0f3af07a9a31a9c684db207eb0ef8e4e 35907aa632c3ffdf868bb7b29d3d46ad 83ce9f9a102ee99d49a53e87f4c3da55"},
+	} {
+		s := Suite{AESCBC, 128, HMACSHA256}
+		k, err := newCrypt(s, Keys{Encrypt: unhex(t, c.key), Auth: someKeys(s, 3).Auth}, bytes.NewReader(make([]byte, 16)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		esp := bytes.Join([][]byte{make([]byte, 8), unhex(t, c.iv), unhex(t, c.plain), make([]byte, 16)}, nil)
+		k.seal(k.take(), esp, 0, false)
+		if got := esp[24 : len(esp)-16]; !bytes.Equal(got, unhex(t, c.want)) {
+			t.Errorf("% x, want %s", got, c.want)
+		}
+		if body, ok := k.open(k.take(), esp, 0, false); !ok || !bytes.Equal(body, unhex(t, c.plain)) {
+			t.Errorf("opened %v % x", ok, body)
+		}
+	}
+}
+
 // NIST SP 800-38A F.2: four blocks under each length of key.
 func TestCBCWithLongerKeys(t *testing.T) {
 	plain := unhex(t, "6bc1bee22e409f96e93d7e117393172a ae2d8a571e03ac9c9eb76fac45af8e51 30c81c46a35ce411e5fbc1191a0a52ef f69f2445df4f9b17ad2b417be66c3710")
@@ -170,10 +201,16 @@ func TestCBCWithLongerKeys(t *testing.T) {
 	}
 }
 
-// RFC 4868 section 2.7.2: AUTH256-1 to 3, AUTH384-1 and 2, AUTH512-1 to 3. The
-// ICV is the first half of what stands there.
+// RFC 4868 section 2.7.2: cases 1 to 4 of AUTH256, AUTH384 and AUTH512. The ICV
+// is the first half of what stands there.
 func TestHMACsOfRFC4868(t *testing.T) {
 	rep := func(s string, n int) []byte { return []byte(strings.Repeat(s, n)) }
+	upTo := func(n int) (b []byte) { // 1, 2, 3, …
+		for i := range n {
+			b = append(b, byte(i+1))
+		}
+		return b
+	}
 	const hi, jefe = "Hi There", "what do ya want for nothing?"
 	for _, c := range []struct {
 		auth Auth
@@ -184,11 +221,15 @@ func TestHMACsOfRFC4868(t *testing.T) {
 		{HMACSHA256, rep("\x0b", 32), []byte(hi), "198a607eb44bfbc69903a0f1cf2bbdc5 ba0aa3f3d9ae3c1c7a3b1696a0b68cf7"},
 		{HMACSHA256, rep("Jefe", 8), []byte(jefe), "167f928588c5cc2eef8e3093caa0e87c 9ff566a14794aa61648d81621a2a40c6"},
 		{HMACSHA256, rep("\xaa", 32), rep("\xdd", 50), "cdcb1220d1ecccea91e53aba3092f962 e549fe6ce9ed7fdc43191fbde45c30b0"},
+		{HMACSHA256, upTo(32), rep("\xcd", 50), "372efcf9b40b35c2115b1346903d2ef4 2fced46f0846e7257bb156d3d7b30d3f"},
 		{HMACSHA384, rep("\x0b", 48), []byte(hi), "b6a8d5636f5c6a7224f9977dcf7ee6c7fb6d0c48cbdee973 7a959796489bddbc4c5df61d5b3297b4fb68dab9f1b582c2"},
 		{HMACSHA384, rep("Jefe", 12), []byte(jefe), "2c7353974f1842fd66d53c452ca42122b28c0b594cfb184d a86a368e9b8e16f5349524ca4e82400cbde0686d403371c9"},
+		{HMACSHA384, rep("\xaa", 48), rep("\xdd", 50), "809f439be00274321d4a538652164b53554a508184a0c316 0353e3428597003d35914a18770f9443987054944b7c4b4a"},
+		{HMACSHA384, append(upTo(32), upTo(25)[9:]...), rep("\xcd", 50), "5b540085c6e6358096532b2493609ed1cb298f774f87bb5c 2ebf182c83cc7428707fb92eab2536a5812258228bc96687"},
 		{HMACSHA512, rep("\x0b", 64), []byte(hi), "637edc6e01dce7e6742a99451aae82df23da3e92439e590e43e761b33e910fb8 ac2878ebd5803f6f0b61dbce5e251ff8789a4722c1be65aea45fd464e89f8f5b"},
 		{HMACSHA512, rep("Jefe", 16), []byte(jefe), "cb370917ae8a7ce28cfd1d8f4705d6141c173b2a9362c15df235dfb251b15454 6aa334ae9fb9afc2184932d8695e397bfa0ffb93466cfcceaae38c833b7dba38"},
 		{HMACSHA512, rep("\xaa", 64), rep("\xdd", 50), "2ee7acd783624ca9398710f3ee05ae41b9f9b0510c87e49e586cc9bf961733d8 623c7b55cebefccf02d5581acc1c9d5fb1ff68a1de45509fbe4da9a433922655"},
+		{HMACSHA512, upTo(64), rep("\xcd", 50), "5e6688e5a3daec826ca32eaea224eff5e700628947470e13ad01302561bab108 b8c48cbc6b807dcfbd850521a685babc7eae4a2a2e660dc0e86b931d65503fd2"},
 	} {
 		s := Suite{Cipher: Null, Auth: c.auth}
 		k, err := newCrypt(s, Keys{Auth: c.key}, nil)
