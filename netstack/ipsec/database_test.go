@@ -349,3 +349,25 @@ func TestTooBigSaysHowBigItMayBe(t *testing.T) {
 		t.Errorf("what was said to fit: %+v", r)
 	}
 }
+
+func TestAnSPIOfNobodyIsNamedAndCounted(t *testing.T) {
+	near, far := newGate(t, false), newGate(t, true)
+	near.add(near.config(0x1001, true), 0)
+	_, sealed := near.send(udpPacket(60), 0)
+	if r := far.receive(sealed, 0); r.Verdict != NoSA || r.SPI != 0x1001 || r.SA != nil || r.Inner != nil {
+		t.Errorf("no SA at all: %+v", r)
+	}
+	in := far.add(far.config(0x1001, false), 0)
+	other := bytes.Clone(sealed)
+	copy(other[16:], addr("198.51.100.201").Netip().AsSlice())
+	patch(other, protoESP)
+	if r := far.receive(other, 0); r.Verdict != NoSA || r.SPI != 0x1001 {
+		t.Errorf("the SPI is that of another address: %+v", r)
+	}
+	if n := far.db.Totals(); n.Received[NoSA] != 2 || in.Info(0).Verdicts != ([NumVerdicts]uint64{}) {
+		t.Errorf("counted %v, for the SA %v", n.Received, in.Info(0).Verdicts)
+	}
+	if r := far.receive(sealed, 0); r.Verdict != Pass || r.SA != in {
+		t.Errorf("and now it is somebody's: %+v", r)
+	}
+}
