@@ -50,13 +50,8 @@ func (v *views) NetIPsecSAs() (out []control.NetIPsecSA) {
 		var rows []control.NetIPsecSA
 		for _, i := range r.IPsec().List(r.Now()) {
 			row := securityAssociation(&i)
-			row.TD = r.Domain()
+			row.TD, row.Policy = r.Domain(), policyOf(policies, i.Selectors)
 			n.about(&i, &row)
-			if len(i.Selectors) > 0 {
-				if s, ok := policies.Selector(i.Selectors[0]); ok {
-					row.Policy = s.Policy
-				}
-			}
 			rows = append(rows, row)
 		}
 		slices.SortFunc(rows, func(a, b control.NetIPsecSA) int {
@@ -68,14 +63,22 @@ func (v *views) NetIPsecSAs() (out []control.NetIPsecSA) {
 	return out
 }
 
+// policyOf is the policy of an SA's selectors: they have one in common.
+func policyOf(p *tunnels.Policies, selectors []string) string {
+	for _, name := range selectors {
+		if s, ok := p.Selector(name); ok {
+			return s.Policy
+		}
+	}
+	return ""
+}
+
 // about adds what IKE knows of an SA.
 func (n *negotiated) about(i *tunnels.Info, row *control.NetIPsecSA) {
 	if i.Manual || len(i.Selectors) == 0 {
 		return
 	}
-	if name, ok := n.peerOf[i.Selectors[0]]; ok {
-		row.Peer = &name
-	}
+	row.Peer = n.peer(i.Selectors[0])
 	c := n.children[i.SPI]
 	if c == nil || c.Name != i.Selectors[0] {
 		row.State = control.StateDying // IKE has let go of it
@@ -181,20 +184,25 @@ func (v *views) NetIPsecSelectors() (out []control.NetIPsecSelector) {
 			row := selector(&i)
 			row.TD = r.Domain()
 			if q, ok := policies.Policy(i.Policy); ok && i.Action == tunnels.ActProtect {
-				mode, policy := q.Mode.String(), q.Name
-				row.Policy, row.Mode = &policy, &mode
-				row.State = n.state(&i)
-				if name := v.chassis.InterfaceName(policies.Label(q.Name)); name != "" {
-					row.Tunnel = &name
-				}
-			}
-			if name, ok := n.peerOf[i.Name]; ok {
-				row.Peer = &name
+				mode := q.Mode.String()
+				row.Policy, row.Mode, row.State, row.Peer = &q.Name, &mode, n.state(&i), n.peer(i.Name)
+				row.Tunnel = present(v.chassis.InterfaceName(policies.Label(q.Name)))
 			}
 			out = append(out, row)
 		}
 	}
 	return out
+}
+
+// peer names who negotiates for a selector, nil if nobody does.
+func (n *negotiated) peer(selector string) *string { return present(n.peerOf[selector]) }
+
+// present is a text that may be missing.
+func present(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
 }
 
 // state tells whether packets of a selector can pass both ways.

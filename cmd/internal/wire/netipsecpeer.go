@@ -12,22 +12,33 @@ import (
 // NetIPsecPeers implements control.NetIPsec.
 func (v *views) NetIPsecPeers() (out []control.NetIPsecPeer) {
 	for _, r := range v.chassis.Routers() {
-		n, suites := negotiatedBy(r), map[uint32]string{}
-		for _, i := range r.IPsec().List(r.Now()) {
-			if !i.Outbound {
-				suites[i.SPI] = i.Suite.String()
-			}
-		}
+		n, suites := negotiatedBy(r), suitesOf(r)
 		for i := range n.peers {
 			row := peerRow(&n.peers[i], r.Now())
-			row.TD = r.Domain()
-			for j := range n.views {
-				if n.views[j].Peer == row.Name {
-					row.IKESAs = append(row.IKESAs, ikeSA(&n.views[j], suites))
-				}
-			}
+			row.TD, row.IKESAs = r.Domain(), n.ikeSAs(row.Name, suites)
 			row.State = peerState(row.IKESAs)
 			out = append(out, row)
+		}
+	}
+	return out
+}
+
+// suitesOf are the ciphers of inbound SAs, by SPI.
+func suitesOf(r *netstack.Router) map[uint32]string {
+	out := map[uint32]string{}
+	for _, i := range r.IPsec().List(r.Now()) {
+		if !i.Outbound {
+			out[i.SPI] = i.Suite.String()
+		}
+	}
+	return out
+}
+
+// ikeSAs are those of a peer.
+func (n *negotiated) ikeSAs(peer string, suites map[uint32]string) (out []control.NetIPsecIKE) {
+	for i := range n.views {
+		if n.views[i].Peer == peer {
+			out = append(out, ikeSA(&n.views[i], suites))
 		}
 	}
 	return out
@@ -40,9 +51,7 @@ func peerRow(p *keying.PeerInfo, now int64) control.NetIPsecPeer {
 	}
 	if f := p.Failure; f != nil {
 		row.LastError = &control.NetIPsecLastError{Event: f.Kind.String(), Reason: f.Reason, Remedy: f.Remedy, Ago: ago(now, f.At), Over: f.Over}
-		if f.Child != "" {
-			row.LastError.Selector = &f.Child
-		}
+		row.LastError.Selector = present(f.Child)
 	}
 	return row
 }
@@ -72,12 +81,7 @@ func ikeSA(v *ike.View, suites map[uint32]string) control.NetIPsecIKE {
 	if v.Initiator {
 		row.Role = "initiator"
 	}
-	if v.Identity != "" {
-		row.Identity = &v.Identity
-	}
-	if v.Suite != "" {
-		row.Suite = &v.Suite
-	}
+	row.Identity, row.Suite = present(v.Identity), present(v.Suite)
 	for i := range v.Children {
 		c := &v.Children[i]
 		row.Children = append(row.Children, control.NetIPsecChild{
