@@ -17,6 +17,12 @@ var virtualServer string
 //go:embed examples/office.toml
 var office string
 
+//go:embed examples/ipsec-tunnel.toml
+var ipsecTunnel string
+
+//go:embed examples/ipsec-interface.toml
+var ipsecInterface string
+
 // Reference returns the text of reference.toml: every key with its default.
 func Reference() string { return reference }
 
@@ -31,3 +37,9 @@ func VirtualServer() string { return virtualServer }
 
 // Office returns the text of examples/office.toml.
 func Office() string { return office }
+
+// IPsecTunnel returns the text of examples/ipsec-tunnel.toml.
+func IPsecTunnel() string { return ipsecTunnel }
+
+// IPsecInterface returns the text of examples/ipsec-interface.toml.
+func IPsecInterface() string { return ipsecInterface }

@@ -71,7 +71,7 @@ func everyKeyIsLocated(text string) error {
 }
 
 func TestEveryKeyOfTheShippedTextsIsLocated(t *testing.T) {
-	for _, text := range []string{Reference(), IPsecPassthrough(), CarrierNAT(), VirtualServer(), Office()} {
+	for _, text := range []string{Reference(), IPsecPassthrough(), CarrierNAT(), VirtualServer(), Office(), IPsecTunnel(), IPsecInterface()} {
 		if err := everyKeyIsLocated(text); err != nil {
 			t.Error(err)
 		}

@@ -203,7 +203,9 @@ func TestListenersOfTwoDomains(t *testing.T) {
 }
 
 func TestTheExamplesOfVirtualServersHaveNoFault(t *testing.T) {
-	for name, text := range map[string]string{"virtual-server.toml": VirtualServer(), "office.toml": Office()} {
+	for name, text := range map[string]string{
+		"virtual-server.toml": VirtualServer(), "office.toml": Office(), "ipsec-tunnel.toml": IPsecTunnel(), "ipsec-interface.toml": IPsecInterface(),
+	} {
 		if _, messages := parse(text); len(messages) > 0 {
 			t.Errorf("%s: %v", name, messages)
 		}

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"spigate/cmd/internal/wire"
 	"spigate/configs"
 )
 
@@ -27,7 +31,7 @@ func (a *app) newCheck() *cobra.Command {
 }
 
 func (a *app) check(file string) error {
-	_, warnings, err := configs.Load(file)
+	_, warnings, err := load(file)
 	if err != nil && len(configs.Faults(err)) == 0 {
 		return err // the file could not be read at all
 	}
@@ -40,6 +44,22 @@ func (a *app) check(file string) error {
 	}
 	_, err = fmt.Fprintf(a.out, "%s: ok\n", file)
 	return err
+}
+
+// load reads a configuration, and asks those who would run it. It returns what
+// "check" prints and what the daemon logs.
+func load(file string) (*configs.Config, []configs.Warning, error) {
+	c, warnings, err := configs.Load(file)
+	if err != nil {
+		return nil, warnings, err
+	}
+	more, faults := wire.Check(c, time.Now())
+	warnings = append(warnings, more...)
+	slices.SortStableFunc(warnings, func(a, b configs.Warning) int { return cmp.Compare(a.Line, b.Line) })
+	if len(faults) > 0 {
+		return nil, warnings, errors.Join(faults...)
+	}
+	return c, warnings, nil
 }
 
 // printWarnings tells warnings, each on its line.

@@ -43,7 +43,7 @@ changes.`,
 
 func run(ctx context.Context, file string, stderr io.Writer) error {
 	log := slog.New(slog.NewTextHandler(stderr, nil))
-	c, warnings, err := configs.Load(file)
+	c, warnings, err := load(file)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func run(ctx context.Context, file string, stderr io.Writer) error {
 
 // reload answers SIGHUP.
 func reload(log *slog.Logger, file string, apply func(*configs.Config) error) {
-	c, warnings, err := configs.Load(file)
+	c, warnings, err := load(file)
 	if err == nil {
 		err = apply(c)
 	}

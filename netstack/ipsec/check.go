@@ -43,8 +43,9 @@ func (b *builder) fault(format string, args ...any) {
 	b.faults = append(b.faults, fmt.Errorf(format, args...))
 }
 
-func (b *builder) warn(format string, args ...any) {
-	b.p.warnings = append(b.p.warnings, fmt.Sprintf(format, args...))
+// warn tells something about a policy.
+func (b *builder) warn(policy, text string) {
+	b.p.warnings = append(b.p.warnings, Warning{Policy: policy, Text: fmt.Sprintf("ipsec policy %q: %s", policy, text)})
 }
 
 // host reports whether a can be the end of a tunnel.
@@ -65,7 +66,11 @@ func (b *builder) policy(q Policy) {
 	for _, end := range []struct {
 		what string
 		addr netip.Addr
-	}{{"tunnel-local-address", q.Local}, {"tunnel-remote-address", q.Remote}} {
+		any  bool // 0.0.0.0: where the peer is, IKE learns
+	}{{"tunnel-local-address", q.Local, false}, {"tunnel-remote-address", q.Remote, true}} {
+		if end.any && end.addr == netip.IPv4Unspecified() {
+			continue
+		}
 		if end.addr.IsValid() && !host(end.addr) || !end.addr.IsValid() && q.Mode != Transport {
 			b.fault("ipsec policy %q: %s must be an IPv4 address of one host, not %v", q.Name, end.what, end.addr)
 		}

@@ -48,7 +48,7 @@ func (a Action) String() string { return [...]string{"protect", "bypass", "disca
 type Policy struct {
 	Name          string
 	Mode          Mode
-	Local, Remote netip.Addr // tunnel-local-address, tunnel-remote-address; required unless transport
+	Local, Remote netip.Addr // tunnel-local-address, tunnel-remote-address (0.0.0.0: any); required unless transport
 }
 
 // TrafficSelector is a `net ipsec traffic-selector`.

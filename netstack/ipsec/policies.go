@@ -29,7 +29,7 @@ type Policies struct {
 	tunnels   []tunnel
 	manual    []ManualSA
 	out, in   rules
-	warnings  []string
+	warnings  []Warning
 }
 
 // tunnel is an interface with the selectors of its policy.

@@ -130,7 +130,7 @@ func TestSelectorsSpeakOfAddressesInsideTheTunnel(t *testing.T) {
 		t.Error(got)
 	}
 	want := []string{`traffic selector "my-nat-selector": ltm nat "NAT-1" rewrites the destination 172.17.1.1/32 to 192.168.15.2/32 before selectors are asked: destination-address 172.17.1.1/32 misses it`}
-	if d := gocmp.Diff(want, p.WarnTranslations([]Translation{nat})); d != "" {
+	if d := gocmp.Diff(want, texts(p.WarnTranslations([]Translation{nat}))); d != "" {
 		t.Error(d)
 	}
 }
@@ -181,10 +181,17 @@ func TestAWideSelectorBeforeANarrowOneIsWarnedOf(t *testing.T) {
 		"any to one is": {protect("a", 1, "10.1.0.0/16", "0.0.0.0/0"), withProto(protect("b", 2, "10.1.0.0/16", "0.0.0.0/0"), 17), `"b" is never reached`},
 	} {
 		w := policies(t, Config{Policies: []Policy{rio()}, Selectors: []TrafficSelector{c.second, c.first}}).Warnings()
-		if c.want == "" && len(w) != 0 || c.want != "" && (len(w) != 1 || !strings.Contains(w[0], c.want)) {
+		if c.want == "" && len(w) != 0 || c.want != "" && (len(w) != 1 || !strings.Contains(w[0].Text, c.want)) {
 			t.Errorf("%s: %q, want %q", name, w, c.want)
 		}
 	}
+}
+
+func texts(all []Warning) (out []string) {
+	for _, w := range all {
+		out = append(out, w.Text)
+	}
+	return out
 }
 
 func withPort(s TrafficSelector, port uint16) TrafficSelector {
@@ -223,7 +230,7 @@ func TestInInterfaceModeTheRouteDecides(t *testing.T) {
 		"what the peer did not agree to":         {said(p.Via(9, udpFlow("10.3.1.9", "10.2.1.1"))), "selector_miss"},
 		"a tunnel without a selector":            {said(p.Via(10, udpFlow("1.2.3.4", "5.6.7.8"))), "protect ipsec-wide"},
 		"an interface that is none":              {said(p.Via(11, f)), "selector_miss"},
-		"a policy without a tunnel is warned of": {strings.Join(p.Warnings(), ""), `ipsec policy "idle": its mode is interface and no tunnel names it: nothing is routed to it`},
+		"a policy without a tunnel is warned of": {strings.Join(texts(p.Warnings()), ""), `ipsec policy "idle": its mode is interface and no tunnel names it: nothing is routed to it`},
 		"labels":                                 {fmt.Sprint(p.Label("Rio-if"), p.Label("Sao-if"), p.Label("idle")), "9 10 0"},
 		"listeners for IKE and ESP":              {fmt.Sprint(p.Locals()), "[198.51.100.1]"},
 		"in the order of asking":                 {p.Selectors()[0].Name + " " + p.Selectors()[1].Name, "ipsec-wide narrow"},

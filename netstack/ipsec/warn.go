@@ -6,9 +6,18 @@ import (
 	"slices"
 )
 
+// Warning is something that is allowed and probably not meant.
+type Warning struct {
+	Policy, Selector string // what it is about: one of them
+	Text             string
+}
+
+// String is the text.
+func (w Warning) String() string { return w.Text }
+
 // Warnings tells what is allowed and probably not meant: selectors that hide
 // others (Q8), policies that nothing uses.
-func (p *Policies) Warnings() []string { return slices.Clone(p.warnings) }
+func (p *Policies) Warnings() []Warning { return slices.Clone(p.warnings) }
 
 // overlaps warns of selectors whose packets an earlier one takes (Q8). A narrow
 // one before a wide one is how exceptions are written: no warning.
@@ -31,14 +40,14 @@ func (b *builder) overlaps() {
 
 // overlap warns once of each two, though both directions may show them.
 func (b *builder) overlap(first, second *Selector) {
-	var w string
+	w := Warning{Selector: second.Name}
 	switch {
 	case second.pair.within(&first.pair):
-		w = fmt.Sprintf("traffic selector %q is never reached: %q (order %d) is asked first and covers all of it", second.Name, first.Name, first.Order)
+		w.Text = fmt.Sprintf("traffic selector %q is never reached: %q (order %d) is asked first and covers all of it", second.Name, first.Name, first.Order)
 	case first.pair.within(&second.pair) || !first.pair.meets(&second.pair):
 		return
 	default:
-		w = fmt.Sprintf("traffic selectors %q and %q overlap: where both match, %q decides (order %d)", first.Name, second.Name, first.Name, first.Order)
+		w.Text = fmt.Sprintf("traffic selectors %q and %q overlap: where both match, %q decides (order %d)", first.Name, second.Name, first.Name, first.Order)
 	}
 	if !slices.Contains(b.p.warnings, w) {
 		b.p.warnings = append(b.p.warnings, w)
@@ -56,9 +65,9 @@ func (b *builder) unused() {
 		q := b.p.policies[name]
 		switch {
 		case q.Mode == Interface && b.p.Label(name) == 0:
-			b.warn("ipsec policy %q: its mode is interface and no tunnel names it: nothing is routed to it", name)
+			b.warn(name, "its mode is interface and no tunnel names it: nothing is routed to it")
 		case !slices.ContainsFunc(b.p.selectors, func(s *Selector) bool { return s.Protects == q }):
-			b.warn("ipsec policy %q: no traffic selector names it: it protects nothing", name)
+			b.warn(name, "no traffic selector names it: it protects nothing")
 		}
 	}
 }
@@ -76,8 +85,8 @@ type Translation struct {
 // before a translation (Q7). Selectors must have those of the packets inside
 // the tunnel (VR25): a packet whose address was rewritten misses them, and
 // leaves in clear unless protection is required (VR31).
-func (p *Policies) WarnTranslations(ts []Translation) []string {
-	var out []string
+func (p *Policies) WarnTranslations(ts []Translation) []Warning {
+	var out []Warning
 	for _, s := range p.selectors {
 		if s.Action != ActProtect {
 			continue
@@ -89,19 +98,19 @@ func (p *Policies) WarnTranslations(ts []Translation) []string {
 	return out
 }
 
-func (s *Selector) translated(t *Translation) (out []string) {
+func (s *Selector) translated(t *Translation) (out []Warning) {
 	original := []netip.Prefix{t.Original}
 	if s.Source.Overlaps(t.Original) && !covered(s.Source, t.Translated) {
-		out = append(out, fmt.Sprintf("traffic selector %q: %s rewrites sources in %v to %v before selectors are asked: source-address %v misses them",
-			s.Name, t.Name, t.Original, t.Translated, s.Source))
+		out = append(out, Warning{Selector: s.Name, Text: fmt.Sprintf("traffic selector %q: %s rewrites sources in %v to %v before selectors are asked: source-address %v misses them",
+			s.Name, t.Name, t.Original, t.Translated, s.Source)})
 	}
 	if !t.Destinations || covered(s.Destination, original) {
 		return out
 	}
 	for _, to := range t.Translated {
 		if s.Destination.Overlaps(to) {
-			out = append(out, fmt.Sprintf("traffic selector %q: %s rewrites the destination %v to %v before selectors are asked: destination-address %v misses it",
-				s.Name, t.Name, to, t.Original, s.Destination))
+			out = append(out, Warning{Selector: s.Name, Text: fmt.Sprintf("traffic selector %q: %s rewrites the destination %v to %v before selectors are asked: destination-address %v misses it",
+				s.Name, t.Name, to, t.Original, s.Destination)})
 		}
 	}
 	return out

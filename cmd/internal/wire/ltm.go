@@ -11,7 +11,7 @@ import (
 // stay here: there is no second unit yet, as the check of the file has said.
 func ltmConfig(c *configs.Config, domain uint16) vserver.Config {
 	out := vserver.Config{ContinueMatching: c.DB.ContinueMatching}
-	numbers := vlanNumbers(c)
+	numbers := interfaceNumbers{vlanNumbers(c), tunnelNumbers(c)}
 	for _, p := range c.LTM.FastL4s {
 		out.Profiles = append(out.Profiles, fastL4(p))
 	}
@@ -39,7 +39,7 @@ func ltmConfig(c *configs.Config, domain uint16) vserver.Config {
 	return out
 }
 
-func virtual(v *configs.Virtual, numbers map[*configs.VLAN]frame.Interface) vserver.Server {
+func virtual(v *configs.Virtual, numbers interfaceNumbers) vserver.Server {
 	out := vserver.Server{
 		Name: v.Name, Destination: v.Destination, Port: v.Port, Source: v.Source, Protocol: uint8(v.Protocol),
 		Role: vserver.Forward, Profile: v.Profile.Name, VLANs: vlans(v.VLANs, numbers), Disabled: v.Disabled,
@@ -78,10 +78,19 @@ func fastL4(p *configs.FastL4) vserver.FastL4 {
 	return out
 }
 
-func vlans(v configs.VLANList, numbers map[*configs.VLAN]frame.Interface) vserver.VLANs {
+// interfaceNumbers are what a list of VLANs may name.
+type interfaceNumbers struct {
+	vlans   map[*configs.VLAN]frame.Interface
+	tunnels map[*configs.Tunnel]frame.Interface
+}
+
+func vlans(v configs.VLANList, numbers interfaceNumbers) vserver.VLANs {
 	out := vserver.VLANs{Enabled: v.Enabled}
 	for _, one := range v.List {
-		out.List = append(out.List, numbers[one])
+		out.List = append(out.List, numbers.vlans[one])
+	}
+	for _, one := range v.Tunnels {
+		out.List = append(out.List, numbers.tunnels[one])
 	}
 	return out
 }

@@ -11,7 +11,8 @@ import (
 )
 
 // Reload makes c the running configuration as far as that is possible without
-// a restart: [lsn.…], [ipsecalg.…], [ltm.…] and [sys.db] (R10, R11, N28, VR11).
+// a restart: [lsn.…], [ipsecalg.…], [ltm.…], [net.ipsec.…] and [sys.db] (R10,
+// R11, N28, VR11).
 // If c changes anything else, or something that a router cannot take, nothing
 // is changed, and the error names it all. Reload must not be called twice at a
 // time.
@@ -41,6 +42,7 @@ func settings(c *configs.Config, domain uint16) netstack.Settings {
 	return netstack.Settings{
 		LSN: lsnConfig(c, domain), Profiles: algProfiles(c), Logged: natLog(c, domain).Groups,
 		Listeners: ltmConfig(c, domain), KeepSilent: !c.DB.RejectUnmatched,
+		IPsec: ipsecConfig(c, domain), Keying: keyingConfig(c, domain),
 	}
 }
 
@@ -56,7 +58,8 @@ func fixedChanges(was, is *configs.Config) (names []string) {
 		{"limits", was.Limits, is.Limits},
 		{"port", was.Ports, is.Ports},
 		{"vlan", was.VLANs, is.VLANs},
-		{"route", was.Routes, is.Routes},
+		{"net.tunnel", fixedTunnels(was), fixedTunnels(is)},
+		{"route", fixedRoutes(was), fixedRoutes(is)},
 		{"log", was.Log, is.Log},
 	} {
 		if !reflect.DeepEqual(table.was, table.is) {
@@ -64,4 +67,21 @@ func fixedChanges(was, is *configs.Config) (names []string) {
 		}
 	}
 	return names
+}
+
+// fixedTunnels is what of the tunnels a router is built with: their interfaces
+// and whose they are. What their policies say may change.
+func fixedTunnels(c *configs.Config) (out []string) {
+	for _, t := range c.Tunnels {
+		out = append(out, fmt.Sprintln(t.Name, t.Domain, t.Policy.Name, t.Addresses, t.MTU))
+	}
+	return out
+}
+
+// fixedRoutes likewise.
+func fixedRoutes(c *configs.Config) (out []netstack.Route) {
+	for _, domain := range c.Domains() {
+		out = append(out, routes(c, domain)...)
+	}
+	return out
 }

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"runtime"
+
 	"spigate/alg/ipsec"
 	"spigate/configs"
 	"spigate/netstack"
@@ -16,14 +18,17 @@ func chassisConfig(c *configs.Config, drivers []link.Driver) (netstack.ChassisCo
 	for _, domain := range c.Domains() {
 		routers = append(routers, routerConfig(c, domain))
 	}
-	return netstack.ChassisConfig{Ports: netstackPorts(c, drivers), Flows: c.Limits.Flows}, routers
+	// A core for receiving, the others for sealing and opening. On one core
+	// whoever receives does it all.
+	workers := runtime.GOMAXPROCS(0) - 1
+	return netstack.ChassisConfig{Ports: netstackPorts(c, drivers), Flows: c.Limits.Flows, CryptoWorkers: workers}, routers
 }
 
 // routerConfig is what of c is one traffic domain's. Each has tables of the
 // full size: a flood in one takes no room from the others, and the memory is
 // used as entries come.
 func routerConfig(c *configs.Config, domain uint16) netstack.RouterConfig {
-	out := netstack.RouterConfig{
+	return netstack.RouterConfig{
 		Domain:   domain,
 		LSN:      lsnConfig(c, domain),
 		Profiles: algProfiles(c),
@@ -31,11 +36,8 @@ func routerConfig(c *configs.Config, domain uint16) netstack.RouterConfig {
 		NATLog:   natLog(c, domain),
 
 		Listeners: ltmConfig(c, domain), KeepSilent: !c.DB.RejectUnmatched, MaxConnections: c.Limits.Connections,
+
+		Routes: routes(c, domain), Tunnels: tunnelInterfaces(c, domain),
+		IPsec: ipsecConfig(c, domain), Keying: keyingConfig(c, domain),
 	}
-	for _, r := range c.Routes {
-		if r.Domain() == domain && r.Tunnel == nil {
-			out.Routes = append(out.Routes, netstack.Route{To: r.Prefix, Via: r.Via})
-		}
-	}
-	return out
 }
