@@ -52,7 +52,7 @@ func ipsecConfig(c *configs.Config, domain uint16) tunnels.Config {
 	}
 	for _, s := range c.IPsec.Selectors {
 		if s.Domain == domain {
-			out.Selectors = append(out.Selectors, selector(s))
+			out.Selectors = append(out.Selectors, trafficSelector(s))
 		}
 	}
 	numbers := tunnelNumbers(c)
@@ -69,7 +69,7 @@ func ipsecConfig(c *configs.Config, domain uint16) tunnels.Config {
 	return out
 }
 
-func selector(s *configs.TrafficSelector) tunnels.TrafficSelector {
+func trafficSelector(s *configs.TrafficSelector) tunnels.TrafficSelector {
 	out := tunnels.TrafficSelector{
 		Name: s.Name, Source: s.Source, Destination: s.Destination, SourcePort: s.SourcePort, DestinationPort: s.DestinationPort,
 		Protocol: uint8(s.Protocol), Direction: tunnels.Direction(s.Direction), Action: tunnels.Action(s.Action), Order: s.Order,
