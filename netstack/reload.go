@@ -30,8 +30,8 @@ type Settings struct {
 // CheckReload returns all that keeps Reload from taking s.
 func (r *Router) CheckReload(s Settings) error {
 	_, _, faults := r.listeners(s.asConfig())
-	_, badPolicies := tunnels.NewPolicies(s.IPsec)
-	err := errors.Join(lsn.Check(s.LSN), faults, badPolicies, keying.Check(s.Keying))
+	_, badTunnels := r.checkTunnels(s.IPsec, s.Keying)
+	err := errors.Join(lsn.Check(s.LSN), faults, badTunnels)
 	if !r.wholeIDs && slices.ContainsFunc(s.LSN.Groups, func(g lsn.Group) bool { return g.RewriteID }) {
 		// The ids are divided between pieces and whole packets once.
 		err = errors.Join(err, errors.New("rewrite_ip_id = \"df-clear\" takes effect at the next start only, because no group had it at this one"))

@@ -2,6 +2,7 @@ package netstack
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"runtime/debug"
@@ -40,14 +41,9 @@ func (r *Router) beginTunnels(c RouterConfig) error {
 // are still good for what the selectors say; the other ends are told of the
 // others. Listeners come and go with the policies (VR1).
 func (r *Router) setTunnels(c tunnels.Config, k keying.Config, now int64) error {
-	p, err := tunnels.NewPolicies(c)
+	p, err := r.checkTunnels(c, k)
 	if err != nil {
 		return err
-	}
-	for _, a := range p.Locals() {
-		if !r.isLocal(a.As4()) {
-			return fmt.Errorf("tunnel-local-address %s is no address of this router", a)
-		}
 	}
 	gone, err := r.esp.Apply(p, now)
 	if err != nil {
@@ -68,6 +64,23 @@ func (r *Router) setTunnels(c tunnels.Config, k keying.Config, now int64) error 
 		r.flows.Flush() // what the fast path carries has not been asked of the new selectors
 	}
 	return nil
+}
+
+// checkTunnels returns all that can be told before.
+func (r *Router) checkTunnels(c tunnels.Config, k keying.Config) (*tunnels.Policies, error) {
+	p, err := tunnels.NewPolicies(c)
+	err = errors.Join(err, keying.Check(k))
+	for i := range c.Policies {
+		if a := c.Policies[i].Local; a.Is4() && !r.isLocal(a.As4()) {
+			err = errors.Join(err, fmt.Errorf("policy %q: its local address %s is none of this router", c.Policies[i].Name, a))
+		}
+	}
+	for i := range c.Tunnels {
+		if t := &c.Tunnels[i]; r.tunnelNIC(t.ID) == nil {
+			err = errors.Join(err, fmt.Errorf("tunnel %q: interfaces of tunnels come at the start only", t.Name))
+		}
+	}
+	return p, err
 }
 
 // IPsec returns the tunnels' policies and SAs.
