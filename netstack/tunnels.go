@@ -154,6 +154,9 @@ func (ch *Chassis) runTunnels(ctx context.Context, g *errgroup.Group) {
 			}
 			for _, r := range ch.routers {
 				r.negotiate()
+				if r.sockets.heard.Load() || r.keyer.Due(r.now()) {
+					ch.negotiator.rouse() // each turn does a part of what waits
+				}
 			}
 			ch.releaseHeld()
 		}
