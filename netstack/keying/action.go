@@ -124,10 +124,9 @@ func (k *Keyer) event(e ipsec.Event) {
 	case e.Kind == ipsec.SAEnded:
 		k.halfEnded(p, e.SA)
 		k.doomed = append(k.doomed, p.child.In)
-	case e.Kind == ipsec.RekeyWanted && !p.asked:
-		// Both halves ask, each for itself. If the rekeying fails, the engine
-		// tries again.
-		p.asked = true
+	case e.Kind == ipsec.RekeyWanted:
+		// Both halves ask, each for itself and once: the engine knows that a
+		// rekeying is under way, and repeats one that failed.
 		k.do(k.engine.RekeyChild(p.child.In, k.now))
 	}
 }
@@ -188,18 +187,16 @@ func (k *Keyer) cannot(t *try, name, why, remedy string) {
 	k.out = append(k.out, output{event: &ike.Event{At: k.now, Kind: ike.ChildFailed, Peer: k.plan.children[name].peer, Child: name, Reason: why, Remedy: remedy}})
 }
 
-// reconcile ends the pairs that the database has let go of: gone are the SAs
-// that a change of its policies took away.
+// reconcile ends the pairs that the database has let go of. It looks for
+// itself: gone, which a change of policies took away, may not be all.
 func (k *Keyer) reconcile(gone []*ipsec.SA) {
-	lost := map[*pair]bool{}
 	for _, sa := range gone {
-		lost[k.bySA[sa]] = true
 		k.laidToRest(sa)
 	}
 	var ended []*pair
 	for _, p := range k.sorted() {
 		s, ok := k.deps.Database.Policies().Selector(p.child.Name)
-		if lost[p] || !ok || s.Protects == nil || p.in != nil && k.deps.Database.Find(p.child.In, p.in.Local) != p.in {
+		if !ok || s.Protects == nil || p.in != nil && k.deps.Database.Find(p.child.In, p.in.Local) != p.in {
 			k.forgo(p)
 			ended = append(ended, p)
 		}

@@ -162,6 +162,11 @@ func (g *gate) sound() {
 	}
 }
 
+// is reports whether a parcel is IKE of an exchange, a request or an answer.
+func is(p *parcel, exchange byte, answer bool) bool {
+	return !p.esp && len(p.b) >= 28 && p.b[18] == exchange && (p.b[19]&0x20 != 0) == answer
+}
+
 // has fails unless an error has the words.
 func has(t *testing.T, err error, words ...string) {
 	t.Helper()

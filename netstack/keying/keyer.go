@@ -184,13 +184,7 @@ func (k *Keyer) End(now int64) {
 	defer k.mu.Unlock()
 	k.advance(now)
 	k.flush()
-	for _, p := range k.sorted() {
-		k.forgo(p)
-	}
-	k.run(k.engine.CloseAll(k.now))
-	for _, p := range k.sorted() {
-		k.drop(p)
-	}
+	k.run(k.engine.CloseAll(k.now)) // it ends all pairs
 	for _, r := range k.rests {
 		k.deps.Database.Remove(r.sa)
 	}

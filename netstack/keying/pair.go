@@ -16,7 +16,6 @@ type pair struct {
 	in, out *ipsec.SA       // nil: not there, not there yet, not any more
 	later   *ipsec.SAConfig // the outbound half, with keys, until it is added
 	held    bool            // it waits for the other end to use the pair
-	asked   bool            // that it be rekeyed
 	ending  bool            // the engine removes it in this very call
 }
 

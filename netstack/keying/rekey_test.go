@@ -1,6 +1,7 @@
 package keying
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -60,6 +61,27 @@ func TestARekeyingFromAnySideLosesNoPacket(t *testing.T) {
 	}
 }
 
+// Packets may be sealed at any moment: when the other end reads the delete,
+// none may follow on the old pair.
+func TestNothingFollowsTheDeleteOnTheOldPair(t *testing.T) {
+	w, a, _ := tunnel(t, nil)
+	deletes := 0
+	w.tap = func(p *parcel) bool {
+		if is(p, 37, false) && p.from.Addr() == a.addr {
+			deletes++
+			if out := a.selector("net").Info().Outbound; len(out) != 2 || out[0] != a.youngest().child.Out {
+				t.Errorf("outbound %08x\n%s", out, w.history())
+			}
+		}
+		return true
+	}
+	a.order(a.keys.RekeyChild("net"))
+	w.run(time.Second)
+	if deletes != 1 {
+		t.Errorf("%d deletes", deletes)
+	}
+}
+
 func TestLifetimesRekeyByThemselvesForADay(t *testing.T) {
 	w, a, b := tunnel(t, nil)
 	if lost := w.stream(a, b, 24*time.Hour, time.Minute, nil); lost != 0 {
@@ -85,6 +107,18 @@ func heldBack(t *testing.T) (w *world, a, b *gate) {
 	}
 	a.sound()
 	return w, a, b
+}
+
+// youngest is the pair that replaces another.
+func (g *gate) youngest() *pair {
+	g.w.t.Helper()
+	for _, p := range g.keys.pairs {
+		if p.child.Replaces != 0 {
+			return p
+		}
+	}
+	g.w.t.Fatal("no pair replaces another")
+	return nil
 }
 
 func TestTheOldPairIsUsedUntilTheOtherEndHasTheNewOne(t *testing.T) {
@@ -120,12 +154,7 @@ func TestTheFirstPacketOnTheNewPairEndsTheHold(t *testing.T) {
 	}
 	b.send(a)
 	w.run(100 * time.Millisecond)
-	var young *pair
-	for _, p := range a.keys.pairs {
-		if p.child.Replaces != 0 {
-			young = p
-		}
-	}
+	young := a.youngest()
 	if young.out == nil || a.keys.Waiting() {
 		t.Fatalf("it is still held back\n%s", w.history())
 	}
@@ -160,14 +189,64 @@ func TestAPairThatWaitsTakesOverWhenTheOldOneIsUsedUp(t *testing.T) {
 	w.agree(a, b, 1)
 }
 
-func TestKeysThatWereHeldBackAreWiped(t *testing.T) {
+// Its outbound SA ended a moment ago, and nobody has noticed but a packet.
+func TestAPacketWithoutAnSAEndsTheHold(t *testing.T) {
 	w, a, _ := heldBack(t)
-	var young *pair
-	for _, p := range a.keys.pairs {
-		if p.held {
-			young = p
+	a.keys.Acquire("net")
+	a.keys.Work(w.now)
+	if a.keys.Waiting() || len(a.selector("net").Info().Outbound) != 2 {
+		t.Fatalf("it is still held back\n%s", w.history())
+	}
+	a.sound()
+}
+
+func TestWhatEndsTogetherDoesNotTakeOver(t *testing.T) {
+	w, a, _ := heldBack(t)
+	before := len(a.released)
+	a.order(a.keys.Terminate("b.example"))
+	a.keys.Work(w.now)
+	if len(a.released) != before || len(a.db.List(w.now)) != 0 || len(a.keys.rests) != 0 {
+		t.Fatalf("released %v\n%s", a.released, w.history())
+	}
+}
+
+// child is one of a's, as the engine would have it installed.
+func (g *gate) child(in, replaces uint32, hold bool) ike.Action {
+	p := g.keys.sorted()[0].child
+	p.In, p.Out, p.Replaces, p.Hold = in, in+1, replaces, hold
+	p.KeysIn, p.KeysOut = ike.Keys{Cipher: []byte("a key and its salt..")}, ike.Keys{Cipher: []byte("another key and salt")}
+	return ike.Action{Kind: ike.Install, Child: &p}
+}
+
+func TestTheYoungestOfSeveralThatWaitIsTheFirstChoice(t *testing.T) {
+	w, a, _ := tunnel(t, nil)
+	k, old := a.keys, a.keys.sorted()[0].child
+	k.do([]ike.Action{a.child(0x1000, old.In, true)})
+	k.do([]ike.Action{a.child(0x2000, 0x1000, true)})
+	if out := a.selector("net").Info().Outbound; len(out) != 1 || !k.Waiting() {
+		t.Fatalf("outbound %08x", out)
+	}
+	k.Heard(0x2000)
+	k.Work(w.now)
+	if out := a.selector("net").Info().Outbound; !slices.Equal(out, []uint32{0x2001, 0x1001, old.Out}) || k.Waiting() {
+		t.Errorf("outbound %08x", out)
+	}
+}
+
+func TestTheTimeNeverGoesBack(t *testing.T) {
+	w, a, _ := tunnel(t, nil)
+	a.order(a.keys.Terminate("b.example"))
+	a.keys.Work(w.now - 5*second) // who read the clock earlier comes in later
+	for i, v := range a.events[1:] {
+		if v.At < a.events[i].At || v.At < w.now-second && v.Kind == ike.IKEDown {
+			t.Errorf("%v after %v", v, a.events[i])
 		}
 	}
+}
+
+func TestKeysThatWereHeldBackAreWiped(t *testing.T) {
+	w, a, _ := heldBack(t)
+	young := a.youngest()
 	key := young.later.Keys.Encrypt
 	if allZero(key) {
 		t.Fatal("there is no key")

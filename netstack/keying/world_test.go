@@ -202,7 +202,7 @@ func (g *gate) take(p parcel) {
 			g.keys.Heard(r.SPI)
 		}
 		g.got[binary.BigEndian.Uint32(r.Inner[28:])]++
-	case len(p.b) == 1:
+	case len(p.b) == 1 || p.to.Port() != 500 && p.to.Port() != 4500:
 	default:
 		g.keys.Datagram(p.to, p.from, p.b, p.marker)
 	}
