@@ -32,9 +32,13 @@ func (r *Router) protect(p *packet) outcome {
 	}
 	switch {
 	case l.Verdict == tunnels.SelectorDiscard:
+		r.esp.Count(l)
 		return r.unprotected(p, drop.SelectorDiscard)
 	case p.demands && !p.unsealed:
+		r.esp.Count(tunnels.Lookup{Verdict: tunnels.SelectorMiss})
 		return r.unprotected(p, drop.SelectorMiss)
+	case l.Verdict == tunnels.Clear:
+		r.esp.Count(l)
 	}
 	return goOn
 }

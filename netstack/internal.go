@@ -105,9 +105,12 @@ func (r *Router) inClear(p *packet) outcome {
 	switch l.Verdict {
 	case tunnels.SelectorReject:
 		if policies.Out(f).Verdict != tunnels.Protect {
+			r.esp.Count(l)
+			r.logInClear(p, l.Selector.Name, f)
 			return dropped(drop.SelectorReject)
 		}
 	case tunnels.SelectorDiscard:
+		r.esp.Count(l)
 		return dropped(drop.SelectorDiscard)
 	}
 	return goOn

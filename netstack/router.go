@@ -96,7 +96,7 @@ type Router struct {
 	tunnels    []*tunnelNIC
 	ports      piecePorts
 	sockets    sockets
-	lostESP    lostESPLog
+	tunnelLog  *tunnelLog
 	panicked   atomic.Int64 // when a panic out of a tunnel was logged
 	conns      *vserver.Table
 	listening  atomic.Pointer[listening]
@@ -133,7 +133,7 @@ func New(c Config) (*Router, error) {
 // newRouter makes a Router without interfaces.
 func newRouter(ch *Chassis, c RouterConfig) (*Router, error) {
 	r := &Router{
-		Chassis: ch, domain: c.Domain, events: eventLog{log: ch.log, domain: c.Domain},
+		Chassis: ch, domain: c.Domain, events: eventLog{log: ch.log, domain: c.Domain}, tunnelLog: newTunnelLog(),
 		local: map[frame.Addr]bool{}, broadcasts: map[frame.Addr]frame.Interface{},
 	}
 	bound := newBindings(c.LSN.Groups, c.Profiles)

@@ -226,18 +226,6 @@ func TestNobodyInClearFollowsWhatCameOutOfATunnel(t *testing.T) {
 	e.w.none(e.w.atLAN())
 }
 
-func TestSPIsOfNobodyAreLoggedAFewTimesASecond(t *testing.T) {
-	e := withEnd(t, nil)
-	e.w.wantDrop(drop.NoSA, 100, func() {
-		for n := range uint32(100) {
-			e.w.fromWAN(esp(endThere, endHere, 0x5000+n, 1, "to nobody"))
-		}
-	})
-	if n := strings.Count(e.w.log.String(), "SPI of nobody"); n != lostESPLines {
-		t.Errorf("%d lines", n)
-	}
-}
-
 func TestALaterPieceInClearIsNotTakenForOneOfATunnelForOnePort(t *testing.T) {
 	e := withEnd(t, nil, func(c *Config) {
 		c.IPsec.Selectors[0].Protocol, c.IPsec.Selectors[0].DestinationPort = frame.ProtoUDP, 9

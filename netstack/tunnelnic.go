@@ -121,8 +121,10 @@ func (r *Router) via(p *packet) drop.Reason {
 		r.sealLater(p, l.Selector, f)
 		return drop.None
 	case tunnels.SelectorDiscard:
+		r.esp.Count(l)
 		return drop.SelectorDiscard
 	}
+	r.esp.Count(tunnels.Lookup{Verdict: tunnels.SelectorMiss})
 	return drop.SelectorMiss // the other end has not agreed to it, and in clear there is no way
 }
 
