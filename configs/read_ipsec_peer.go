@@ -240,7 +240,7 @@ func (t *table) privateKey(key string) PrivateKey {
 			t.fault(t.at(key), "%v", err)
 			return PrivateKey{}
 		}
-		return PrivateKey{&signer}
+		return newPrivateKey(signer)
 	}
 	if ok {
 		t.fault(t.at(key), "the file has no private key in PEM form (-----BEGIN PRIVATE KEY-----)")

@@ -8,22 +8,23 @@ import (
 )
 
 // Secret is a pre-shared key or a key of a manual SA. However it is printed,
-// alone or within something else, it says "secret": fmt does not ask what lies
-// in fields that are not exported, but it does not follow pointers either.
-type Secret struct{ octets *[]byte }
+// alone or within something else, it says "secret" or an address: what prints by
+// reflection asks no method of a field that is not exported, follows pointers,
+// and cannot look into a function. For reflect.DeepEqual no two are equal.
+type Secret struct{ reveal func() []byte }
 
-func newSecret(b []byte) Secret { return Secret{&b} }
+func newSecret(b []byte) Secret { return Secret{func() []byte { return bytes.Clone(b) }} }
 
 // Known reports whether there is one. One in a file is known after Load, and
 // not after Parse.
-func (s Secret) Known() bool { return s.octets != nil && len(*s.octets) > 0 }
+func (s Secret) Known() bool { return s.reveal != nil }
 
 // Octets returns a copy of the secret; nil if it is not known.
 func (s Secret) Octets() []byte {
-	if s.octets == nil {
+	if s.reveal == nil {
 		return nil
 	}
-	return bytes.Clone(*s.octets)
+	return s.reveal()
 }
 
 // Equal compares two secrets.
@@ -36,14 +37,16 @@ func (Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, "secret") }
 func (Secret) MarshalText() ([]byte, error) { return []byte("secret"), nil }
 
 // PrivateKey is the key of a certificate. It is printed as a Secret is.
-type PrivateKey struct{ signer *crypto.Signer }
+type PrivateKey struct{ reveal func() crypto.Signer }
+
+func newPrivateKey(k crypto.Signer) PrivateKey { return PrivateKey{func() crypto.Signer { return k }} }
 
 // Signer returns what signs with the key; nil if there is none.
 func (k PrivateKey) Signer() crypto.Signer {
-	if k.signer == nil {
+	if k.reveal == nil {
 		return nil
 	}
-	return *k.signer
+	return k.reveal()
 }
 
 // Equal compares two keys.
