@@ -132,7 +132,10 @@ func (a *adviser) groups(domain uint16) (out []rewriting) {
 		var translated []netip.Prefix
 		for _, p := range g.Pools {
 			for _, r := range p.Ranges {
-				translated = append(translated, single(r.From), single(r.To))
+				translated = append(translated, single(r.From))
+				if r.To != r.From {
+					translated = append(translated, single(r.To))
+				}
 			}
 		}
 		for _, network := range g.Client.Networks {

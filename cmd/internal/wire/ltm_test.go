@@ -222,6 +222,9 @@ func (all attempts) run(t *testing.T, text string) {
 	for v, n := range vlanNumbers(o.config) {
 		numbers[v.Name] = n
 	}
+	for v, n := range tunnelNumbers(o.config) {
+		numbers[v.Name] = n
+	}
 	listeners := o.router.Connections().Listeners()
 	for _, c := range all {
 		w := strings.Fields(c.packet)

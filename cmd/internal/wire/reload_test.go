@@ -1,8 +1,20 @@
 package wire
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"os"
+	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"spigate/configs"
 	"spigate/netstack/vserver"
@@ -96,5 +108,130 @@ func TestReloadedListenersAreThoseOfTheRouterAtOnce(t *testing.T) {
 	if got, want := strings.Join(names(), ", "), "virtual server servers-tcp, virtual server staff-out, virtual server no-inside, virtual server no-guests, "+
 		"nat post, snat servers, lsn group guests"; got != want {
 		t.Errorf("reloaded %s, want %s", got, want)
+	}
+}
+
+func TestReloadedTunnelsAreThoseOfTheRouterAtOnce(t *testing.T) {
+	text := secretly(configs.IPsecInterface())
+	o := operatedBy(t, text)
+	d := &Daemon{views: newViews(o.config), chassis: o.router.Chassis, log: silent}
+	selectors := func() (out []string) {
+		for _, s := range o.router.IPsec().Policies().Selectors() {
+			out = append(out, s.Name)
+		}
+		return out
+	}
+	if got := strings.Join(selectors(), " "); got != "my-nat-selector networks" {
+		t.Errorf("at the start %s", got)
+	}
+	more := text + "[net.ipsec.selector.more]\nsource_address = \"10.1.1.0/24\"\ndestination_address = \"10.7.0.0/16\"\npolicy = \"Rio\"\n"
+	if err := d.Reload(parsed(t, strings.Replace(more, "correct horse", "another horse", 1))); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(selectors(), " "); got != "more my-nat-selector networks" {
+		t.Errorf("reloaded %s", got)
+	}
+	err := d.Reload(parsed(t, strings.Replace(more, `["10.9.0.1/30"]`, `["10.9.0.5/30"]`, 1)))
+	if err == nil || !strings.HasPrefix(err.Error(), "net.tunnel: changed in the file") {
+		t.Errorf("another address of a tunnel: %v", err)
+	}
+	err = d.Reload(parsed(t, strings.Replace(more, `tunnel = "ipsec-tunnel"`, `via = "198.51.100.200"`, 1)))
+	if err == nil || !strings.HasPrefix(err.Error(), "route: changed in the file") {
+		t.Errorf("a route elsewhere: %v", err)
+	}
+}
+
+// SAs end when their peer changes: a file that is read again must not look like
+// a change.
+func TestAFileThatIsReadTwiceHasTheSamePeers(t *testing.T) {
+	dir := t.TempDir()
+	issue(t, dir)
+	text := strings.Replace(configs.IPsecInterface(), `psk            = "file:gw2.psk"`, "my_cert_file = \"gw1.crt\"\nmy_cert_key_file = \"gw1.key\"\nca_cert_file = \"ca.crt\"\npeers_id_value = \"gw2.example.net\"", 1)
+	for _, text := range []string{secretly(configs.IPsecTunnel()), text} {
+		path := filepath.Join(dir, "spigate.toml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		first, _, err := configs.Load(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, _, err := configs.Load(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		one, two := keyingConfig(first, 0), keyingConfig(again, 0)
+		if len(one.Peers) != 1 || !reflect.DeepEqual(one, two) {
+			t.Errorf("%d peers, and another file:\n%s", len(one.Peers), cmp.Diff(one, two, same()))
+		}
+		if _, faults := Check(first, time.Unix(1<<31, 0)); len(faults) > 0 {
+			t.Errorf("they are refused: %v", faults)
+		}
+	}
+}
+
+// issue writes an authority, and a certificate of gw1.example.net with its key.
+func issue(t *testing.T, dir string) {
+	t.Helper()
+	caKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "CA"}, NotAfter: time.Unix(1<<31+86400, 0), IsCA: true, BasicConstraintsValid: true}
+	leaf := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "gw1", Organization: []string{"Example"}}, NotAfter: time.Unix(1<<32, 0)}
+	write := func(name, kind string, der []byte, err error) {
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, ca, ca, caKey.Public(), caKey)
+	write("ca.crt", "CERTIFICATE", der, err)
+	der, err = x509.CreateCertificate(rand.Reader, leaf, ca, caKey.Public(), caKey)
+	write("gw1.crt", "CERTIFICATE", der, err)
+	der, err = x509.MarshalPKCS8PrivateKey(caKey)
+	write("gw1.key", "PRIVATE KEY", der, err)
+}
+
+func TestCertificatesThatEndAreWarnedOf(t *testing.T) {
+	dir := t.TempDir()
+	issue(t, dir)
+	const proof = "my_cert_file = \"gw1.crt\"\nmy_cert_key_file = \"gw1.key\"\nca_cert_file = \"ca.crt\"\nmy_id_value = "
+	path := filepath.Join(dir, "spigate.toml")
+	for _, c := range []struct {
+		id   string
+		now  int64
+		want string
+	}{
+		{`"CN=gw1"`, 1 << 30, `the certificate of "CN=gw1,O=Example" is not for the identity`},
+		{`"O=Example, CN=gw1"`, 1 << 30, ""},
+		{`"O=Example, CN=gw1"`, 1<<31 - 28*86400, `the certificate of "CN=CA" ends on 2038-01-20: renew it`},
+		{`"O=Example, CN=gw1"`, 1<<31 + 2*86400, `the certificate of "CN=CA" ended on 2038-01-20: nobody will take it; renew it, or set the clock`},
+		{`"O=Example, CN=gw1"`, -1 << 36, `the certificate of "CN=CA" begins on 0001-01-01 only: is the clock right?`},
+	} {
+		text := strings.Replace(configs.IPsecTunnel(), `psk            = "file:gw2.psk"`, proof+c.id, 1)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		config, _, err := configs.Load(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		warnings, faults := Check(config, time.Unix(c.now, 0))
+		got := ""
+		if len(warnings) > 0 {
+			got = warnings[0].Text
+		}
+		if len(faults) > 0 {
+			got = faults[0].Error()
+			if !strings.Contains(got, "spigate.toml:40:") {
+				t.Errorf("not where the peer is: %s", got)
+			}
+		}
+		if c.want == "" && got != "" || !strings.Contains(got, c.want) {
+			t.Errorf("%s at %d: %q, want %q", c.id, c.now, got, c.want)
+		}
 	}
 }
