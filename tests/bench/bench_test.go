@@ -15,6 +15,7 @@ import (
 	"spigate/netstack"
 	"spigate/netstack/flow"
 	"spigate/netstack/frame"
+	"spigate/netstack/ipsec"
 	"spigate/tests/netns"
 )
 
@@ -115,6 +116,86 @@ func TestESPIsMeasuredBesideTheBareCipher(t *testing.T) {
 	e.bare.mac = hmac.New(sha256.New, []byte("another key"))
 	if _, err := e.times(1); err == nil {
 		t.Error("with another key the packets are the same")
+	}
+}
+
+// What does not come out of a router is told, so all of it did.
+func TestTunnelsAreMeasuredBesideTheSamePacketsInClear(t *testing.T) {
+	var out strings.Builder
+	if err := gateways(2, &out); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(out.String(), "\n"); n != len(sizes)*(1+len(tunnelWays())+1) || strings.Contains(out.String(), "NaN") {
+		t.Errorf("%d lines:\n%s", n, out.String())
+	}
+	g, err := newGateway(&espSuites[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.r.Close()
+	l := &lap{tunnelWay: tunnelWay{name: "another key", suite: &espSuites[0], port: 9999}, gateway: g, length: 100}
+	if l.peer, err = ipsec.NewSA(ipsec.SAConfig{
+		SPI: 0x1002, Outbound: true, Mode: ipsec.Tunnel, Suite: espSuites[0], Keys: ipsec.Keys{Encrypt: make([]byte, 20)},
+		Local: benchServer.As4(), Remote: gateEnd.As4(),
+	}, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.pass(true); err == nil {
+		t.Error("packets came out of a tunnel whose key is another one")
+	}
+}
+
+// The packets between the two routers are ESP, if they are to be.
+func TestTunnelsBetweenTAPDevicesAreMeasured(t *testing.T) {
+	netns.For(t)
+	var out strings.Builder
+	if err := tunnelsThroughTAP(t.Context(), options{rounds: 1, each: 30 * time.Millisecond}, &out); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(out.String(), "\n"); n != 1+(len(sizes)+1)*(1+len(tapWays)+1) || strings.Contains(out.String(), "-\n") {
+		t.Errorf("%d lines:\n%s", n, out.String())
+	}
+}
+
+func TestATunnelBetweenTAPDevicesSealsWhatPasses(t *testing.T) {
+	lab := netns.For(t)
+	ctx, stop := context.WithCancel(t.Context())
+	p, wait, err := newTAPPath(ctx, lab, "tunnel", &espSuites[0])
+	defer func() {
+		stop()
+		if err := wait(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var came []*netns.Capture // each end of the cable sees what the other one sends
+	for _, device := range []string{"a", "b"} {
+		c, err := p.router.Capture(device)
+		if err != nil {
+			t.Fatal(err)
+		}
+		came = append(came, c)
+	}
+	defer p.close()
+	if err := p.open(); err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range came {
+		esp := 0
+		for _, f := range c.Stop() {
+			if f.Frame[12] != 8 || f.Frame[13] != 0 { // ARP
+				continue
+			}
+			if f.Frame[23] != frame.ProtoESP {
+				t.Errorf("in clear between the routers: % x", f.Frame[:42])
+			}
+			esp++
+		}
+		if esp < 10 {
+			t.Errorf("end %d: %d packets of ten questions or answers", i, esp)
+		}
 	}
 }
 

@@ -5,6 +5,11 @@
 //	in process     a case ──► ns/packet                      (cases.go)
 //	               ESP | the bare cipher ──► ns/packet       (esp.go)
 //
+//	               a router with a tunnel | in clear         (tunnel.go)
+//
+//	TAP devices    source ── TAP ── router ── veth ── router ── TAP ── sink
+//	               two routers in this process, in clear | ESP between them (taps.go)
+//
 //	in namespaces  source ── veth ── lan[router]wan ── veth ── sink
 //	               sendmmsg          one of:                  counted by its
 //	               from one CPU      kernel ip_forward        device

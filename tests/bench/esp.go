@@ -48,14 +48,7 @@ func newESP(s ipsec.Suite, length int) (*esp, error) {
 	e := &esp{plain: packet{
 		proto: frame.ProtoUDP, src: benchClient, dst: benchServer, srcPort: 40000, dstPort: 9999, length: length,
 	}.build()[frame.HeaderLen:]}
-	n, a := s.KeyLengths()
-	keys := ipsec.Keys{Encrypt: make([]byte, n), Auth: make([]byte, a)}
-	for i := range keys.Encrypt {
-		keys.Encrypt[i] = byte(i)
-	}
-	for i := range keys.Auth {
-		keys.Auth[i] = byte(200 - i)
-	}
+	keys := someKeys(s)
 	c := ipsec.SAConfig{
 		SPI: 0x1001, Outbound: true, Mode: ipsec.Tunnel, Suite: s, Keys: keys,
 		Local: frame.Addr{198, 51, 100, 1}, Remote: frame.Addr{198, 51, 100, 2},
@@ -69,6 +62,19 @@ func newESP(s ipsec.Suite, length int) (*esp, error) {
 		e.kept[i] = make([]byte, len(e.mem[i]))
 	}
 	return e, errors.Join(err, errIn, e.bare.make(s, keys))
+}
+
+// someKeys are keys that nobody has to guess.
+func someKeys(s ipsec.Suite) ipsec.Keys {
+	n, a := s.KeyLengths()
+	k := ipsec.Keys{Encrypt: make([]byte, n), Auth: make([]byte, a)}
+	for i := range k.Encrypt {
+		k.Encrypt[i] = byte(i)
+	}
+	for i := range k.Auth {
+		k.Auth[i] = byte(200 - i)
+	}
+	return k
 }
 
 // refill puts packets in clear into the memory.

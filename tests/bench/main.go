@@ -52,6 +52,9 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	if err := ciphers(o.rounds, 3000, out); err != nil {
 		return err
 	}
+	if err := gateways(500*o.rounds, out); err != nil {
+		return err
+	}
 	if err := connections(o.rounds, 20_000, out); err != nil {
 		return err
 	}
@@ -65,6 +68,9 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	}
 	if !netns.Root() {
 		return errors.New("root is needed to make network namespaces (-network=false leaves them out)")
+	}
+	if err := tunnelsThroughTAP(ctx, o, out); err != nil {
+		return err
 	}
 	dir, err := os.MkdirTemp("", "spigate-bench-")
 	if err != nil {

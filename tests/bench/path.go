@@ -22,7 +22,8 @@ type path struct {
 	name                 string
 	source, router, sink *netns.Namespace
 	load, echo           *exchange
-	daemon               *netns.Daemon // nil where the kernel routes
+	daemon               *netns.Daemon // nil where the kernel routes, or this process
+	gateway              frame.MAC     // the router's address in front of the source
 }
 
 // The ports of the sink: one swallows the load, one answers for ever.
@@ -86,7 +87,7 @@ func newPath(lab *netns.Lab, name string) (*path, error) {
 			return nil, err
 		}
 	}
-	return p, errors.Join(
+	err := errors.Join(
 		lab.Wire(netns.End{In: p.source, Device: "eth0"}, netns.End{In: p.router, Device: "lan"}),
 		lab.Wire(netns.End{In: p.router, Device: "wan"}, netns.End{In: p.sink, Device: "eth0"}),
 		p.source.Address("eth0", netip.PrefixFrom(netns.Client1, netns.Inside.Bits())),
@@ -94,6 +95,15 @@ func newPath(lab *netns.Lab, name string) (*path, error) {
 		p.sink.Address("eth0", netns.Remote),
 		p.sink.Route(netns.Inside, netns.Outside.Addr()),
 	)
+	if err != nil {
+		return p, err
+	}
+	lan, err := p.router.MAC("lan")
+	if err != nil {
+		return p, err
+	}
+	p.gateway = frame.MAC(lan)
+	return p, nil
 }
 
 // open talks both ways over both flows, so that they are established and every
@@ -144,12 +154,8 @@ func (p *path) frame(length int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	dst, err := p.router.MAC("lan")
-	if err != nil {
-		return nil, err
-	}
 	return packet{
-		proto: frame.ProtoUDP, srcMAC: frame.MAC(src), dstMAC: frame.MAC(dst),
+		proto: frame.ProtoUDP, srcMAC: frame.MAC(src), dstMAC: p.gateway,
 		src: netns.Client1, dst: netns.Remote.Addr(), srcPort: p.load.port(), dstPort: loadPort, length: length,
 	}.build(), nil
 }
