@@ -100,7 +100,9 @@ func (k *Keyer) carryOut(o order) {
 			k.run(list)
 		}
 	case rekey:
-		k.run(k.engine.Rekey(o.name, k.now))
+		for _, name := range k.plan.called(o.name) {
+			k.run(k.engine.Rekey(name, k.now))
+		}
 	case rekeyPair:
 		for _, p := range slices.Clone(k.named[o.name]) {
 			k.run(k.engine.RekeyChild(p.child.In, k.now))
@@ -110,7 +112,9 @@ func (k *Keyer) carryOut(o order) {
 			k.run(k.engine.DeleteChild(p.child.In, k.now))
 		}
 	case terminate:
-		k.run(k.engine.Close(o.name, k.now))
+		for _, name := range k.plan.called(o.name) {
+			k.run(k.engine.Close(name, k.now))
+		}
 	}
 }
 

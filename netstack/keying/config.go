@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"spigate/netstack/ipsec"
@@ -87,4 +88,14 @@ func newPlan(c Config) *plan {
 		}
 	}
 	return p
+}
+
+// called are the peers that an operator means by a name.
+func (p *plan) called(name string) (out []string) {
+	for i := range p.list {
+		if n := p.list[i].Name; n == name || strings.HasPrefix(n, name+"/") {
+			out = append(out, n)
+		}
+	}
+	return out
 }

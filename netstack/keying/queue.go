@@ -199,7 +199,8 @@ func (k *Keyer) Initiate(selector string) error {
 	})
 }
 
-// Rekey replaces the IKE SAs of a peer.
+// Rekey replaces the IKE SAs of a peer. The name stands also for NAME/ANYTHING:
+// one peer of an operator's is several to IKE if we have several addresses.
 func (k *Keyer) Rekey(peer string) error { return k.order(order{rekey, peer}, knows(peer)) }
 
 // RekeyChild replaces the pairs of SAs of a selector.
@@ -212,7 +213,8 @@ func (k *Keyer) RekeyChild(selector string) error {
 	})
 }
 
-// Terminate ends all SAs of a peer. Children that should be up come up again.
+// Terminate ends all SAs of a peer, named as in Rekey. Children that should be
+// up come up again.
 func (k *Keyer) Terminate(peer string) error { return k.order(order{terminate, peer}, knows(peer)) }
 
 func noPeerFor(selector string) error {
@@ -221,7 +223,7 @@ func noPeerFor(selector string) error {
 
 func knows(peer string) func(*plan) error {
 	return func(p *plan) error {
-		if !p.peers[peer] {
+		if len(p.called(peer)) == 0 {
 			return fmt.Errorf("there is no IKE peer %q", peer)
 		}
 		return nil

@@ -246,6 +246,27 @@ func TestOperatorsHearOfWrongNamesAndPassivePeers(t *testing.T) {
 	w.agree(a, b, 1)
 }
 
+// An operator's peer with two addresses of ours is two to IKE.
+func TestAPeerOfTwoAddressesIsMeantByItsName(t *testing.T) {
+	w, a, b := tunnel(t, func(a, _ *setup) {
+		other := a.config.Peers[0]
+		a.config.Peers[0].Name = "office/192.0.2.1"
+		other.Name, other.Local, other.Children = "office/192.0.2.9", addr("192.0.2.9"), nil
+		a.config.Peers = append(a.config.Peers, other)
+	})
+	has(t, a.keys.Rekey("off"), "no IKE peer")
+	a.order(a.keys.Rekey("office"))
+	w.run(time.Second)
+	if len(a.said(ike.IKERekeyed)) != 1 {
+		t.Errorf("it was not rekeyed\n%s", w.history())
+	}
+	a.order(a.keys.Terminate("office/192.0.2.1"))
+	w.run(time.Second)
+	if len(a.keys.pairs)+len(b.keys.pairs) != 0 {
+		t.Errorf("it was not ended\n%s", w.history())
+	}
+}
+
 func TestCommandsAreBounded(t *testing.T) {
 	w := newWorld(t, 7)
 	sa, _ := ends()
