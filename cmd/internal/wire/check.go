@@ -129,15 +129,7 @@ func (a *adviser) groups(domain uint16) (out []rewriting) {
 		if g.Client.Domain != domain {
 			continue
 		}
-		var translated []netip.Prefix
-		for _, p := range g.Pools {
-			for _, r := range p.Ranges {
-				translated = append(translated, single(r.From))
-				if r.To != r.From {
-					translated = append(translated, single(r.To))
-				}
-			}
-		}
+		translated := outside(g)
 		for _, network := range g.Client.Networks {
 			out = append(out, rewriting{
 				tunnels.Translation{Name: fmt.Sprintf("lsn group %q", g.Name), Original: network, Translated: translated},
@@ -145,6 +137,19 @@ func (a *adviser) groups(domain uint16) (out []rewriting) {
 					return !a.served(domain, network, destination) && !exempt(g, destination)
 				},
 			})
+		}
+	}
+	return out
+}
+
+// outside are the ends of the ranges that a group has its NAT addresses from.
+func outside(g *configs.Group) (out []netip.Prefix) {
+	for _, p := range g.Pools {
+		for _, r := range p.Ranges {
+			out = append(out, single(r.From))
+			if r.To != r.From {
+				out = append(out, single(r.To))
+			}
 		}
 	}
 	return out

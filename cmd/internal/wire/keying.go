@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"spigate/configs"
 	"spigate/netstack/ipsec/ike"
@@ -19,32 +20,33 @@ func keyingConfig(c *configs.Config, domain uint16) keying.Config {
 		if p.Disabled {
 			continue
 		}
-		policies := map[netip.Addr][]*configs.IPsecPolicy{}
-		var locals []netip.Addr
+		var several []ike.Peer
 		for _, q := range c.IPsec.Policies {
-			if q.Peer != p || q.Domain != domain {
-				continue
+			if q.Peer == p && q.Domain == domain {
+				several = negotiate(several, c, q, out.Limits)
 			}
-			if policies[q.Local] == nil {
-				locals = append(locals, q.Local)
-			}
-			policies[q.Local] = append(policies[q.Local], q)
 		}
-		for _, local := range locals {
-			one := ikePeer(p, local)
-			if len(locals) > 1 {
-				one.Name += "/" + local.String() // no name of the file has a slash
+		for i := range several {
+			if len(several) > 1 {
+				several[i].Name += "/" + several[i].Local.String() // no name of the file has a slash
 			}
-			for _, q := range policies[local] {
-				for _, k := range children(c, q) {
-					one.Children = append(one.Children, k)
-					out.Limits[k.Name] = keying.Limits{Window: p.Window, Bytes: uint64(q.Kilobytes) * 1024}
-				}
-			}
-			out.Peers = append(out.Peers, one)
 		}
+		out.Peers = append(out.Peers, several...)
 	}
 	return out
+}
+
+// negotiate adds what a policy needs to its peer at its local address.
+func negotiate(several []ike.Peer, c *configs.Config, q *configs.IPsecPolicy, limits map[string]keying.Limits) []ike.Peer {
+	i := slices.IndexFunc(several, func(p ike.Peer) bool { return p.Local == q.Local })
+	if i < 0 {
+		several, i = append(several, ikePeer(q.Peer, q.Local)), len(several)
+	}
+	for _, k := range children(c, q) {
+		several[i].Children = append(several[i].Children, k)
+		limits[k.Name] = keying.Limits{Window: q.Peer.Window, Bytes: uint64(q.Kilobytes) * 1024}
+	}
+	return several
 }
 
 func ikePeer(p *configs.IKEPeer, local netip.Addr) ike.Peer {
@@ -143,14 +145,19 @@ func proposals(ciphers []configs.Cipher, hashes []configs.Hash, base ike.Proposa
 		if i == 0 || c.Authenticates() != ciphers[i-1].Authenticates() {
 			p := base
 			if !c.Authenticates() {
-				for _, h := range hashes {
-					p.Integrity = append(p.Integrity, ike.HMACSHA256+ike.Integrity(h-configs.SHA256))
-				}
+				p.Integrity = integrity(hashes)
 			}
 			out = append(out, p)
 		}
 		last := &out[len(out)-1]
 		last.Ciphers = append(last.Ciphers, ike.AESGCM128+ike.Cipher(c-configs.CipherAESGCM128))
+	}
+	return out
+}
+
+func integrity(hashes []configs.Hash) (out []ike.Integrity) {
+	for _, h := range hashes {
+		out = append(out, ike.HMACSHA256+ike.Integrity(h-configs.SHA256))
 	}
 	return out
 }
