@@ -3,6 +3,7 @@ package control
 import (
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // NetIPsec is the part of a Backend that shows the tunnels that end on the
@@ -35,6 +36,8 @@ const (
 	StateUp          = "up"
 	StateNegotiating = "negotiating"
 	StateDown        = "down"
+	StateDisabled    = "disabled" // a peer, by its configuration
+	StateUnused      = "unused"   // a peer that no policy names
 )
 
 // NetIPsecSA is a row of "show net ipsec sa": one direction of a tunnel.
@@ -129,7 +132,7 @@ type NetIPsecSelector struct {
 type NetIPsecPeer struct {
 	Name      string             `json:"name"`
 	TD        uint16             `json:"td"`
-	State     string             `json:"state"`     // up, negotiating or down
+	State     string             `json:"state"`     // up, negotiating or down; or disabled or unused, which IKE does not know
 	LocalIP   Addr               `json:"local_ip"`  // null: no policy uses it
 	RemoteIP  Addr               `json:"remote_ip"` // null: any
 	LocalID   string             `json:"my_id"`
@@ -222,7 +225,7 @@ func (s NetIPsecSA) passes(f *Filter) bool {
 func (s NetIPsecSelector) passes(f *Filter) bool {
 	return f.named(s.Name) && f.peer(s.Peer) && f.in(s.TD)
 }
-func (p NetIPsecPeer) passes(f *Filter) bool { return f.named(p.Name) && f.in(p.TD) }
+func (p NetIPsecPeer) passes(f *Filter) bool { return IsPeer(f.Name, p.Name) && f.in(p.TD) }
 func (s NetIPsecStat) passes(f *Filter) bool { return f.in(s.TD) }
 func (NetIPsecAsked) passes(*Filter) bool    { return true }
 
@@ -231,5 +234,12 @@ func (p NetIPsecPeer) label() string     { return p.Name }
 
 // peer reports whether a row's peer passes; those without one are nobody's.
 func (f *Filter) peer(name *string) bool {
-	return f.Peer == "" || name != nil && *name == f.Peer
+	return f.Peer == "" || name != nil && IsPeer(f.Peer, *name)
+}
+
+// IsPeer reports whether a peer is the wanted one; "" wants any. A peer that is
+// used at several of our addresses is several, which are called NAME/ADDRESS:
+// NAME is all of them.
+func IsPeer(wanted, name string) bool {
+	return wanted == "" || wanted == name || strings.HasPrefix(name, wanted+"/")
 }

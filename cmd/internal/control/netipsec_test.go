@@ -45,6 +45,7 @@ func (b *fake) NetIPsecPeers() []NetIPsecPeer {
 			IKESAs: []NetIPsecIKE{{State: StateUp, Role: "initiator", SPIi: "0011223344556677", LocalIP: ip("198.51.100.1"), RemoteIP: ip("198.51.100.200"), Identity: name("gw2.example"), Rekey: &rekey,
 				Children: []NetIPsecChild{{Selector: "lan", State: StateUp, SPIIn: 0x2002, SPIOut: 0x1001, UDP: true}}}}},
 		{Name: "gw3", State: StateDown, TD: 7},
+		{Name: "hub/198.51.100.1", State: StateDown}, {Name: "hub/198.51.100.2", State: StateDown},
 	}
 }
 
@@ -115,6 +116,12 @@ func TestTunnelsAreFiltered(t *testing.T) {
 	}
 	if p := collect(t, c.NetIPsecPeers(ctx, filterOf(t, ByName, "gw3"))); len(p) != 1 || p[0].TD != 7 {
 		t.Errorf("peers %+v", p)
+	}
+	if p := collect(t, c.NetIPsecPeers(ctx, filterOf(t, ByName, "hub"))); len(p) != 2 {
+		t.Errorf("a peer at two addresses: %+v", p)
+	}
+	if p := collect(t, c.NetIPsecPeers(ctx, filterOf(t, ByName, "hub/198.51.100.2"))); len(p) != 1 {
+		t.Errorf("one of them: %+v", p)
 	}
 	if s := collect(t, c.NetIPsecStats(ctx, filterOf(t, ByTD, "7"))); len(s) != 1 || s[0].TD != 7 {
 		t.Errorf("stats %+v", s)

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"slices"
 
 	"spigate/cmd/internal/control"
 	"spigate/netstack"
@@ -19,6 +20,30 @@ func (v *views) NetIPsecPeers() (out []control.NetIPsecPeer) {
 			row.State = peerState(row.IKESAs)
 			out = append(out, row)
 		}
+	}
+	return append(out, v.idlePeers(out)...)
+}
+
+// idlePeers are those of the configuration that IKE does not know.
+func (v *views) idlePeers(known []control.NetIPsecPeer) (out []control.NetIPsecPeer) {
+	c := &v.config.Load().IPsec
+	for _, p := range c.Peers {
+		if slices.ContainsFunc(known, func(k control.NetIPsecPeer) bool { return control.IsPeer(p.Name, k.Name) }) {
+			continue
+		}
+		row := control.NetIPsecPeer{Name: p.Name, State: control.StateUnused, LocalID: p.MyID, RemoteID: p.PeerID, Passive: p.Passive}
+		if !p.Remote.IsUnspecified() {
+			row.RemoteIP = control.Addr{Addr: p.Remote}
+		}
+		if p.Disabled {
+			row.State = control.StateDisabled
+		}
+		for _, q := range c.Policies {
+			if q.Peer == p {
+				row.TD = q.Domain
+			}
+		}
+		out = append(out, row)
 	}
 	return out
 }
@@ -121,7 +146,7 @@ func (v *views) InitiateNetIPsec(f control.Filter) (control.NetIPsecAsked, error
 func (v *views) askPeers(f control.Filter, do func(*keying.Keyer, string) error) (all control.NetIPsecAsked, err error) {
 	for _, r := range v.routers(f) {
 		for _, p := range r.Keying().Peers() {
-			if f.Name != "" && f.Name != p.Name {
+			if !control.IsPeer(f.Name, p.Name) {
 				continue
 			}
 			if err := refused(r, p.Name, do); err != nil {
