@@ -71,7 +71,7 @@ func (r *reader) checkSelector(s *TrafficSelector) {
 	if p := q.Peer; s.Up && p != nil && (p.Passive || p.Remote.IsUnspecified()) {
 		r.fault(at("up"), "%s is passive, or at any address: only the other end can begin", label("net", "ipsec", "peer", p.Name))
 	}
-	if q.Mode != ModeTransport {
+	if q.Mode != ModeTransport || r.faultAt(keyAt("net", "ipsec", "policy", q.Name, "mode")) {
 		return
 	}
 	for _, side := range []struct {
@@ -126,7 +126,7 @@ func (r *reader) checkTunnels(w *raw) {
 			continue
 		}
 		at := keyAt("net", "tunnel", t.Name, "policy")
-		if q.Mode != ModeInterface {
+		if q.Mode != ModeInterface && !r.faultAt(keyAt("net", "ipsec", "policy", q.Name, "mode")) {
 			r.fault(at, `the mode of %s is %s: a tunnel's policy says mode = "interface"; with mode %s selectors decide, and no interface is needed`,
 				label("net", "ipsec", "policy", q.Name), q.Mode, q.Mode)
 		}
@@ -224,6 +224,26 @@ func (r *reader) checkPeers(w *raw) {
 		}
 		if !used {
 			r.warn(nameOf("net", "ipsec", "peer", p.Name), "no policy names it: it is not spoken to")
+		}
+		r.checkChildren(w, p)
+	}
+}
+
+// maxChildren is how many selectors one IKE conversation may have: its own bound
+// is 32 pairs of SAs, and some of them are there twice while they are replaced.
+const maxChildren = 28
+
+// checkChildren bounds what is negotiated with a peer at one address of ours.
+func (r *reader) checkChildren(w *raw, p *IKEPeer) {
+	n := map[netip.Addr]int{}
+	for _, s := range w.IPsec.Selectors {
+		q := s.Policy
+		if q == nil || q.Peer != p || !q.Local.IsValid() {
+			continue
+		}
+		if n[q.Local]++; n[q.Local] == maxChildren+1 {
+			r.fault(nameOf("net", "ipsec", "selector", s.Name), "%s has more than %d selectors at %s: write wider ones, or give the policy another tunnel_local_address",
+				label("net", "ipsec", "peer", p.Name), maxChildren, q.Local)
 		}
 	}
 }

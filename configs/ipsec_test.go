@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -341,4 +342,20 @@ func TestWhereServersMeetTunnels(t *testing.T) {
 			"ltm.virtual.in-if: conflicts with [ltm.virtual.in-if2]: the same destination, source, port and protocol, and a VLAN in common (rule VR10)"},
 		{"a NAT on a tunnel", "[ltm.virtual.in-if]", "[ltm.nat.N]\noriginating_address = \"10.2.1.5\"\ntranslation_address = \"172.17.1.1\"\nvlans = [\"ipsec-tunnel\"]\nvlans_enabled = true\n[ltm.virtual.in-if]", ""},
 	})
+}
+
+func TestAPeerHasAsManySelectorsAsIKEHasRoomFor(t *testing.T) {
+	var more strings.Builder
+	for n := range maxChildren - 1 { // s1 is there
+		fmt.Fprintf(&more, "[net.ipsec.selector.n%d]\nsource_address = \"10.2.1.0/24\"\ndestination_address = \"10.50.%d.0/24\"\npolicy = \"Rio\"\n", n, n)
+	}
+	if _, messages := messagesOf(tunnelled + more.String()); len(messages) > 0 {
+		t.Errorf("with %d: %v", maxChildren, messages)
+	}
+	more.WriteString("[net.ipsec.selector.last]\nsource_address = \"10.2.1.0/24\"\ndestination_address = \"10.60.0.0/16\"\npolicy = \"Rio\"\n")
+	_, messages := messagesOf(tunnelled + more.String())
+	want := []string{"net.ipsec.selector.last: [net.ipsec.peer.gw2] has more than 28 selectors at 198.51.100.1: write wider ones, or give the policy another tunnel_local_address"}
+	if diff := cmp.Diff(want, messages); diff != "" {
+		t.Errorf("with one more (-want +got):\n%s", diff)
+	}
 }

@@ -97,31 +97,34 @@ func TestTheExampleIsTheNetScalerPageWithWhatItLacks(t *testing.T) {
 }
 
 func TestTwentyFaultsGiveTwentyMessages(t *testing.T) {
-	path := filepath.Join("testdata", "twenty-faults.toml")
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, _, err = Parse("twenty-faults.toml", text)
-	if err == nil {
-		t.Fatal("no fault found")
-	}
-	got := err.Error() + "\n"
-	golden := strings.TrimSuffix(path, ".toml") + ".golden"
-	if *update {
-		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-	if n := strings.Count(got, "\n"); n != 20 {
-		t.Errorf("%d messages, want 20", n)
+	for _, name := range []string{"twenty-faults", "tunnel-faults"} {
+		t.Run(name, func(t *testing.T) {
+			text, err := os.ReadFile(filepath.Join("testdata", name+".toml"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden := filepath.Join("testdata", name+".golden")
+			_, _, err = Parse(name+".toml", text)
+			if err == nil {
+				t.Fatal("no fault found")
+			}
+			got := err.Error() + "\n"
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if n := strings.Count(got, "\n"); n != 20 {
+				t.Errorf("%d messages, want 20", n)
+			}
+		})
 	}
 }
 
