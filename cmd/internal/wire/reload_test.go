@@ -179,20 +179,22 @@ func issue(t *testing.T, dir string) {
 	}
 	ca := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "CA"}, NotAfter: time.Unix(1<<31+86400, 0), IsCA: true, BasicConstraintsValid: true}
 	leaf := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "gw1", Organization: []string{"Example"}}, NotAfter: time.Unix(1<<32, 0)}
-	write := func(name, kind string, der []byte, err error) {
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
 	der, err := x509.CreateCertificate(rand.Reader, ca, ca, caKey.Public(), caKey)
-	write("ca.crt", "CERTIFICATE", der, err)
+	inPEM(t, dir, "ca.crt", "CERTIFICATE", der, err)
 	der, err = x509.CreateCertificate(rand.Reader, leaf, ca, caKey.Public(), caKey)
-	write("gw1.crt", "CERTIFICATE", der, err)
+	inPEM(t, dir, "gw1.crt", "CERTIFICATE", der, err)
 	der, err = x509.MarshalPKCS8PrivateKey(caKey)
-	write("gw1.key", "PRIVATE KEY", der, err)
+	inPEM(t, dir, "gw1.key", "PRIVATE KEY", der, err)
+}
+
+func inPEM(t *testing.T, dir, name, kind string, der []byte, err error) {
+	t.Helper()
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestCertificatesThatEndAreWarnedOf(t *testing.T) {
