@@ -6,7 +6,6 @@ import (
 	"io"
 	"math"
 	"net/netip"
-	"reflect"
 	"slices"
 	"time"
 )
@@ -76,36 +75,6 @@ func New(c Config) (*Engine, error) {
 }
 
 func newPeer(p *Peer) *peer { return &peer{Peer: p, retryAt: make([]int64, len(p.Children))} }
-
-// SetPeers changes the configuration. SAs of peers that stay as they are are
-// not touched; those of others are closed, and children that should be up come
-// up anew. With a fault nothing is changed.
-func (e *Engine) SetPeers(peers []Peer, now int64) ([]Action, error) {
-	c := e.cfg
-	c.Peers = peers
-	c.defaults()
-	if err := c.check(); err != nil {
-		return nil, err
-	}
-	e.begin(now)
-	old := e.peers
-	e.peers = nil
-	for i := range c.Peers {
-		p := newPeer(&c.Peers[i])
-		if j := slices.IndexFunc(old, func(o *peer) bool { return reflect.DeepEqual(o.Peer, p.Peer) }); j >= 0 {
-			p = old[j]
-			old = slices.Delete(slices.Clone(old), j, j+1)
-		}
-		e.peers = append(e.peers, p)
-	}
-	for _, p := range old {
-		for _, sa := range e.of(p) {
-			sa.close("its configuration has changed", 0)
-		}
-	}
-	e.cfg.Peers = c.Peers
-	return e.finish(), nil
-}
 
 // begin starts a call; finish ends it and hands out what is to be done.
 func (e *Engine) begin(now int64) { e.now, e.out = now, nil }

@@ -27,7 +27,7 @@ func TestChangingOnePeerLeavesTheOthersAlone(t *testing.T) {
 		t.Fatal("a fault is taken")
 	}
 	changed := pairPeers(cb.Peers)
-	changed[0].Children[0].Lifetime = 2 * time.Hour
+	changed[0].Lifetime = 2 * time.Hour
 	out, err := b.e.SetPeers(changed, w.now)
 	if err != nil {
 		t.Fatal(err)
@@ -49,6 +49,75 @@ func TestChangingOnePeerLeavesTheOthersAlone(t *testing.T) {
 	for _, h := range w.hosts {
 		h.sound()
 	}
+}
+
+// Other children of a peer are no reason to end its IKE SA: those that stay are
+// not touched, those with another lifetime are rekeyed, what is not configured
+// any more ends at both ends, and what is new comes up.
+func TestOtherChildrenLeaveTheIKESAAlone(t *testing.T) {
+	w := newWorld(t, 1)
+	ca, cb := pairOf()
+	twoNets := func(c *Config, local, remote string) {
+		more := c.Peers[0].Children[0]
+		more.Name, more.Local, more.Remote = "more", net4(local), net4(remote)
+		c.Peers[0].Children = append([]Child{c.Peers[0].Children[0]}, more)
+	}
+	single := pairPeers(cb.Peers)
+	twoNets(&ca, "10.3.0.0/24", "10.4.0.0/24")
+	twoNets(&cb, "10.4.0.0/24", "10.3.0.0/24")
+	for i := range cb.Peers[0].Children {
+		cb.Peers[0].Children[i].Up = true
+	}
+	single[0].Children[0].Up = true
+	a, b := w.add(ca), w.add(Config{Peers: single})
+	apply := func(list []Peer) {
+		t.Helper()
+		out, err := b.e.SetPeers(pairPeers(list), w.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.do(out)
+		w.run(20 * time.Second)
+	}
+	w.run(10 * time.Second)
+	first := b.spiOf("net")
+	apply(cb.Peers)
+	if b.spiOf("more") == 0 || b.spiOf("net") != first || len(a.children) != 2 {
+		t.Fatal("one more:", w.history())
+	}
+	longer := pairPeers(cb.Peers)
+	longer[0].Children[0].Lifetime = 2 * time.Hour
+	more := b.spiOf("more")
+	apply(longer)
+	if b.spiOf("more") != more || b.spiOf("net") == first || len(a.children) != 2 || a.count(ChildFailed)+b.count(ChildFailed) != 0 {
+		t.Fatal("another lifetime:", w.history())
+	}
+	first = b.spiOf("net")
+	longer[0].Children = longer[0].Children[:1]
+	apply(longer)
+	if b.spiOf("more") != 0 || b.spiOf("net") != first || len(a.children) != 1 || a.count(ChildDown) != 2 {
+		t.Fatal("one less:", w.history())
+	}
+	if a.count(IKEUp) != 1 || a.count(IKEDown)+b.count(IKEDown) != 0 {
+		t.Fatal("the IKE SA began anew:", w.history())
+	}
+	for _, h := range w.hosts {
+		h.sound()
+	}
+}
+
+// spiOf is the inbound SPI of the only pair of a child, or 0.
+func (h *host) spiOf(name string) (in uint32) {
+	for _, c := range h.children {
+		if c.Name != name {
+			continue
+		}
+		if in != 0 {
+			h.w.t.Fatal(name, "has several pairs")
+		}
+		in = c.In
+	}
+	return in
 }
 
 // pairPeers copies peers with their children.
