@@ -85,6 +85,8 @@ type place struct {
 	local, far *netns.Namespace
 	router     *netns.Namespace
 	daemon     *netns.Daemon
+	binary     string // of the daemon
+	base       string // the part of the configuration that stays
 	dir        string
 	reloads    int
 }
@@ -101,34 +103,45 @@ type settings struct {
 
 func settleWith(t *testing.T, with settings, more string) *place {
 	t.Helper()
-	if !netns.Root() {
-		t.Fatal("these tests make network namespaces: run them as root")
-	}
-	binary, err := built.Daemon()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &place{t: t, dir: t.TempDir()}
-	var cancel context.CancelFunc
-	p.ctx, cancel = context.WithTimeout(t.Context(), patience)
-	t.Cleanup(cancel)
-	lab := netns.For(t)
-	p.lay(lab)
+	p := newPlace(t, network)
+	p.lay(netns.For(t))
 	if with.narrow != 0 {
 		p.must(errors.Join(p.router.SetMTU("wan", with.narrow), p.far.SetMTU("eth0", with.narrow)))
 	}
 	if with.tap {
 		p.must((&netns.Site{Router: p.router}).RouterTAPs())
 	}
-	p.start(netns.DaemonConfig{Binary: binary, Template: p.template(more), Dir: p.dir, TAP: with.tap})
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Log(p.log())
+	p.start(netns.DaemonConfig{Binary: p.binary, Template: p.template(more), Dir: p.dir, TAP: with.tap})
+	p.tellsIfItFails("")
+	return p
+}
+
+// newPlace is a place with nothing in it yet.
+func newPlace(t *testing.T, base string) *place {
+	t.Helper()
+	if !netns.Root() {
+		t.Fatal("these tests make network namespaces: run them as root")
+	}
+	binary, err := built.Daemon() // the first time takes a while
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &place{t: t, dir: t.TempDir(), base: base, binary: binary}
+	var cancel context.CancelFunc
+	p.ctx, cancel = context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return p
+}
+
+// tellsIfItFails prints the log and the drops of a failed test.
+func (p *place) tellsIfItFails(name string) {
+	p.t.Cleanup(func() {
+		if p.t.Failed() {
+			p.t.Log(name, p.log())
 			drops, err := p.daemon.Text(context.WithoutCancel(p.ctx), "drops")
-			t.Log(drops, err)
+			p.t.Log(name, drops, err)
 		}
 	})
-	return p
 }
 
 func (p *place) start(c netns.DaemonConfig) {
@@ -143,9 +156,7 @@ func (p *place) restart(more string) {
 	p.t.Helper()
 	p.must(p.daemon.Signal(syscall.SIGKILL))
 	<-p.daemon.Done()
-	binary, err := built.Daemon()
-	p.must(err)
-	p.start(netns.DaemonConfig{Binary: binary, Template: p.template(more), Dir: p.dir})
+	p.start(netns.DaemonConfig{Binary: p.binary, Template: p.template(more), Dir: p.dir})
 }
 
 // lay makes the namespaces and lays the cables.
@@ -176,11 +187,11 @@ func (p *place) must(err error) {
 	}
 }
 
-// template is the network's configuration with more at its end.
+// template is the place's configuration with more at its end.
 func (p *place) template(more string) string {
 	p.t.Helper()
 	path := filepath.Join(p.dir, "template.toml")
-	p.must(os.WriteFile(path, []byte(network+more), 0o600))
+	p.must(os.WriteFile(path, []byte(p.base+more), 0o600))
 	return path
 }
 
