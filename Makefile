@@ -27,7 +27,7 @@ deps: ## install what the other targets need and the machine lacks
 build: ## bin/spigate: static and stripped
 	$(GOBUILD) -o $(BIN) $(MAIN)
 
-demo: build ## two VPN clients behind one address, plain ESP to one gateway, with recorded traffic
+demo: build ## two VPN clients behind one address, plain ESP to one gateway: recorded traffic, then live IKE
 	go run ./tests/netns/demo -spigate $(BIN)
 
 test: deps build ## everything that CI runs

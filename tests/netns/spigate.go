@@ -40,15 +40,21 @@ type Daemon struct {
 	made   DaemonConfig
 }
 
-// StartSpigate starts the daemon on the site's router and waits until its
-// control socket says that it is ready.
+// StartSpigate starts the daemon on the site's router, as StartSpigate of a
+// namespace does.
 func (s *Site) StartSpigate(ctx context.Context, c DaemonConfig) (*Daemon, error) {
+	return s.Router.StartSpigate(ctx, c)
+}
+
+// StartSpigate starts the daemon in a namespace with devices lan and wan, and
+// waits until its control socket says that it is ready.
+func (n *Namespace) StartSpigate(ctx context.Context, c DaemonConfig) (*Daemon, error) {
 	d := &Daemon{Socket: filepath.Join(c.Dir, "spigate.sock"), Config: filepath.Join(c.Dir, "spigate.toml"), made: c}
 	if err := writeConfig(c, d); err != nil {
 		return nil, err
 	}
 	var err error
-	d.Process, err = s.Router.Start(Command{Path: c.Binary, Args: []string{"run", "--config", d.Config}, Line: c.Line})
+	d.Process, err = n.Start(Command{Path: c.Binary, Args: []string{"run", "--config", d.Config}, Line: c.Line})
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"net/netip"
 	"os/exec"
@@ -31,7 +32,8 @@ func TestTheDemoShowsWhatItPromises(t *testing.T) {
 	if len(r.Items) != 8 || r.FastHits == 0 || r.SlowHits == 0 {
 		t.Errorf("%d items, %d fast, %d slow", len(r.Items), r.FastHits, r.SlowHits)
 	}
-	for _, words := range []string{"IKEv1", "IKEv2", "P2_HELD", "GATE_OPEN", "GATE_MATCH_IN", "GATE_MATCH_OUT", "is held", "OK: both clients"} {
+	for _, words := range []string{"IKEv1", "IKEv2", "P2_HELD", "GATE_OPEN", "GATE_MATCH_IN", "GATE_MATCH_OUT", "is held", "OK: both clients",
+		"CHILD UP: client2", "plain ESP", "show net ipsec sa", "aes-gcm-128"} {
 		if !strings.Contains(talk.String(), words) {
 			t.Errorf("the output does not say %q", words)
 		}
@@ -84,7 +86,7 @@ func TestTheVerdict(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			res := good()
 			v.spoil(res)
-			var r report
+			r := report{Live: goodLive()}
 			r.add("act", res, a, b)
 			r.settle()
 			if r.OK != v.ok {
@@ -92,9 +94,71 @@ func TestTheVerdict(t *testing.T) {
 			}
 		})
 	}
-	var none report
+	none := report{Live: goodLive()}
 	if none.settle(); none.OK {
 		t.Error("a run without any act is OK")
+	}
+	var recorded report
+	recorded.add("act", good(), a, b)
+	if recorded.settle(); recorded.OK {
+		t.Error("a run without the live act is OK")
+	}
+}
+
+func goodLive() *liveReport {
+	c := liveClient{Pings: 6, Answers: 5, BackPings: 5, BackAnswers: 5, BackBytes: 10, Bytes: 10, Rekeys: 1}
+	return &liveReport{Clients: [2]liveClient{c, c}, Wire: wire{ESPOut: 10, ESPIn: 10, IKE: 8}}
+}
+
+func TestTheVerdictOfTheLiveAct(t *testing.T) {
+	for name, spoil := range map[string]func(*liveReport){
+		"":                                   func(*liveReport) {},
+		"no answer to 6 pings":               func(l *liveReport) { l.Clients[1].Answers = 0 },
+		"4 answers to 5 pings of the server": func(l *liveReport) { l.Clients[0].BackAnswers = 4 },
+		"TCP did not come through":           func(l *liveReport) { l.Clients[1].Bytes = 0 },
+		"10 bytes, 0 of the server":          func(l *liveReport) { l.Clients[1].BackBytes = 0 },
+		"its keys were never new":            func(l *liveReport) { l.Clients[0].Rekeys = 0 },
+		"no plain ESP passed":                func(l *liveReport) { l.Wire.ESPIn = 0 },
+		"3 packets on port 4500":             func(l *liveReport) { l.Wire.NATT = 3 },
+		"1 packets that are neither":         func(l *liveReport) { l.Wire.Other = 1 },
+		"counters":                           func(l *liveReport) { l.extra = []string{"the sessions' counters"} },
+	} {
+		l := goodLive()
+		spoil(l)
+		got := strings.Join(l.faults(), "; ")
+		if (got == "") != (name == "") || !strings.Contains(got, name) {
+			t.Errorf("%q: %q", name, got)
+		}
+	}
+}
+
+// packet is an IPv4 packet that arrived.
+func packet(src, dst netip.Addr, proto byte) netns.Captured {
+	b := make([]byte, 42)
+	b[12], b[23] = 0x08, proto
+	copy(b[26:], src.AsSlice())
+	copy(b[30:], dst.AsSlice())
+	return netns.Captured{Frame: b}
+}
+
+func TestTheCableIsSortedOut(t *testing.T) {
+	nat, gw, inner := netns.NATAddress, netns.Remote.Addr(), netns.Host1
+	onPort := func(f netns.Captured, at int, port uint16) netns.Captured {
+		binary.BigEndian.PutUint16(f.Frame[at:], port)
+		return f
+	}
+	sent := packet(nat, gw, protoESP)
+	sent.Sent = true
+	arp := packet(nat, gw, protoESP)
+	arp.Frame[13] = 6
+	got := sortOut([]netns.Captured{
+		packet(nat, gw, protoESP), packet(gw, nat, protoESP), packet(gw, nat, protoESP), sent, arp,
+		onPort(packet(nat, gw, protoUDP), 36, 500), onPort(packet(gw, nat, protoUDP), 34, 500),
+		onPort(packet(nat, gw, protoUDP), 36, 4500), packet(nat, gw, protoUDP),
+		packet(inner, gw, protoESP), packet(inner, netns.Server, 6),
+	})
+	if want := (wire{ESPOut: 1, ESPIn: 2, IKE: 2, NATT: 1, Other: 3}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
 	}
 }
 

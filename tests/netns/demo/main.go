@@ -1,4 +1,4 @@
-// Command demo shows the router's main job on one machine, in about ten
+// Command demo shows the router's main job on one machine, in about fifteen
 // seconds: two VPN clients behind one public address speak plain ESP to the
 // same gateway through spigate.
 //
@@ -7,9 +7,14 @@
 // real daemons (package golden). The second client starts while the first
 // one's gate is open, so that its phase-2 message has to be held (rule R58).
 //
-// It ends with exit code 0 only if every ESP packet of both clients arrived
-// byte for byte at the right end, once, and none at a wrong one. Namespaces
-// and processes are gone when it ends, however it ends.
+// Then live peers: three more spigates, two clients and a gateway without NAT
+// traversal (their configurations are in live/), negotiate for themselves.
+// Hosts behind them ping and talk TCP, while keys are renewed from both ends.
+//
+// It ends with exit code 0 only if every recorded ESP packet of both clients
+// arrived byte for byte at the right end, once, and none at a wrong one, and if
+// the hosts of both live clients got through, by plain ESP. Namespaces and
+// processes are gone when it ends, however it ends.
 package main
 
 import (

@@ -18,6 +18,7 @@ type report struct {
 	FastHits uint64            `json:"fast_hits"`
 	SlowHits uint64            `json:"slow_hits"`
 	Drops    map[string]uint64 `json:"drops"`
+	Live     *liveReport       `json:"live"`
 
 	arrived uint64 // ESP packets, of all acts
 }
@@ -68,7 +69,7 @@ func (r *report) add(name string, res *netns.Result, first, second golden.Conver
 
 // settle computes the verdict; a run that did not come here is not OK.
 func (r *report) settle() {
-	r.OK = len(r.Faults) == 0 && len(r.Items) > 0
+	r.OK = len(r.Faults) == 0 && len(r.Items) > 0 && r.Live != nil
 }
 
 func (r *report) write(w io.Writer) error {

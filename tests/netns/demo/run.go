@@ -64,9 +64,14 @@ func run(ctx context.Context, o options, w io.Writer) (r report, err error) {
 	if err := d.WaitCounted(bounded, r.arrived); err != nil {
 		r.Faults = append(r.Faults, fmt.Sprintf("the sessions' counters: %v", err))
 	}
-	if err := r.finish(bounded, d, t); err != nil {
+	if err := r.views(bounded, d, t); err != nil {
 		return r, err
 	}
+	if err := r.live(bounded, lab, o, dir, t); err != nil {
+		return r, fmt.Errorf("live: %w", err)
+	}
+	r.settle()
+	t.verdict(&r)
 	if o.keep {
 		return r, keep(ctx, site, d, t)
 	}
@@ -128,8 +133,8 @@ func overlap(ctx context.Context, d *netns.Daemon, t *teller) error {
 	return nil
 }
 
-// finish prints the router's views and settles the verdict.
-func (r *report) finish(ctx context.Context, d *netns.Daemon, t *teller) error {
+// views prints the router's views of the recorded conversations.
+func (r *report) views(ctx context.Context, d *netns.Daemon, t *teller) error {
 	t.title("what the router says")
 	for _, words := range []string{"ipsecalg session", "ipsecalg gate", "lsn session", "flow", "drops", "status"} {
 		text, err := d.Text(ctx, strings.Fields(words)...)
@@ -153,8 +158,6 @@ func (r *report) finish(ctx context.Context, d *netns.Daemon, t *teller) error {
 			r.Drops[row.Reason] = row.Count
 		}
 	}
-	r.settle()
-	t.verdict(r)
 	return nil
 }
 

@@ -88,6 +88,36 @@ func (t *teller) log(line string) {
 	}
 }
 
+// logOf tells what the log of one of the live act's routers says: who has
+// agreed on keys with whom, and what the ALG made of it.
+func (t *teller) logOf(who string) func(line string) {
+	return func(line string) {
+		l := netns.ParseLogLine(line)
+		if words := algWords(l); words != "" {
+			t.print(who, "%s", words)
+			return
+		}
+		if words := ikeWords(l); words != "" {
+			t.print(who, "%s", words)
+			return
+		}
+		if t.verbose || l["level"] == "WARN" && l["msg"] != "configuration" || l["level"] == "ERROR" || l["level"] == "" {
+			t.print(who, "%s", withoutTime(line))
+		}
+	}
+}
+
+// ikeWords puts an event of IKE into words.
+func ikeWords(l netns.LogLine) string {
+	switch l["msg"] {
+	case "IKE UP", "IKE DOWN":
+		return fmt.Sprintf("%s: %s at %s: %s", l["msg"], l["peer"], l["remote"], l["reason"])
+	case "CHILD UP", "CHILD DOWN":
+		return fmt.Sprintf("%s: %s, SPIs in %s out %s: %s", l["msg"], l["selector"], l["spi_in"], l["spi_out"], l["reason"])
+	}
+	return ""
+}
+
 // withoutTime cuts slog's time off a line; every line has one of ours.
 func withoutTime(line string) string {
 	if rest, ok := strings.CutPrefix(line, "time="); ok {
@@ -154,6 +184,13 @@ func (t *teller) verdict(r *report) {
 	}
 	t.say("ESP packets at the right end, byte for byte: %d of %d", got, want)
 	t.say("frames on the fast path: %d, on the slow path: %d", r.FastHits, r.SlowHits)
+	if l := r.Live; l != nil {
+		t.say("live: plain ESP through the router: %d packets out, %d in, %d in UDP", l.Wire.ESPOut, l.Wire.ESPIn, l.Wire.NATT)
+		for _, c := range l.Clients {
+			t.say("live: %s up in %.3f s; %d bytes of TCP there and back, %d of the server's; new keys %d times, the slowest word %.3f s",
+				c.Client, c.FirstPing, c.Bytes, c.BackBytes, c.Rekeys, c.SlowestWord)
+		}
+	}
 	for i, f := range r.Faults {
 		if i == maxFaults {
 			t.say("and %d more", len(r.Faults)-i)
