@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -90,9 +91,9 @@ func TestAFloodThroughTheKernelIsCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.close()
-	sent, arrived, err := p.flood(100, 20*time.Millisecond)
-	if err != nil || sent == 0 || arrived == 0 || arrived > sent*1.01 {
-		t.Errorf("sent %.0f/s, arrived %.0f/s: %v", sent, arrived, err)
+	f, err := p.flood(100, 20*time.Millisecond)
+	if err != nil || f.sent == 0 || f.arrived == 0 || f.arrived > f.sent*1.01 || f.work < 0 || f.work > float64(runtime.NumCPU()) {
+		t.Errorf("%+v: %v", f, err)
 	}
 	if d, err := p.echo.roundTrip(); err != nil || d <= 0 {
 		t.Errorf("round trip %v: %v", d, err)

@@ -4,7 +4,6 @@
 //
 //	in process     a case ──► ns/packet                      (cases.go)
 //	               ESP | the bare cipher ──► ns/packet       (esp.go)
-//
 //	               a router with a tunnel | in clear         (tunnel.go)
 //
 //	TAP devices    source ── TAP ── router ── veth ── router ── TAP ── sink

@@ -8,6 +8,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"spigate/tests/netns"
 )
 
@@ -77,8 +79,10 @@ func hits(ctx context.Context, paths []*path, out io.Writer) error {
 	return nil
 }
 
-// rates is what the rounds gave for one path, in packets a second.
-type rates struct{ sent, arrived []float64 }
+// rates is what the rounds gave for one path: packets a second, and the time of
+// processors that its routers took for each that arrived, in microseconds, if
+// they are in this process.
+type rates struct{ sent, arrived, work []float64 }
 
 func throughput(ctx context.Context, o options, paths []*path, size int, out io.Writer) error {
 	all := make([]rates, len(paths))
@@ -87,49 +91,72 @@ func throughput(ctx context.Context, o options, paths []*path, size int, out io.
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			sent, arrived, err := p.flood(size, o.each)
+			f, err := p.flood(size, o.each)
 			if err != nil {
 				return fmt.Errorf("%s: %w", p.name, err)
 			}
-			all[i].sent = append(all[i].sent, sent)
-			all[i].arrived = append(all[i].arrived, arrived)
+			all[i].sent = append(all[i].sent, f.sent)
+			all[i].arrived = append(all[i].arrived, f.arrived)
+			all[i].work = append(all[i].work, f.work/max(f.arrived, 1)*1e6)
 		}
 	}
 	t := table{head: []string{
 		fmt.Sprintf("UDP, one flow, %d bytes, median of %d rounds of %s", size, o.rounds, o.each),
 		"offered kpps", "arrived kpps", "Gbit/s", "ratio",
 	}}
+	if paths[0].here {
+		t.head = append(t.head, "us of work", "ratio")
+	}
 	for i, p := range paths {
-		pps := median(all[i].arrived)
-		t.row(p.name, fmt.Sprintf("%.0f", median(all[i].sent)/1e3), fmt.Sprintf("%.0f", pps/1e3),
-			fmt.Sprintf("%.2f", pps*float64(size)*8/1e9), ratio(pps, median(all[0].arrived)))
+		pps, cells := median(all[i].arrived), []string(nil)
+		if p.here {
+			work := median(all[i].work)
+			cells = []string{fmt.Sprintf("%.1f", work), ratio(median(all[0].work), work)}
+		}
+		t.row(append([]string{p.name, fmt.Sprintf("%.0f", median(all[i].sent)/1e3), fmt.Sprintf("%.0f", pps/1e3),
+			fmt.Sprintf("%.2f", pps*float64(size)*8/1e9), ratio(pps, median(all[0].arrived))}, cells...)...)
 	}
 	t.print(out)
 	return nil
 }
 
-// flood sends as fast as it can for d and returns packets a second, sent and
-// arrived.
-func (p *path) flood(size int, d time.Duration) (sent, arrived float64, err error) {
+// flooded is what a flood did in a second: packets, and seconds of processors
+// that this process took but for the sender.
+type flooded struct{ sent, arrived, work float64 }
+
+// flood sends as fast as it can for d.
+func (p *path) flood(size int, d time.Duration) (f flooded, err error) {
 	b, err := p.frame(size)
 	if err != nil {
-		return 0, 0, err
+		return f, err
 	}
 	s, err := newSender(p.source, "eth0", b)
 	if err != nil {
-		return 0, 0, err
+		return f, err
 	}
 	defer s.close()
 	before, err := p.received()
 	if err != nil {
-		return 0, 0, err
+		return f, err
 	}
+	already := worked(unix.RUSAGE_SELF)
 	n, took, err := s.run(d)
 	if err != nil {
-		return 0, 0, err
+		return f, err
 	}
 	after, err := p.settled()
-	return float64(n) / took.Seconds(), float64(after-before) / took.Seconds(), err
+	f.work = (worked(unix.RUSAGE_SELF) - already - s.worked) / took.Seconds()
+	f.sent, f.arrived = float64(n)/took.Seconds(), float64(after-before)/took.Seconds()
+	return f, err
+}
+
+// worked is how many seconds of processors the process or thread has taken.
+func worked(who int) float64 {
+	var u unix.Rusage
+	if err := unix.Getrusage(who, &u); err != nil {
+		return 0
+	}
+	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
 }
 
 // settled waits until nothing arrives any more, and returns the sink's count.

@@ -23,6 +23,7 @@ type path struct {
 	source, router, sink *netns.Namespace
 	load, echo           *exchange
 	daemon               *netns.Daemon // nil where the kernel routes, or this process
+	here                 bool          // the routers are in this process
 	gateway              frame.MAC     // the router's address in front of the source
 }
 

@@ -17,6 +17,8 @@ type sender struct {
 	msgs []mmsghdr
 	iov  unix.Iovec
 	buf  []byte
+
+	worked float64 // seconds of a processor that run took
 }
 
 // mmsghdr is the kernel's struct mmsghdr; the compiler pads it as C does.
@@ -81,6 +83,8 @@ func (s *sender) run(d time.Duration) (sent uint64, took time.Duration, err erro
 		if err = unix.SchedSetaffinity(0, &first); err != nil {
 			return
 		}
+		already := worked(unix.RUSAGE_THREAD)
+		defer func() { s.worked = worked(unix.RUSAGE_THREAD) - already }()
 		start := netns.Monotonic()
 		for took < d && err == nil {
 			var n int

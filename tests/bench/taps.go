@@ -55,7 +55,7 @@ var (
 // newTAPPath lays a path through two routers, which run until ctx ends; wait
 // says what became of them.
 func newTAPPath(ctx context.Context, lab *netns.Lab, name string, s *ipsec.Suite) (p *path, wait func() error, err error) {
-	p = &path{name: name}
+	p = &path{name: name, here: true}
 	wait = func() error { return nil }
 	var errs [3]error
 	p.source, errs[0] = lab.Namespace("source")
