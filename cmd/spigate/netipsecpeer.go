@@ -251,7 +251,7 @@ func tunnelCounts(name string) string {
 		"out.fragment":           "fragments, which transport mode cannot seal",
 		"out.inner_malformed":    "packets that are no IPv4",
 		"out.sa_expired":         "packets of SAs at the end of their lifetime",
-		"out.seq_exhausted":      "packets of SAs without a number left",
+		"out.seq_exhausted":      "packets of SAs without a sequence number left, sa_expired in \"show drops\"",
 		"out.selector_discard":   "packets of a selector that came to protect nothing",
 		"in.opened":              "packets opened and let in",
 		"in.no_sa":               "packets with an SPI of nobody",
