@@ -135,6 +135,9 @@ func (r *reader) checkTunnels(w *raw) {
 			continue
 		}
 		users[q] = t
+		if !slices.ContainsFunc(w.Routes, func(route Route) bool { return route.Tunnel == t }) && !r.faultBelow("route") {
+			r.warn(nameOf("net", "tunnel", t.Name), "no route leads into it: write one with tunnel = %q (rule VR30)", t.Name)
+		}
 		// The tunnel has a selector of its name then, for everything.
 		if !w.selected(q) && slices.ContainsFunc(w.IPsec.Selectors, func(s *TrafficSelector) bool { return s.Name == t.Name }) {
 			r.fault(nameOf("net", "tunnel", t.Name), "%s has its name, and another policy: choose another name", label("net", "ipsec", "selector", t.Name))

@@ -132,6 +132,8 @@ func TestTheEndsOfATunnel(t *testing.T) {
 	at := func(line string) string { return line + "\n" + next }
 	runTunnelled(t, []spoil{
 		{"nobody's address", old, at(`tunnel_local_address = "198.51.100.9"`), local + "198.51.100.9 is not an address of ours: " + names},
+		{"an address of a NAT", old, at("tunnel_local_address = \"172.17.1.1\"\n[ltm.nat.N]\noriginating_address = \"10.2.1.5\"\ntranslation_address = \"172.17.1.1\""),
+			"net.ipsec.policy.Rio.tunnel_local_address: 172.17.1.1 is not an address of ours, but one that [ltm.nat.N] translates to: the router itself has no use of it: " + names},
 		{"no local address: that on the way to the other end", old, at(""), ""},
 		{"the address on another way", old, at(`tunnel_local_address = "10.2.1.254"`),
 			"ltm.virtual.in.vlans: warning: what begins in 10.1.1.0/24 comes by [vlan.inside], for it is in [net.ipsec.selector.s1] of a policy whose mode is tunnel: list \"inside\" (rule VR34)"},
@@ -306,12 +308,14 @@ func TestTunnelInterfaces(t *testing.T) {
 			at + `.policy: the mode of [net.ipsec.policy.Rio] is tunnel: a tunnel's policy says mode = "interface"; with mode tunnel selectors decide, and no interface is needed`},
 		{"two of one policy", old, old + "[net.tunnel.other]\npolicy = \"Rio-if\"\n", "net.tunnel.other.policy: [net.ipsec.policy.Rio-if] is already that of [net.tunnel.ipsec-tunnel]: a policy has one tunnel"},
 		{"no policy", old, "[net.tunnel.ipsec-tunnel]\n", at + ".policy: is missing"},
+		{"no way into it", "[route.\"10.8.0.0/16\"]\ntunnel = \"ipsec-tunnel\"\n", "", at + ": warning: no route leads into it: write one with tunnel = \"ipsec-tunnel\" (rule VR30)"},
 		{"an MTU", old, old + "mtu = 1400\n", ""},
 		{"an MTU that is too small", old, old + "mtu = 100\n", at + ".mtu: must be 0, or from 576 to 9216, not 100"},
 		{"the network of a VLAN", old, strings.Replace(old, "10.9.0.1/30", "10.2.1.1/24", 1), at + ".addresses[0]: network 10.2.1.0/24 overlaps 10.2.1.0/24 of [vlan.inside]"},
 		{"an address of a VLAN", old, strings.Replace(old, "10.9.0.1/30", "10.2.1.254/24", 1), at + ".addresses[0]: 10.2.1.254 is already an address of [vlan.inside]"},
 		{"the name of a VLAN", "[net.tunnel.ipsec-tunnel]", "[net.tunnel.inside]\npolicy = \"Rio-if\"\n[net.tunnel.ipsec-tunnel]",
-			"net.tunnel.inside: [vlan.inside] has the same name: a list of VLANs would mean both\nnet.tunnel.ipsec-tunnel.policy: [net.ipsec.policy.Rio-if] is already that of [net.tunnel.inside]: a policy has one tunnel"},
+			"net.tunnel.inside: [vlan.inside] has the same name: a list of VLANs would mean both\nnet.tunnel.ipsec-tunnel.policy: [net.ipsec.policy.Rio-if] is already that of [net.tunnel.inside]: a policy has one tunnel\n" +
+				"net.tunnel.inside: warning: no route leads into it: write one with tunnel = \"inside\" (rule VR30)"},
 		{"the name of another's selector", "[net.ipsec.selector.s2]", "[net.ipsec.selector.ipsec-tunnel]", at + ": [net.ipsec.selector.ipsec-tunnel] has its name, and another policy: choose another name"},
 		{"a route into one that is not there", `tunnel = "ipsec-tunnel"`, `tunnel = "ipsec-tunel"`, `route."10.8.0.0/16".tunnel: there is no [net.tunnel.ipsec-tunel]; did you mean "ipsec-tunnel"?`},
 		{"a route both ways", `tunnel = "ipsec-tunnel"`, "tunnel = \"ipsec-tunnel\"\nvia = \"198.51.100.254\"", `route."10.8.0.0/16".tunnel: a route leads to a neighbour or into a tunnel, and via is there as well`},

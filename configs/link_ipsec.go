@@ -110,7 +110,11 @@ func (r *reader) placeAt(w *raw, q *IPsecPolicy, a netip.Addr, said int, unsure 
 	homes := w.owners(a, said)
 	switch {
 	case len(homes) == 0 && !unsure:
-		r.fault(at, "%s is not an address of ours: %s", a, w.ownAddresses(said))
+		why := ""
+		if owner := w.standsFor(a); owner != "" {
+			why = ", but one that " + owner + " translates to: the router itself has no use of it"
+		}
+		r.fault(at, "%s is not an address of ours%s: %s", a, why, w.ownAddresses(said))
 	case len(homes) > 1:
 		r.fault(at, "%s is an address in the traffic domains %s: say with traffic_domain which it is", a, inWords(slices.Sorted(maps.Keys(homes))))
 	}
@@ -119,6 +123,31 @@ func (r *reader) placeAt(w *raw, q *IPsecPolicy, a netip.Addr, said int, unsure 
 			q.VLAN, q.Domain = v, domain
 		}
 	}
+}
+
+// standsFor says which object translates to an address, or "".
+func (w *raw) standsFor(a netip.Addr) string {
+	for _, n := range w.LTM.NATs {
+		if n.Translation == a {
+			return label("ltm", "nat", n.Name)
+		}
+	}
+	for _, s := range w.LTM.SNATs {
+		if s.Translation == a {
+			return label("ltm", "snat", s.Name)
+		}
+	}
+	for _, p := range w.LTM.SNATPools {
+		if slices.Contains(p.Members, a) {
+			return label("ltm", "snatpool", p.Name)
+		}
+	}
+	for _, p := range w.LSN.Pools {
+		if p.holds(a) {
+			return label("lsn", "pool", p.Name)
+		}
+	}
+	return ""
 }
 
 // placeByManual places a policy of transport mode that names no end: its manual

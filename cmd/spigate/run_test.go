@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -35,5 +36,31 @@ func TestAReloadSaysWhatIsOddAboutTheNewConfiguration(t *testing.T) {
 		if strings.Contains(out.String(), tc.not) {
 			t.Errorf("%s: %q is in\n%s", tc.file, tc.not, out.String())
 		}
+	}
+}
+
+// Selectors that miss their packets are known only to those who ask them: a check
+// and a reload say the same.
+func TestSelectorsThatMissTheirPacketsAreToldByCheckAndByReload(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "tunnel.toml")
+	text := strings.NewReplacer(`"192.168.15.2/32"`, `"172.17.1.1/32"`).Replace(configs.IPsecInterface())
+	for name, content := range map[string]string{"tunnel.toml": text, "gw2.psk": "correct horse battery staple\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const want = `net.ipsec.selector.my-nat-selector: warning: traffic selector "my-nat-selector": ltm nat "NAT-1" rewrites the destination`
+	code, stdout, stderr := spigate(t, "check", file)
+	if code != exitOK || stdout != file+": ok\n" || !strings.Contains(stderr, want) || strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, file+":86:21: ") {
+		t.Errorf("exit %d, %q, %q", code, stdout, stderr)
+	}
+	if _, stdout, _ := spigate(t, "check", "--json", file); !strings.Contains(stdout, `"path":"net.ipsec.selector.my-nat-selector"`) {
+		t.Errorf("as JSON %q", stdout)
+	}
+	var out bytes.Buffer
+	reload(slog.New(slog.NewTextHandler(&out, nil)), file, func(*configs.Config) error { return nil })
+	if !strings.Contains(out.String(), `ltm nat \"NAT-1\" rewrites`) || !strings.Contains(out.String(), "msg=reloaded") {
+		t.Errorf("a reload: %s", out.String())
 	}
 }
