@@ -22,6 +22,7 @@ type Config struct {
 	IPsec   IPsec
 	DB      DB
 	Log     Log
+	Places  Places // of its tables in the text
 }
 
 // System is [system].

@@ -72,7 +72,7 @@ type groupRefs struct {
 func (r *reader) config() *Config {
 	root := &table{reader: r, keys: r.doc.root}
 	w := &raw{
-		Config: &Config{File: r.doc.file}, portOf: map[*VLAN]string{}, refs: map[*Group]groupRefs{},
+		Config: &Config{File: r.doc.file, Places: r.doc.tables()}, portOf: map[*VLAN]string{}, refs: map[*Group]groupRefs{},
 		attributes: map[*AppsProfile][]string{}, written: map[any]func(string) bool{},
 		ltm: newLTMRefs(), ipsec: newIPsecRefs(),
 	}
