@@ -31,6 +31,7 @@ type Backend interface {
 	LSNWorks
 	LTM
 	NetIPsec
+	Explainer
 	Operator
 }
 
@@ -51,6 +52,7 @@ const (
 	pathLSNApps       = "/v1/lsn/appsprofile"
 	pathLSNBlocks     = "/v1/lsn/block"
 	pathWho           = "/v1/who"
+	pathExplain       = "/v1/explain"
 	pathLSNStat       = "/v1/lsn/stat"
 	pathLSNGroupStat  = "/v1/lsn/group/stat"
 	pathLSNPoolStat   = "/v1/lsn/pool/stat"

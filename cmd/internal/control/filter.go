@@ -47,6 +47,8 @@ type Filter struct {
 	Selector string       // of an IPsec tunnel
 	Peer     string       // of an IPsec tunnel: with whom it was negotiated
 	SPI      SPI          // 0 is any
+
+	Question Question // of "explain"
 }
 
 // Set sets one filter from text. An address of "*" is any (section 1.3 of the
@@ -79,7 +81,10 @@ func (f *Filter) Set(name, text string) error {
 	case ByTD:
 		f.TD, err = parseTD(text)
 	default:
-		return fmt.Errorf("unknown filter %q", name)
+		var known bool
+		if known, err = f.Question.set(name, text); !known {
+			return fmt.Errorf("unknown filter %q", name)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
@@ -109,6 +114,7 @@ func (f *Filter) Values() url.Values {
 	if f.TD != nil {
 		set(ByTD, true, *f.TD)
 	}
+	f.Question.values(set)
 	return v
 }
 

@@ -3,6 +3,7 @@ package control
 import (
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -120,6 +121,8 @@ func TestAFilterSurvivesTheWayOverTheSocket(t *testing.T) {
 // the same filter.
 func FuzzFilter(f *testing.F) {
 	for _, seed := range []string{"", "source_ip=192.0.2.10&nat_port=500", "network=192.0.2.9%2F24&td=0", "client=a+b%00",
+		"in=lan&frame=udp,192.0.2.10:500,198.51.100.9:500&size=1400&df=true", "frame=esp,1.2.3.4,5.6.7.8,c0ffee01&ttl=1&unsealed=true",
+		"frame=icmp-reply,1.2.3.4,5.6.7.8,7", "frame=47,1.2.3.4,5.6.7.8&payload=0x00ff", "frame=tcp,1.2.3.4:1,5.6.7.8:2&flags=syn|ack",
 		"nat_ip=*", "virtual=ipsec-2&td=7", "dest_ip=::ffff:1.2.3.4", "td=99999", "source_ip=1.2.3.4&source_ip=1.2.3.4", "%zz"} {
 		f.Add(seed)
 	}
@@ -128,7 +131,7 @@ func FuzzFilter(f *testing.F) {
 		if err != nil {
 			return
 		}
-		allowed := append(FiltersOfLSN(), ByVirtual)
+		allowed := slices.Concat(FiltersOfLSN(), []string{ByVirtual}, FiltersOfExplain())
 		first, err := parseFilter(query, allowed)
 		if err != nil {
 			return

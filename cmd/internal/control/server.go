@@ -149,6 +149,7 @@ func (s *Server) handler() http.Handler {
 	mux.Handle(pathLSNDeterministic, view(s, FiltersOfDeterministic(), b.LSNDeterministic))
 	mux.Handle(pathLSNBlocks, view(s, FiltersOfBlocks(), b.LSNBlocks))
 	mux.Handle(pathWho, view(s, FiltersOfWho(), who(b)))
+	mux.Handle(pathExplain, view(s, FiltersOfExplain(), explain(b)))
 	mux.Handle(pathFlows, view(s, FiltersOfFlow(), b.Flows))
 	mux.Handle(pathDrops, view(s, nil, plain(func() []Drop { return b.Drops() })))
 	mux.Handle(pathVersion, view(s, nil, plain(func() []Version { return []Version{b.Version()} })))
