@@ -19,6 +19,9 @@ import (
 type Question struct {
 	In     frame.Interface // where it comes in
 	Packet []byte          // a whole IPv4 packet; it is not changed
+
+	// Unsealed: it came out of a tunnel. What comes in by a tunnel's interface has.
+	Unsealed bool
 }
 
 // Explanation is what would become of a packet, and why.
@@ -44,8 +47,8 @@ type Object struct{ Kind, Name string }
 const (
 	ObjectRoute      = "route"       // Name is its prefix
 	ObjectALGProfile = "alg profile" // of the IPsec ALG
-	ObjectAppProfile = "application profile"
-	ObjectStatic     = "static"
+	ObjectSelector   = "selector"    // of IPsec
+	ObjectTunnel     = "tunnel"
 )
 
 // End is how the walk of a packet ends.
@@ -57,10 +60,15 @@ const (
 	EndDelivered            // it is for the router itself
 	EndDropped              // Reason or Stack says why
 	EndHeld                 // it waits, and is not lost
+	EndSealed               // it leaves inside ESP
+	EndOpened               // ESP for an end of a tunnel: what is inside comes in anew
+	EndConsumed             // it has done its work: a keepalive
 )
 
 // String returns the word that JSON uses.
-func (e End) String() string { return [...]string{"forwarded", "delivered", "dropped", "held"}[e] }
+func (e End) String() string {
+	return [...]string{"forwarded", "delivered", "dropped", "held", "sealed", "opened", "consumed"}[e]
+}
 
 // Fate is how the walk of a packet ends.
 type Fate struct {
@@ -69,7 +77,7 @@ type Fate struct {
 	Stack  string      // EndDropped: the stack's word, as StackDrops has it
 	Told   string      // what the sender is told of it, limits of rate aside; "": nothing
 
-	// EndForwarded:
+	// EndForwarded, EndSealed:
 	Out   frame.Interface
 	Next  frame.Addr // the neighbour that it is sent to
 	Known bool       // its MAC address is known: otherwise ARP asks first
@@ -78,6 +86,16 @@ type Fate struct {
 	// the first of a set.
 	Src, Dst frame.Endpoint
 	Drawn    *Drawn
+	// Depends: what is drawn decides about the end; it is told for the first of
+	// the set. Or the fast path has a flow that the steps would not make now.
+	Depends bool
+
+	// Of tunnels: EndSealed, EndOpened, and what ends in one.
+	Selector string          // that protects it
+	SPI      uint32          // of the security association, 0: there is none
+	To       frame.Endpoint  // the other end of the tunnel; its UDP port, or 0 for bare ESP
+	Label    frame.Interface // EndOpened: what is inside comes in there (VR34)
+	Admits   []string        // EndOpened: what may be inside
 }
 
 // Drawn is what a translation would be drawn from.
@@ -102,8 +120,12 @@ func (r *Router) Explain(q Question) (Explanation, error) {
 		return Explanation{}, errNotAlone
 	}
 	x.p.in, x.p.now = q.In, r.now()
+	x.p.unsealed = q.Unsealed || r.tunnelNIC(q.In) != nil
 	x.walk()
 	x.fate.Src, x.fate.Dst = x.ends()
+	if e, ok := r.fastFlow(q.In, q.Packet); ok && !x.p.unsealed {
+		x.fast(&e, q.Packet)
+	}
 	return Explanation{x.found, x.fate}, nil
 }
 
@@ -139,6 +161,9 @@ func nothing(*explainer, step) outcome { return goOn }
 // halves has an entry for every step of process.go.
 func halves() map[string]half {
 	return map[string]half{
+		"internal": (*explainer).internal, "inClear": (*explainer).inClear, "espInUDP": (*explainer).espInUDP,
+		"protect": (*explainer).protect, "insert": nothing,
+
 		"cast": asItIs, "shape": asItIs, "spoofed": asItIs, "guard": asItIs,
 		"expiring": (*explainer).expiring, "connection": (*explainer).connection, "hairpin": (*explainer).hairpin,
 		"piecesIn": nothing, "icmpIn": nothing,
@@ -155,7 +180,7 @@ func halves() map[string]half {
 // walk goes through the hooks, with what the stack does between them.
 func (x *explainer) walk() {
 	if !x.arrival() || !x.ask("prerouting", prerouting) || !x.route() ||
-		!x.ask("forward", forward) || !x.ask("postrouting", postrouting) {
+		!x.ask("forward", forward) || !x.ask("postrouting", postrouting) || !x.ask("egress", egress) {
 		return
 	}
 	x.leave()
@@ -178,17 +203,31 @@ func (x *explainer) ask(hook string, steps []step) bool {
 			x.found[last].Verdict, x.found[last].Reason = o.verdict, o.reason
 		}
 		switch o.verdict {
+		case Continue:
 		case Accept:
 			return true
-		case Dropped:
-			x.fate.End, x.fate.Reason = EndDropped, o.reason
-			return false
-		case Held:
-			x.fate.End = EndHeld
+		default:
+			x.fateOf(o)
 			return false
 		}
 	}
 	return true
+}
+
+// fateOf is the fate of a packet that goes no further.
+func (x *explainer) fateOf(o outcome) {
+	switch o.verdict {
+	case Dropped:
+		x.fate.End, x.fate.Reason = EndDropped, o.reason
+	case Held:
+		x.fate.End = EndHeld
+	case Consumed:
+		if x.fate.Label != 0 {
+			x.fate.End = EndOpened
+		} else if x.fate.End != EndSealed {
+			x.fate.End = EndConsumed
+		}
+	}
 }
 
 // look is a packet's ends as they stand.

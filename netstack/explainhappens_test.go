@@ -1,10 +1,10 @@
 package netstack
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"slices"
-	"strings"
 
 	"spigate/netstack/drop"
 	"spigate/netstack/frame"
@@ -15,14 +15,19 @@ type happened struct {
 	forwarded []byte // as it left
 	out       frame.Interface
 	drops     []string
+
+	delivered uint64 // packets that the stack took for the router itself
+
+	spi   uint32 // it was sealed; forwarded is what is inside of
+	outer []byte
 }
 
-// try sends a packet and watches.
-func (d *drawer) try(b []byte, outside bool) (h happened) {
+// try sends b and watches what becomes of a packet, which is b or inside.
+func (d *drawer) try(b []byte, outside bool, p []byte) (h happened) {
 	w := d.w
 	w.atLAN()
 	w.atWAN()
-	before := d.drops()
+	before, delivered := d.drops(), w.r.stack.Stats().IP.PacketsDelivered.Value()
 	if outside {
 		w.fromWAN(b)
 	} else {
@@ -30,18 +35,26 @@ func (d *drawer) try(b []byte, outside bool) (h happened) {
 	}
 	for out, sent := range map[frame.Interface][][]byte{lanIf: w.atLAN(), wanIf: w.atWAN()} {
 		for _, s := range sent {
-			same := binary.BigEndian.Uint16(s[4:]) == d.id && s[9] == b[9] && (s[9] != frame.ProtoICMP || s[20] == b[20])
-			if same {
+			if inner, spi := d.sealedIn(s, p); inner != nil {
+				h.forwarded, h.outer, h.spi, h.out = inner, s, spi, out
+			} else if d.same(s, p) {
 				h.forwarded, h.out = s, out
 			}
 		}
 	}
+	h.delivered = w.r.stack.Stats().IP.PacketsDelivered.Value() - delivered
 	for word, n := range d.drops() {
 		if n > before[word] {
 			h.drops = append(h.drops, word)
 		}
 	}
 	return h
+}
+
+// same reports whether a packet that left is the one that was sent.
+func (d *drawer) same(left, sent []byte) bool {
+	answer := d.w.r.isLocal(frame.Addr(sent[16:20])) && bytes.Equal(left[16:20], sent[12:16])
+	return !answer && binary.BigEndian.Uint16(left[4:]) == d.id && left[9] == sent[9] && (left[9] != frame.ProtoICMP || left[20] == sent[20])
 }
 
 // drops are the counters of our reasons and the stack's.
@@ -58,6 +71,9 @@ func (d *drawer) drops() map[string]uint64 {
 // differs says how an explanation is not what happened, "" if it is.
 func differs(x Explanation, h happened) string {
 	f := x.Fate
+	if f.Depends {
+		return ""
+	}
 	switch f.End {
 	case EndDropped:
 		word := f.Stack
@@ -71,18 +87,22 @@ func differs(x Explanation, h happened) string {
 		if h.forwarded != nil {
 			return "it is forwarded, not delivered"
 		}
-		// Two reasons are the answer's: it shows an address of ours on the
-		// subscribers' network to somebody who is none of them.
-		ours := []string{drop.ICMPNoFlow.String(), drop.InsideAddress.String()}
-		if slices.ContainsFunc(h.drops, func(w string) bool { return !strings.HasPrefix(w, "stack_") && !slices.Contains(ours, w) }) {
-			return "it is dropped, not delivered"
+		if h.delivered == 0 { // what is dropped may be the answer
+			return "it is not delivered"
 		}
 	case EndHeld:
 		if h.forwarded != nil || len(h.drops) > 0 {
 			return "it is not held"
 		}
-	default:
+	case EndSealed:
+		return differsInATunnel(&f, h)
+	case EndForwarded:
+		if h.spi != 0 {
+			return "it is sealed"
+		}
 		return differsOnItsWay(&f, h)
+	default:
+		return "it ends as " + f.End.String()
 	}
 	return ""
 }

@@ -43,7 +43,10 @@ func (x *explainer) hairpin(step) outcome {
 	}
 	g, _ := x.r.lsn.Client(p.Src)
 	x.inside, _ = x.ends()
-	x.mirror = x.drawn != nil && p.Proto == frame.ProtoICMP && len(x.drawn.Addresses) == 1 && x.outside.Addr == p.Dst
+	if p.Proto == frame.ProtoICMP { // its identifier names its own mapping, if that has this address
+		x.fate.Depends = x.drawn != nil && len(x.drawn.Addresses) > 1
+		x.mirror = x.outside.Addr == p.Dst && !x.fate.Depends
+	}
 	p.SetSource(x.outside.Addr, x.outside.Port)
 	x.fate.Drawn = x.drawn
 	x.sayOf(groupObject(g), "a subscriber to a NAT address: the far one sees "+x.leavesAs(), "R26")
@@ -182,7 +185,7 @@ func (x *explainer) out2in(step) outcome {
 	if x.mirror {
 		p.SetDestination(x.inside.Addr, x.inside.Port)
 		x.fate.Drawn = nil
-		x.say("whatever identifier is drawn, it is that of its own mapping: the ping comes back to its sender", "R26")
+		x.say("its identifier is that of its own mapping: the ping comes back to its sender", "R26")
 		return accept
 	}
 	outside, remote, ok := outsideView(p)

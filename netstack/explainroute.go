@@ -9,7 +9,6 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 
 	"spigate/netstack/frame"
-	"spigate/netstack/link"
 )
 
 // What the stack decides between our hooks, without asking it to do anything.
@@ -52,14 +51,18 @@ func (x *explainer) route() bool {
 			return x.delivered()
 		}
 		return x.stackDrop("stack_destination_invalid", "its destination is a group: groups are not forwarded", "", "")
-	case x.r.isLocal(p.Dst), p.Dst == allOnes, x.r.toMany(p):
+	case x.r.isLocal(p.Dst) && x.r.home(p.Dst) == p.in, p.Dst == allOnes, x.r.toMany(p):
 		return x.delivered()
 	case p.Src[0] == 0:
 		return x.stackDrop("stack_source_initializing", "its source is in 0.0.0.0/8", "RFC 6890", "")
 	case p.TTL() == 0:
 		return x.stackDrop("stack_ttl_exceeded", "its time to live runs out here", "RFC 1812 section 5.3.1", "ICMP 11/0 (time exceeded)")
+	case !x.r.isLocal(p.Dst):
+		return x.way()
+	case x.r.broadcasts[p.Src] == x.r.home(p.Dst): // our address on another network, which looks at it anew
+		return x.stackDrop("stack_source_invalid", "its source is the broadcast address of the network that it goes to", "RFC 1122 section 3.2.1.3", "")
 	}
-	return x.way()
+	return x.delivered()
 }
 
 var allOnes = frame.Addr{255, 255, 255, 255}
@@ -77,9 +80,13 @@ func (x *explainer) way() bool {
 		next = route.RemoteAddress()
 	}
 	p.out, x.fate.Out, x.fate.Next = frame.Interface(route.NICID()), frame.Interface(route.NICID()), next.As4()
-	if x.fate.Next == p.Dst {
+	switch t := x.r.tunnelNIC(p.out); {
+	case t != nil:
+		x.fate.Next = frame.Addr{}
+		x.sayOf(Object{ObjectRoute, x.r.routeTo(p.Dst).String()}, "into the tunnel "+t.Name, "VR30")
+	case x.fate.Next == p.Dst:
 		x.say(fmt.Sprintf("%v is on the network of %s", p.Dst, x.r.names[p.out]), "")
-	} else {
+	default:
 		of := Object{ObjectRoute, x.r.routeTo(p.Dst).String()}
 		x.sayOf(of, fmt.Sprintf("by %v on %s", x.fate.Next, x.r.names[p.out]), "")
 	}
@@ -100,13 +107,18 @@ func (r *Router) routeTo(a frame.Addr) netip.Prefix {
 
 // delivered ends the walk of a packet for the router itself.
 func (x *explainer) delivered() bool {
-	x.fate.End = EndDelivered
+	if !x.ask("input", input) {
+		return false
+	}
+	x.hook, x.step, x.fate.End = "input", "", EndDelivered
 	switch p := &x.p; {
 	case p.Dst[0] >= 224, x.r.toMany(p):
 		x.say("it is for all hosts of its network, and for us as one of them: it is not forwarded", "")
 	case p.Proto == frame.ProtoICMP && p.ICMPType == uint8(header.ICMPv4Echo):
 		x.say("it is for us, and a ping is answered", "")
 		x.fate.Told = "ICMP 0/0 (echo reply)"
+	case x.r.ends.Load() != nil && x.r.ends.Load().locals[p.Dst] && forTunnels(p):
+		x.say("it goes to IKE", "VR1")
 	default:
 		x.say(fmt.Sprintf("%v is our own address", p.Dst), "VR2")
 	}
@@ -117,8 +129,7 @@ func (x *explainer) delivered() bool {
 func (x *explainer) leave() {
 	x.hook, x.step = "exit", ""
 	p := &x.p
-	out := x.r.interfaces[p.out]
-	if most := mtu(out); len(p.Bytes()) > most {
+	if most := x.r.mtu(p.out); len(p.Bytes()) > most {
 		if p.DontFragment() {
 			x.stackDrop("stack_too_big", fmt.Sprintf("it is longer than the MTU of %s, %d, and must not be cut", x.r.names[p.out], most),
 				"RFC 1191", fmt.Sprintf("ICMP 3/4 with the MTU %d", most))
@@ -126,15 +137,12 @@ func (x *explainer) leave() {
 		}
 		x.say(fmt.Sprintf("it is cut to the MTU of %s, %d", x.r.names[p.out], most), "")
 	}
+	if x.r.tunnelNIC(p.out) != nil {
+		x.via()
+		return
+	}
 	if !x.fate.Known {
 		x.say(fmt.Sprintf("the MAC address of %v is not known: ARP asks first, and without an answer it ends as stack_host_unreachable", x.fate.Next), "")
 	}
 	x.fate.End = EndForwarded
-}
-
-func mtu(i *link.Interface) int {
-	if i == nil {
-		return 1500
-	}
-	return int(i.MTU())
 }

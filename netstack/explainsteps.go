@@ -87,7 +87,7 @@ func (x *explainer) afterReset() outcome {
 // along is that of connection.go for a connection that need not exist yet.
 func (x *explainer) along(c course) outcome {
 	p, s := &x.p, x.conn
-	p.course = c
+	p.course, p.demands = c, demandedBy(x.l)
 	if x.byLSN {
 		return goOn
 	}
@@ -274,7 +274,7 @@ func (x *explainer) open(res vserver.Result, s vserver.Segment, w way) drop.Reas
 	if len(g.addrs) > 0 {
 		return x.choose(&g, client, answer, s)
 	}
-	if !x.r.conns.Free(answer, s, p.now) {
+	if answer == client || !x.r.conns.Free(answer, s, p.now) {
 		return drop.TupleBusy
 	}
 	x.conn = &sides{client, answer}
@@ -288,7 +288,7 @@ func (x *explainer) choose(g *sourceNAT, client, answer vserver.Key, s vserver.S
 	for i := range min(len(g.addrs), 1+mostOthers) {
 		answer.Dst = g.addrs[(g.first+i)%len(g.addrs)].As4()
 		own := g.whole || !ported || g.ports != vserver.ChangePort && x.r.usable(answer.Dst, client.Proto, client.SrcPort)
-		if own && x.r.conns.Free(answer, s, x.p.now) {
+		if own && answer != client && x.r.conns.Free(answer, s, x.p.now) {
 			x.conn = &sides{client, answer}
 			return drop.None
 		}
