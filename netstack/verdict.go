@@ -14,6 +14,11 @@ const (
 	Dropped          // gone, for the reason that stands beside it
 )
 
+// String returns the word that explanations use.
+func (v Verdict) String() string {
+	return [...]string{"continue", "accept", "consumed", "held", "dropped"}[v]
+}
+
 // outcome is a verdict with its reason, which is drop.None unless Dropped.
 type outcome struct {
 	verdict Verdict

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 
@@ -158,6 +159,9 @@ func filterHelp(noun, name string) string {
 		return "only this server, `ADDR` or *"
 	case noun == "sa" && name == control.ByDestIP:
 		return "only this other end, `ADDR` or *"
+	}
+	if slices.Contains(control.FiltersOfExplain(), name) && name != control.ByTD {
+		return questionHelp(name)
 	}
 	switch name {
 	case control.ByVirtual:

@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"iter"
 	"net/netip"
@@ -23,7 +22,8 @@ const (
 	EndDelivered = "delivered" // for the router itself
 	EndOpened    = "opened"    // an ESP packet: what is in it comes in anew
 	EndDropped   = "dropped"
-	EndHeld      = "held" // it waits and is not lost
+	EndHeld      = "held"     // it waits and is not lost
+	EndConsumed  = "consumed" // a keepalive: it has done its work
 )
 
 // Explained is the row that answers "explain".
@@ -33,15 +33,6 @@ type Explained struct {
 	Packet string        `json:"packet"` // as Summary has it
 	Steps  []ExplainStep `json:"steps"`  // in packet order; those that have nothing to say are left out
 	Fate   ExplainFate   `json:"fate"`
-}
-
-// MarshalJSON implements json.Marshaler, for the same reason as the gate's.
-func (e Explained) MarshalJSON() ([]byte, error) {
-	type fields Explained
-	if e.Steps == nil {
-		e.Steps = []ExplainStep{}
-	}
-	return json.Marshal(fields(e))
 }
 
 // ExplainStep is what one step of the router says.
@@ -90,6 +81,9 @@ type ExplainFate struct {
 	DestPort     uint16     `json:"dest_port"`
 	// Drawn is what the source would be drawn from, null if it is certain.
 	Drawn *ExplainDrawn `json:"drawn_from"`
+	// Depends: what is drawn decides about the end, which is told for the first of
+	// the set.
+	Depends bool `json:"depends_on_draw"`
 
 	// Of EndSealed and EndOpened; the SPI is null while there is no SA, and of
 	// EndSealed the packet then waits for one.
@@ -97,7 +91,7 @@ type ExplainFate struct {
 	SPI      SPI      `json:"spi"`
 	To       string   `json:"to"`     // the other end of the tunnel
 	Label    string   `json:"label"`  // VLAN or tunnel that what is inside comes in by
-	Admits   []string `json:"admits"` // what the SA was made for
+	Admits   []string `json:"admits"` // what may be inside; null unless it is opened
 }
 
 // ExplainDrawn is a set that a translation would be drawn from.
@@ -116,6 +110,9 @@ func explain(b Backend) func(Filter) (iter.Seq[Explained], error) {
 			return nil, &Error{fmt.Sprintf("%s and %s are needed", ByIn, ByFrame), CodeBadRequest}
 		}
 		row, err := b.Explain(f)
+		if row.Steps == nil {
+			row.Steps = []ExplainStep{} // [] and not null
+		}
 		return slices.Values([]Explained{row}), err
 	}
 }

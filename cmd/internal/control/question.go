@@ -103,7 +103,7 @@ const forms = "udp,SRC:PORT,DST:PORT, tcp,SRC:PORT,DST:PORT, icmp,SRC,DST[,ID], 
 //
 //	udp,192.0.2.10:500,198.51.100.9:500    tcp the same
 //	icmp,192.0.2.10,198.51.100.9,7         a ping with the identifier 7 (1 without); icmp-reply is its answer
-//	esp,198.51.100.9,203.0.113.3,c0ffee01  an SPI in 8 hex digits, in hex behind 0x, or decimal
+//	esp,198.51.100.9,203.0.113.3,c0ffee01  an SPI, in hex
 //	47,192.0.2.10,198.51.100.9             any other IP protocol; gre, ah, ospf, ipip and sctp have names
 func ParseFrame(text string) (Frame, error) {
 	parts := strings.Split(text, ",")
@@ -191,21 +191,6 @@ func parseICMPID(text string) (uint16, error) {
 		return 0, fmt.Errorf("%q is not the identifier of a ping (0-65535)", text)
 	}
 	return uint16(n), nil
-}
-
-// parseSPI takes what the views print, too.
-func parseSPI(text string) (SPI, error) {
-	digits, base := text, 10
-	if rest, ok := strings.CutPrefix(strings.ToLower(text), "0x"); ok {
-		digits, base = rest, 16
-	} else if len(text) == 8 {
-		base = 16
-	}
-	n, err := strconv.ParseUint(digits, base, 32)
-	if err != nil || n == 0 {
-		return 0, fmt.Errorf("%q is not an SPI: want 8 hex digits, 0x and hex digits, or a decimal number", text)
-	}
-	return SPI(n), nil
 }
 
 func parseProtocol(word string) (uint8, error) {
