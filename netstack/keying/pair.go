@@ -137,10 +137,11 @@ func (k *Keyer) drop(p *pair) {
 	k.remove(&p.in)
 }
 
-const (
-	lingers      = 5 * time.Second // longer than packets are under way
-	maxLingering = 1024
-)
+// Lingers is how long the inbound half of a pair stays in the database after its
+// end: longer than packets are under way.
+const Lingers = 5 * time.Second
+
+const maxLingering = 1024
 
 // rest is an inbound half whose pair has ended.
 type rest struct {
@@ -156,7 +157,7 @@ func (k *Keyer) linger(p *pair) {
 		return
 	}
 	delete(k.bySA, p.in)
-	k.rests = append(k.rests, rest{p.in, k.now + int64(lingers)})
+	k.rests = append(k.rests, rest{p.in, k.now + int64(Lingers)})
 	p.in = nil
 }
 

@@ -80,8 +80,8 @@ func (n *negotiated) about(i *tunnels.Info, row *control.NetIPsecSA) {
 	}
 	row.Peer = n.peer(i.Selectors[0])
 	c := n.children[i.SPI]
-	if c == nil || c.Name != i.Selectors[0] {
-		row.State = control.StateDying // IKE has let go of it
+	if c == nil || c.Name != i.Selectors[0] { // IKE has let go of it: it takes what is still under way
+		row.State, row.Expires = control.StateDying, planned(max(1, min(keying.Lingers, i.Left)))
 		return
 	}
 	if c.State != "up" {
@@ -208,10 +208,11 @@ func present(text string) *string {
 // state tells whether packets of a selector can pass both ways.
 func (n *negotiated) state(i *tunnels.SelectorInfo) *string {
 	state := control.StateDown
+	inbound := slices.ContainsFunc(i.Inbound, func(spi uint32) bool { return i.Manual || n.children[spi] != nil }) // not one that only lingers
 	switch {
-	case len(i.Outbound) > 0 && len(i.Inbound) > 0:
+	case len(i.Outbound) > 0 && inbound:
 		state = control.StateUp
-	case i.Holds || len(i.Inbound) > 0 || n.negotiating(n.peerOf[i.Name]):
+	case i.Holds || inbound && !i.Manual || n.negotiating(n.peerOf[i.Name]):
 		state = control.StateNegotiating
 	}
 	return &state

@@ -14,6 +14,7 @@ import (
 	"spigate/netstack"
 	"spigate/netstack/frame"
 	tunnels "spigate/netstack/ipsec"
+	"spigate/netstack/keying"
 	"spigate/netstack/link"
 )
 
@@ -260,11 +261,18 @@ func TestAnOperatorGivesATunnelNewKeysAndEndsIt(t *testing.T) {
 	here.initiate()
 	talk(t, here, there, func() bool { return here.up() && there.up() })
 	ctx := t.Context()
-	was := here.sas()[0].SPI
+	was, in := here.sas()[0].SPI, here.sas()[1].SPI
+	esp := there.seal("10.2.2.9", "10.1.1.9")
+	here.router.IPsec().Receive(esp, here.router.Now())
 	if got, err := here.client.RekeyNetIPsecSelector(ctx, control.Filter{Name: "lan"}); err != nil || strings.Join(got.Selectors, " ") != "lan" {
 		t.Fatal(got, err)
 	}
-	talk(t, here, there, func() bool { return here.sas()[0].SPI != was })
+	talk(t, here, there, func() bool { return here.sas()[0].SPI != was && len(here.peers()["gw2"].IKESAs[0].Children) == 1 })
+	for _, sa := range here.sas() { // what still comes on the old one is taken
+		if old := sa.SPI == in; (sa.State == control.StateDying) != old || old && *sa.Expires > control.Seconds(keying.Lingers.Seconds()) {
+			t.Errorf("%+v", sa)
+		}
+	}
 
 	spi := here.peers()["gw2"].IKESAs[0].SPIi
 	if got, err := here.client.RekeyNetIPsecPeer(ctx, control.Filter{Name: "gw2"}); err != nil || strings.Join(got.Peers, " ") != "gw2" {
@@ -279,7 +287,7 @@ func TestAnOperatorGivesATunnelNewKeysAndEndsIt(t *testing.T) {
 		t.Fatal(got, err)
 	}
 	talk(t, here, there, func() bool { return len(here.peers()["gw2"].IKESAs[0].Children) == 0 })
-	if s := *here.selectors()["lan"].State; s == control.StateUp {
+	if s := *here.selectors()["lan"].State; s != control.StateDown {
 		t.Errorf("it is %s", s)
 	}
 	here.initiate()
