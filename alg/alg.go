@@ -79,6 +79,7 @@ type Packet struct {
 	IP     []byte          // the whole IPv4 packet, not a fragment
 	Header int             // length of its IPv4 header in bytes
 	In     frame.Interface // where it came in
+	Mark   uint32          // the caller's own, of a packet that may be held
 	// Room is how long the IPv4 packet may become, in bytes; it is at least as
 	// long as the packet is now, unless that has to be cut anyway.
 	Room int

@@ -29,7 +29,7 @@ func (r *Router) pieceOfConnection(p *packet) outcome {
 	if r.lsn.Owns(p.Dst) || r.toMany(p) || r.plain(p) {
 		return goOn
 	}
-	k := frag.KeyOf(&p.Packet, p.in, frag.Out2In)
+	k := keyOfPiece(p, frag.Out2In)
 	res := r.frags.Piece(k, &p.Packet, p.now)
 	if res.Verdict == frag.First {
 		if why := r.firstOfConnection(res.Datagram, p); why != drop.None {
@@ -79,6 +79,9 @@ func (r *Router) firstOfConnection(d frag.Datagram, p *packet) drop.Reason {
 	}
 	t := &passage{}
 	to := frag.Translation{Addr: p.Dst, Port: portOrID(p, p.DstPort), Tag: t}
+	if e := r.ends.Load(); e != nil && e.locals[p.Dst] && p.Proto == frame.ProtoUDP && ikePort(p.DstPort) {
+		return r.decide(d, to, p).reason // no server is asked (VR1)
+	}
 	h, ok := r.conns.Find(vserver.KeyOf(&p.Packet), vserver.SegmentOf(&p.Packet), p.now)
 	if res, asked := r.askedUnless(ok, p); asked {
 		var why drop.Reason

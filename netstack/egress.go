@@ -25,12 +25,19 @@ func (r *Router) protect(p *packet) outcome {
 	l := tunnels.Lookup{Verdict: tunnels.SelectorMiss}
 	if e := r.ends.Load(); e != nil && e.selective && !r.ofTunnels(p) {
 		var f tunnels.Flow
-		if l, f = r.selects(p, r.esp.Policies().Out); l.Verdict == tunnels.Protect {
+		if l, f = r.selects(p, outOf(r.esp.Policies())); l.Verdict == tunnels.Protect {
 			r.sealLater(p, l.Selector, f)
 			return sent
 		}
+		if e.next != nil && inTheClear(l) {
+			if l, _ = r.selects(p, outOf(e.next)); l.Verdict == tunnels.Protect {
+				return r.unprotected(p, drop.NoSA) // it will have one in a moment
+			}
+		}
 	}
 	switch {
+	case l.Verdict == tunnels.Undecided:
+		return r.unprotected(p, drop.Fragment)
 	case l.Verdict == tunnels.SelectorDiscard:
 		r.esp.Count(l)
 		return r.unprotected(p, drop.SelectorDiscard)
@@ -52,17 +59,33 @@ func (r *Router) unprotected(p *packet, why drop.Reason) outcome {
 	return dropped(why)
 }
 
+// rules are the selectors to be asked: about a packet, and about one whose ports
+// nobody knows.
+type rules struct {
+	whole, piece func(tunnels.Flow) tunnels.Lookup
+}
+
+func outOf(p *tunnels.Policies) rules { return rules{p.Out, p.OutPiece} }
+
+func (s rules) find(f tunnels.Flow, known bool) tunnels.Lookup {
+	if known {
+		return s.whole(f)
+	}
+	return s.piece(f)
+}
+
 // selects finds the selector of a packet that leaves, and the flow to ask for an
-// SA with. An ICMP error goes the way of the packets that it reports on, if no
-// selector is about itself (Q16, RFC 4301 section 6).
-func (r *Router) selects(p *packet, find func(tunnels.Flow) tunnels.Lookup) (tunnels.Lookup, tunnels.Flow) {
-	f, _ := r.ports.outward(p)
-	l := find(f)
-	if l.Verdict != tunnels.SelectorMiss {
+// SA with. An ICMP error holds some of the packet that it reports on: it goes that
+// one's way if no selector, or only one that lets it bypass, is about itself (Q16,
+// RFC 4301 section 6).
+func (r *Router) selects(p *packet, s rules) (tunnels.Lookup, tunnels.Flow) {
+	f, known := r.ports.out.of(p)
+	l := s.find(f, known)
+	if !inTheClear(l) {
 		return l, f
 	}
-	if q, ok := tunnels.QuotedFlow(&p.Packet); ok {
-		if of := find(q.Reversed()); of.Verdict == tunnels.Protect {
+	if q, known, ok := tunnels.QuotedHosts(&p.Packet); ok {
+		if of := s.find(q.Reversed(), known); of.Verdict == tunnels.Protect || of.Verdict == tunnels.Undecided {
 			return of, q.Reversed()
 		}
 	}
@@ -112,6 +135,7 @@ func (r *Router) encrypt(j *job, now int64) {
 	case tunnels.Pass:
 		if route == nil { // its SA came this very moment
 			if route = r.wayTo(got.To.Addr); route == nil {
+				r.drops.Count(drop.TunnelNoRoute, nil, now)
 				return
 			}
 			defer route.Release()
@@ -172,7 +196,7 @@ func (r *Router) waited(selector string) {
 		return
 	}
 	p.now = now
-	_, f := r.selects(p, func(tunnels.Flow) tunnels.Lookup { return tunnels.Lookup{} })
+	f, _ := r.ports.out.of(p)
 	if q, ok := tunnels.QuotedFlow(&p.Packet); ok && s.Choice(f) == nil {
 		f = q.Reversed()
 	}

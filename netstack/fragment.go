@@ -26,7 +26,7 @@ func (r *Router) piecesIn(p *packet) outcome {
 	if !p.Fragment || !r.lsn.Owns(p.Dst) {
 		return goOn
 	}
-	k := frag.KeyOf(&p.Packet, p.in, frag.Out2In)
+	k := keyOfPiece(p, frag.Out2In)
 	res := r.frags.Piece(k, &p.Packet, p.now)
 	of, _ := res.Tag.(*passage)
 	if res.Verdict == frag.First {
@@ -75,7 +75,7 @@ func (r *Router) piecesOut(p *packet) outcome {
 	if !p.Fragment {
 		return goOn
 	}
-	res := r.frags.Piece(frag.KeyOf(&p.Packet, p.in, frag.In2Out), &p.Packet, p.now)
+	res := r.frags.Piece(keyOfPiece(p, frag.In2Out), &p.Packet, p.now)
 	if res.Verdict == frag.First {
 		if _, ok := r.gathers(p, alg.In2Out); ok {
 			res = r.frags.Gather(res.Datagram, p.Src, &p.Packet, p.now)
@@ -140,6 +140,14 @@ func (r *Router) again(b []byte, p *packet, most int) {
 	}
 }
 
+// keyOfPiece names the datagram of an untranslated piece. Those in clear and those
+// out of a tunnel are two, whatever they claim to be (VR32).
+func keyOfPiece(p *packet, side frag.Side) frag.Key {
+	k := frag.KeyOf(&p.Packet, p.in, side)
+	k.Unsealed = p.unsealed
+	return k
+}
+
 // pieceFate turns what the table says of a piece into an outcome: Continue if
 // it is to be carried.
 func (r *Router) pieceFate(res frag.Result, p *packet) outcome {
@@ -188,7 +196,7 @@ func (r *Router) cutOf(p *packet, side frag.Side) int {
 	if p.Proto != frame.ProtoUDP || !ikePort(server) || p.DontFragment() {
 		return 0
 	}
-	return r.frags.Cut(frag.KeyOf(&p.Packet, p.in, side), p.now)
+	return r.frags.Cut(keyOfPiece(p, side), p.now)
 }
 
 // rewritesID reports whether a whole packet of a subscriber gets an id of ours
@@ -240,7 +248,7 @@ func (r *Router) pieces(p *packet) outcome {
 		p.SetID(id)
 	}
 	for _, b := range frag.Split(&p.Packet, p.cut) {
-		r.leave(p.route, b, p.demands)
+		r.leave(p.route, b, p.demands && !p.unsealed)
 	}
 	return sent
 }

@@ -63,7 +63,7 @@ func (r *Router) hairpinOut(p *packet) (frame.Endpoint, outcome) {
 // hairpinPiece is hairpin for a fragment: the first piece of a datagram
 // decides about its source, and then, behind this step, about its destination.
 func (r *Router) hairpinPiece(p *packet) outcome {
-	k := frag.KeyOf(&p.Packet, p.in, frag.In2Out)
+	k := keyOfPiece(p, frag.In2Out)
 	res := r.frags.Piece(k, &p.Packet, p.now)
 	if res.Verdict == frag.First {
 		outside, o := r.hairpinOut(p)

@@ -79,7 +79,7 @@ func (r *Router) step(h alg.Helper, p *packet, dir alg.Direction, b *lsn.Binding
 		return alg.Result{}, dropped(drop.ALGChecksum)
 	}
 	ap := alg.Packet{
-		Conn: connOf(b), Dir: dir, IP: p.Bytes(), Header: p.HeaderLength(), In: p.in, Room: len(p.Bytes()),
+		Conn: connOf(b), Dir: dir, IP: p.Bytes(), Header: p.HeaderLength(), In: p.in, Mark: p.mark() & unsealedMark, Room: len(p.Bytes()),
 	}
 	if p.out != 0 {
 		ap.Room = max(ap.Room, r.mtu(p.out))
@@ -153,7 +153,7 @@ func (r *Router) anew(p *packet) outcome {
 	if !p.ours {
 		return goOn
 	}
-	r.leave(p.route, p.Bytes(), p.demands)
+	r.leave(p.route, p.Bytes(), p.demands && !p.unsealed)
 	return sent
 }
 
@@ -206,7 +206,7 @@ func (h ikeHelper) Step(p *alg.Packet, _ alg.NAT, now int64) alg.Result {
 		Dir: p.Dir, Profile: profile,
 		Inside: p.Inside.Addr, NAT: p.Outside.Addr, Server: p.Remote.Addr,
 		InsidePort: p.Inside.Port, NATPort: p.Outside.Port, ServerPort: p.Remote.Port,
-		Mapping: p.Mapping, Payload: datagram(p.Transport()), Packet: p.IP, In: p.In,
+		Mapping: p.Mapping, Payload: datagram(p.Transport()), Packet: p.IP, In: p.In, Mark: p.Mark,
 	}, now)
 	h.r.armDeadline()
 	o := h.r.obey(res)

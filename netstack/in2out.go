@@ -164,7 +164,7 @@ func (r *Router) source(p *packet) outcome {
 		return goOn
 	}
 	if p.Fragment {
-		why := r.frags.Carry(frag.KeyOf(&p.Packet, p.in, frag.In2Out), &p.Packet, p.now)
+		why := r.frags.Carry(keyOfPiece(p, frag.In2Out), &p.Packet, p.now)
 		_, p.exempt = r.lsn.Client(p.Src) // firstOut let it keep its address
 		return fate(why)
 	}

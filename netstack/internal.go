@@ -27,6 +27,7 @@ import (
 type ends struct {
 	locals    map[frame.Addr]bool // where tunnels end
 	selective bool                // some selectors are asked of every packet
+	next      *tunnels.Policies   // while a reload exchanges everything: those that come
 }
 
 // endsOf is nil if there are no tunnels.
@@ -42,6 +43,30 @@ func endsOf(p *tunnels.Policies) *ends {
 		e.selective = e.selective || s.Protects == nil || s.Protects.Mode != tunnels.Interface
 	}
 	return e
+}
+
+// expect lets what comes be asked of p's selectors, too, from before the first
+// server is exchanged to after the last selector is: in between nothing leaves or
+// comes in clear that will have to be protected (Reload).
+func (r *Router) expect(p *tunnels.Policies) {
+	was, is := r.ends.Load(), endsOf(p)
+	if is == nil {
+		return
+	}
+	e := ends{locals: map[frame.Addr]bool{}, selective: is.selective, next: p}
+	if was != nil {
+		e.locals, e.selective = was.locals, was.selective || is.selective
+	}
+	r.ends.Store(&e)
+}
+
+// settleEnds makes the Database's policies what packets are asked of.
+func (r *Router) settleEnds() {
+	was, is := r.ends.Load(), endsOf(r.esp.Policies())
+	r.ends.Store(is)
+	if was != nil || is != nil {
+		r.flows.Flush() // what the fast path carries has not been asked of the new selectors
+	}
 }
 
 // internal keeps IKE and ESP for an end here from every other step.
@@ -90,30 +115,66 @@ func (r *Router) learnPath(p *packet) {
 
 // inClear drops what came in clear although a selector, mirrored, protects it
 // (VR32, RFC 4301 section 5.2). What would be sealed on its way on is not meant:
-// selectors for everything are about both directions.
+// selectors for everything are about both directions. Nor is a piece of IKE.
 func (r *Router) inClear(p *packet) outcome {
 	e := r.ends.Load()
 	if e == nil || !e.selective || p.unsealed {
 		return goOn
 	}
-	policies := r.esp.Policies()
-	f, known := r.ports.outward(p)
-	l := policies.In(f)
-	if !known && l.Verdict == tunnels.SelectorMiss {
-		l = policies.InPiece(f)
+	f, known := r.ports.clear.of(p)
+	if p.Fragment && p.Proto == frame.ProtoUDP && e.locals[p.Dst] && (!known || ikePort(f.DstPort)) {
+		return goOn // nothing but IKE listens there, and elsewhere it follows its first piece
+	}
+	l := r.barred(e, f, known)
+	if q, ok := tunnels.QuotedFlow(&p.Packet); ok && l.Verdict != tunnels.SelectorReject && !r.saidByTunnels(&q) {
+		// Who was in clear between us and the other end has not seen that packet.
+		if of := r.barred(e, q.Reversed(), true); of.Verdict == tunnels.SelectorReject {
+			l = of
+		}
 	}
 	switch l.Verdict {
 	case tunnels.SelectorReject:
-		if policies.Out(f).Verdict != tunnels.Protect {
-			r.esp.Count(l)
-			r.logInClear(p, l.Selector.Name, f)
-			return dropped(drop.SelectorReject)
-		}
+		r.esp.Count(l)
+		r.logInClear(p, l.Selector.Name, f)
+		return dropped(drop.SelectorReject)
 	case tunnels.SelectorDiscard:
 		r.esp.Count(l)
 		return dropped(drop.SelectorDiscard)
 	}
 	return goOn
+}
+
+// barred says whether a flow may come in clear. known is false for a later piece
+// whose ports nobody knows.
+func (r *Router) barred(e *ends, f tunnels.Flow, known bool) tunnels.Lookup {
+	l := barredBy(r.esp.Policies(), f, known)
+	if e.next != nil && inTheClear(l) {
+		return barredBy(e.next, f, known)
+	}
+	return l
+}
+
+// inTheClear reports whether selectors leave a packet as it is.
+func inTheClear(l tunnels.Lookup) bool {
+	return l.Verdict == tunnels.SelectorMiss || l.Verdict == tunnels.Clear
+}
+
+func barredBy(p *tunnels.Policies, f tunnels.Flow, known bool) tunnels.Lookup {
+	in, out := p.In, p.Out
+	if !known {
+		in, out = p.InPiece, p.OutPiece
+	}
+	l := in(f)
+	if l.Verdict == tunnels.SelectorReject && out(f).Verdict == tunnels.Protect {
+		return tunnels.Lookup{Verdict: tunnels.SelectorMiss}
+	}
+	return l
+}
+
+// saidByTunnels reports whether a quoted packet was IKE or ESP of an end here:
+// whoever is on the way may report on those.
+func (r *Router) saidByTunnels(q *tunnels.Flow) bool {
+	return r.ends.Load().locals[q.Src] && (q.Proto == frame.ProtoESP || q.Proto == frame.ProtoUDP && ikePort(q.SrcPort))
 }
 
 // espInUDP takes whole packets of ESP on port 4500, and keepalives, which are

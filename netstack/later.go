@@ -149,7 +149,7 @@ func (r *Router) act(actions []ipsec.Action) {
 		a := &actions[i]
 		switch a.Kind {
 		case ipsec.Release:
-			if !r.later.add(release{packet: a.Packet, in: a.In}, maxLater) {
+			if !r.later.add(release{a.Packet, a.In, a.Mark}, maxLater) {
 				r.drops.Count(drop.IKEHoldOverflow, a.Packet, r.now())
 			}
 		case ipsec.Discard:

@@ -105,10 +105,11 @@ func (r *Router) setListeners(made *vserver.Listeners, l *listening, now int64) 
 	return kept, ended
 }
 
-// takeBack takes the flows of a connection off the fast path if its profile has
-// become one that wants to see every packet.
+// takeBack takes the flows of a connection off the fast path if its server wants to
+// see every packet by now, or its profile does.
 func (r *Router) takeBack(c vserver.Info, now int64) {
-	if p := &c.Listener.Profile; !p.PreserveTTL && p.IdleTimeout != vserver.Immediate {
+	l := c.Listener
+	if p := &l.Profile; !p.PreserveTTL && p.IdleTimeout != vserver.Immediate && (l.Server == nil || !l.Server.RequireProtection) {
 		return
 	}
 	r.flows.RemoveOwner(r.owner(flow.OwnerConn, c.ID), now)

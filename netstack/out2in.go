@@ -34,7 +34,7 @@ func (r *Router) out2in(p *packet) outcome {
 	cut := r.cutOf(p, frag.Out2In)
 	p.SetDestination(b.Inside.Addr, b.Inside.Port)
 	if cut > 0 {
-		r.frags.Remember(frag.KeyOf(&p.Packet, p.in, frag.Out2In), cut, p.now)
+		r.frags.Remember(keyOfPiece(p, frag.Out2In), cut, p.now)
 	}
 	return accept
 }

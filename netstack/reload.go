@@ -68,6 +68,12 @@ func (r *Router) reload(s Settings, now int64) error {
 	if err != nil {
 		return err
 	}
+	policies, err := r.checkTunnels(s.IPsec, s.Keying)
+	if err != nil {
+		return err
+	}
+	r.expect(policies)
+	defer r.settleEnds()
 	before := append(r.lsn.Addresses(), r.translatedAddresses()...)
 	log := *r.natlog.Load()
 	// What ends is told as it began, and what begins is told already.
@@ -102,7 +108,7 @@ func (r *Router) reload(s Settings, now int64) error {
 		r.alg.Flush(ipsec.Filter{NAT: gone}, now, r.actAtOnce)
 	}
 	r.armDeadline()
-	return r.setTunnels(s.IPsec, s.Keying, now)
+	return r.setTunnels(policies, s.Keying, now)
 }
 
 // without returns what of list is not in other.

@@ -115,8 +115,13 @@ func (r *Router) via(p *packet) drop.Reason {
 		return drop.TunnelLoop // the way to the other end leads into the tunnel to it
 	}
 	policies := r.esp.Policies()
-	l, f := r.selects(p, func(f tunnels.Flow) tunnels.Lookup { return policies.Via(p.out, f) })
+	l, f := r.selects(p, rules{
+		func(f tunnels.Flow) tunnels.Lookup { return policies.Via(p.out, f) },
+		func(f tunnels.Flow) tunnels.Lookup { return policies.ViaPiece(p.out, f) },
+	})
 	switch l.Verdict {
+	case tunnels.Undecided:
+		return drop.Fragment
 	case tunnels.Protect:
 		r.sealLater(p, l.Selector, f)
 		return drop.None

@@ -24,7 +24,6 @@ import (
 // newTunnels makes a Router's tables, which know of no tunnel yet.
 func (r *Router) newTunnels() (err error) {
 	r.esp = tunnels.NewDatabase(tunnels.Options{})
-	r.ports.known = map[pieceKey]pieceFlow{}
 	r.sockets.of = map[netip.AddrPort]*socket{}
 	r.keyer, err = keying.New(keying.Deps{
 		Database: r.esp, Send: r.sendIKE, Log: r.logIKE, Release: r.waited, Date: r.clock.Now,
@@ -34,17 +33,18 @@ func (r *Router) newTunnels() (err error) {
 
 // beginTunnels makes c's tunnels the Router's.
 func (r *Router) beginTunnels(c RouterConfig) error {
-	return r.setTunnels(c.IPsec, c.Keying, r.now())
+	p, err := r.checkTunnels(c.IPsec, c.Keying)
+	if err != nil {
+		return err
+	}
+	defer r.settleEnds()
+	return r.setTunnels(p, c.Keying, r.now())
 }
 
 // setTunnels exchanges policies, selectors, manual SAs and peers. SAs stay that
 // are still good for what the selectors say; the other ends are told of the
 // others. Listeners come and go with the policies (VR1).
-func (r *Router) setTunnels(c tunnels.Config, k keying.Config, now int64) error {
-	p, err := r.checkTunnels(c, k)
-	if err != nil {
-		return err
-	}
+func (r *Router) setTunnels(p *tunnels.Policies, k keying.Config, now int64) error {
 	gone, err := r.esp.Apply(p, now)
 	if err != nil {
 		return err
@@ -55,15 +55,7 @@ func (r *Router) setTunnels(c tunnels.Config, k keying.Config, now int64) error 
 	if r.ends.Load() != nil {
 		r.keyer.Work(now) // the other ends are told before the sockets close
 	}
-	if err := r.listenForIKE(p.Locals()); err != nil {
-		return err
-	}
-	was, is := r.ends.Load(), endsOf(p)
-	r.ends.Store(is)
-	if was != nil || is != nil {
-		r.flows.Flush() // what the fast path carries has not been asked of the new selectors
-	}
-	return nil
+	return r.listenForIKE(p.Locals())
 }
 
 // checkTunnels returns all that can be told before.

@@ -26,6 +26,7 @@ type Action struct {
 	Kind    ActionKind
 	Packet  []byte // Release, Discard: the whole IPv4 packet as it came in; owned by the caller from now on
 	In      frame.Interface
+	Mark    uint32 // IKEPacket's
 	Reason  drop.Reason
 	Mapping uint64
 	Idle    time.Duration

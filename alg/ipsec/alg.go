@@ -77,6 +77,7 @@ type IKEPacket struct {
 	Payload                         []byte          // of the datagram
 	Packet                          []byte          // the IPv4 packet as it came in; copied if held
 	In                              frame.Interface // where it came in
+	Mark                            uint32          // the caller's own, given back with the packet
 }
 
 // ESPPacket is an ESP packet. In2Out: NAT is the subscriber's address by the

@@ -37,6 +37,7 @@ type heldMessage struct {
 type heldPart struct {
 	number uint16 // RFC 7383 fragment number, 0 if whole
 	packet []byte
+	mark   uint32
 }
 
 // find returns the waiting message of a key, or nil.
@@ -109,10 +110,10 @@ func (q *holdQueue) growth(k heldKey, m *message, size int) (int, bool) {
 	return grow, q.bytes+grow <= maxHeldBytes
 }
 
-// put stores a copy of packet. growth must have allowed it. It reports whether
-// the message is new to the queue.
-func (q *holdQueue) put(k heldKey, m *message, packet []byte, in frame.Interface, now int64) (*heldMessage, bool) {
-	grow, _ := q.growth(k, m, len(packet))
+// put stores a copy of p's packet. growth must have allowed it. It reports
+// whether the message is new to the queue.
+func (q *holdQueue) put(k heldKey, m *message, p *IKEPacket, now int64) (*heldMessage, bool) {
+	grow, _ := q.growth(k, m, len(p.Packet))
 	q.bytes += grow
 	h := q.find(k)
 	fresh := h == nil
@@ -123,8 +124,8 @@ func (q *holdQueue) put(k heldKey, m *message, packet []byte, in frame.Interface
 	if h.total != m.fragments {
 		h.parts, h.total = nil, m.fragments
 	}
-	h.in, h.newest = in, now
-	part := heldPart{number: m.fragment, packet: slices.Clone(packet)}
+	h.in, h.newest = p.In, now
+	part := heldPart{number: m.fragment, packet: slices.Clone(p.Packet), mark: p.Mark}
 	if i := h.part(m.fragment); i >= 0 {
 		h.parts[i] = part
 	} else {

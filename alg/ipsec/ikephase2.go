@@ -67,7 +67,7 @@ func (st *step) hold(pl *ikePlan, pr *pair, p *IKEPacket, m *message) {
 		st.discard(pr, h, drop.IKEHoldOverflow)
 	}
 	before := pr.queue.bytes
-	h, fresh := pr.queue.put(heldKey{pl.session, pl.ex, m.dir}, m, p.Packet, p.In, st.now)
+	h, fresh := pr.queue.put(heldKey{pl.session, pl.ex, m.dir}, m, p, st.now)
 	st.a.count.heldBytes.Add(int64(pr.queue.bytes - before))
 	if !fresh {
 		return

@@ -226,6 +226,6 @@ func (st *step) grant(p *pair) {
 func (st *step) giveBack(h *heldMessage) {
 	st.unhold(h)
 	for _, part := range h.parts {
-		st.do(Action{Kind: Release, Packet: part.packet, In: h.in})
+		st.do(Action{Kind: Release, Packet: part.packet, In: h.in, Mark: part.mark})
 	}
 }

@@ -28,8 +28,8 @@ var table = [NumReasons]Info{
 
 	IPMalformed: {"ip_malformed", "The IPv4 header is short, or its lengths contradict the frame.", "Somebody sends broken or forged packets.", "RFC 791"},
 	L4Malformed: {"l4_malformed", "The transport header is cut, or its length field lies.", "Somebody sends broken or forged packets.", ""},
-	Fragment: {"fragment", "An IP fragment of an ICMP error, which can only be translated whole, or of an FTP control connection, which can only be read whole.",
-		"No honest host sends the first: errors are short. The second needs a smaller MTU at the sender, or ftp = false.", "R29, RFC 1812 section 4.3.2.3"},
+	Fragment: {"fragment", "An IP fragment of an ICMP error, which can only be translated whole, of an FTP control connection, which can only be read whole, or one without ports, of which nobody knows whether the traffic selector for some port is about it.",
+		"No honest host sends the first: errors are short. The second needs a smaller MTU at the sender, or ftp = false. The third: its first piece was lost or comes later, or a flood of fragments hides it.", "R29, RFC 1812 section 4.3.2.3, RFC 4301 section 7"},
 	Broadcast: {"broadcast", "A packet to one host in a broadcast frame, or one to the broadcast address of another network: neither is forwarded.",
 		"Normal now and then; a stream of it is a loop or an amplification attack.", "RFC 1812 section 5.3.4, RFC 2644"},
 	IPOptions: {"ip_options", "A packet that needs translation, with an IP option that records or dictates its route: those hold addresses of both sides.",

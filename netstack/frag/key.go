@@ -22,6 +22,7 @@ type Key struct {
 	Proto    uint8
 	In       frame.Interface
 	Side     Side
+	Unsealed bool // they came out of a tunnel: nothing in clear belongs to them
 }
 
 // KeyOf returns the key of an untranslated packet that came in at in.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+
 	"spigate/netstack/drop"
 	"spigate/netstack/frame"
 )
@@ -46,6 +48,22 @@ func QuotedFlow(p *frame.Packet) (f Flow, ok bool) {
 		f.SrcPort, f.DstPort, f.Ports = q.SrcPort, q.DstPort, true
 	}
 	return f, true
+}
+
+// QuotedHosts is QuotedFlow for whoever must not miss a quote: also of one too
+// short or too odd to show ports, or of a later fragment. known is false if
+// there should be ports and are none.
+func QuotedHosts(p *frame.Packet) (f Flow, known, ok bool) {
+	if f, ok = QuotedFlow(p); ok || !p.ICMPError() {
+		return f, true, ok
+	}
+	t := p.Transport()
+	if len(t) < header.ICMPv4MinimumSize+header.IPv4MinimumSize {
+		return f, false, false
+	}
+	q := t[header.ICMPv4MinimumSize:]
+	f = Flow{Src: frame.Addr(q[12:16]), Dst: frame.Addr(q[16:20]), Proto: q[9]}
+	return f, !hasPorts(f.Proto), q[0]>>4 == 4
 }
 
 func hasPorts(proto uint8) bool { return proto == frame.ProtoTCP || proto == frame.ProtoUDP }

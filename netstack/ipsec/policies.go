@@ -63,8 +63,26 @@ func (r *rules) find(f Flow, protect Verdict) Lookup {
 	if at < 0 {
 		return Lookup{Verdict: SelectorMiss}
 	}
-	s := r.list[at]
+	return r.list[at].verdict(protect)
+}
+
+func (s *Selector) verdict(protect Verdict) Lookup {
 	return Lookup{[...]Verdict{ActProtect: protect, ActBypass: Clear, ActDiscard: SelectorDiscard}[s.Action], s}
+}
+
+// findPiece is find for a packet whose ports nobody knows: each selector for its
+// hosts and protocol might be the one. The first that does not ask for ports
+// decides, unless one before it might keep the packet from leaving in clear.
+func (r *rules) findPiece(f Flow, protect Verdict) Lookup {
+	for _, s := range r.list {
+		switch {
+		case s.pair.Covers(f):
+			return s.verdict(protect)
+		case s.Action != ActBypass && s.pair.coversHosts(f):
+			return Lookup{Undecided, s}
+		}
+	}
+	return Lookup{Verdict: SelectorMiss}
 }
 
 // Out finds the selector of an outbound packet in tunnel and transport mode:
@@ -78,12 +96,19 @@ func (p *Policies) Out(f Flow) Lookup { return p.out.find(f, Protect) }
 // those of the interface's policy (VR30). SelectorMiss means that the peer did
 // not agree to such packets: they cannot leave.
 func (p *Policies) Via(id frame.Interface, f Flow) Lookup {
-	for i := range p.tunnels {
-		if p.tunnels[i].ID == id {
-			return p.tunnels[i].rules.find(f, Protect)
-		}
+	if t := p.tunnel(id); t != nil {
+		return t.rules.find(f, Protect)
 	}
 	return Lookup{Verdict: SelectorMiss}
+}
+
+func (p *Policies) tunnel(id frame.Interface) *tunnel {
+	for i := range p.tunnels {
+		if p.tunnels[i].ID == id {
+			return &p.tunnels[i]
+		}
+	}
+	return nil
 }
 
 // In judges a packet that came in clear, as it came (VR32, RFC 4301 section
@@ -92,15 +117,25 @@ func (p *Policies) Via(id frame.Interface, f Flow) Lookup {
 // and ESP for an address of our own are not for it (VR1).
 func (p *Policies) In(f Flow) Lookup { return p.in.find(f.Reversed(), SelectorReject) }
 
-// InPiece is In for a later piece of a datagram whose ports nobody knows: of the
-// selectors for its hosts and protocol each might be the one. What one of them
-// protects must not come in clear, whatever the others say.
+// InPiece is In for a later piece of a datagram whose ports nobody knows. What
+// might have to be protected must not come in clear.
 func (p *Policies) InPiece(f Flow) Lookup {
-	f = f.Reversed()
-	for _, s := range p.in.list {
-		if s.Action == ActProtect && s.pair.coversHosts(f) {
-			return Lookup{SelectorReject, s}
-		}
+	l := p.in.findPiece(f.Reversed(), SelectorReject)
+	if l.Verdict == Undecided {
+		l.Verdict = SelectorReject
+	}
+	return l
+}
+
+// OutPiece is Out for a later piece whose ports nobody knows. The verdict is
+// Undecided if a selector for some ports might be the one: such a piece cannot
+// leave (RFC 4301 section 7).
+func (p *Policies) OutPiece(f Flow) Lookup { return p.out.findPiece(f, Protect) }
+
+// ViaPiece is Via for such a piece.
+func (p *Policies) ViaPiece(id frame.Interface, f Flow) Lookup {
+	if t := p.tunnel(id); t != nil {
+		return t.rules.findPiece(f, Protect)
 	}
 	return Lookup{Verdict: SelectorMiss}
 }
