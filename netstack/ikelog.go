@@ -3,6 +3,7 @@ package netstack
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 
 	ikev2 "spigate/netstack/ipsec/ike"
 )
@@ -24,7 +25,15 @@ func (r *Router) logIKE(e ikev2.Event) {
 	case ikev2.IKEFailed, ikev2.ChildFailed, ikev2.PeerDead, ikev2.Ignored, ikev2.Refused, ikev2.IKEv1Refused:
 		level = slog.LevelWarn
 	}
-	attrs := []slog.Attr{slog.String("local", e.Local.String()), slog.String("remote", e.Remote.String())}
+	var attrs []slog.Attr
+	for _, end := range []struct {
+		key  string
+		addr netip.AddrPort
+	}{{"local", e.Local}, {"remote", e.Remote}} {
+		if end.addr.IsValid() { // nobody has spoken yet, if the peer has to begin
+			attrs = append(attrs, slog.String(end.key, end.addr.String()))
+		}
+	}
 	text := func(key, value string) {
 		if value != "" {
 			attrs = append(attrs, slog.String(key, value))

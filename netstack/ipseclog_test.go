@@ -135,6 +135,10 @@ func TestEventsOfIKEAreLoggedWithLevelAndRemedy(t *testing.T) {
 		w.r.logIKE(ikev2.Event{At: w.r.now(), Kind: kind, Peer: "gw2", Local: to, Remote: from, Reason: "it is so", Remedy: "do that"})
 		w.wantLine(kind.String(), "level=WARN", `reason="it is so"`, `remedy="do that"`)
 	}
+	w.r.logIKE(ikev2.Event{At: w.r.now(), Kind: ikev2.ChildFailed, Peer: "roadwarrior", Reason: "the peer has to begin"})
+	if lines := w.lines("the peer has to begin"); len(lines) != 1 || strings.Contains(lines[0], "local=") || strings.Contains(lines[0], "remote=") {
+		t.Errorf("nobody has spoken yet: %q", lines)
+	}
 	for range 100 { // whoever that is
 		w.r.logIKE(ikev2.Event{At: w.r.now(), Kind: ikev2.IKEv1Refused, Local: to, Remote: netip.AddrPortFrom(stranger.Netip(), 500), Reason: "it speaks IKEv1"})
 	}
