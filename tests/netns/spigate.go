@@ -37,7 +37,7 @@ type Daemon struct {
 	*Process
 	Socket string
 	Config string // the file that it runs on
-	made   DaemonConfig
+	Made   DaemonConfig
 }
 
 // StartSpigate starts the daemon on the site's router, as StartSpigate of a
@@ -49,7 +49,7 @@ func (s *Site) StartSpigate(ctx context.Context, c DaemonConfig) (*Daemon, error
 // StartSpigate starts the daemon in a namespace with devices lan and wan, and
 // waits until its control socket says that it is ready.
 func (n *Namespace) StartSpigate(ctx context.Context, c DaemonConfig) (*Daemon, error) {
-	d := &Daemon{Socket: filepath.Join(c.Dir, "spigate.sock"), Config: filepath.Join(c.Dir, "spigate.toml"), made: c}
+	d := &Daemon{Socket: filepath.Join(c.Dir, "spigate.sock"), Config: filepath.Join(c.Dir, "spigate.toml"), Made: c}
 	if err := writeConfig(c, d); err != nil {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func (d *Daemon) waitReady(ctx context.Context) error {
 // Reconfigure puts another configuration into the daemon's file, made of a
 // template as the first one was, and sends SIGHUP.
 func (d *Daemon) Reconfigure(template string) error {
-	c := d.made
+	c := d.Made
 	c.Template = template
 	if err := writeConfig(c, d); err != nil {
 		return err
@@ -146,7 +146,7 @@ func (d *Daemon) Text(ctx context.Context, words ...string) (string, error) {
 
 // Command runs `spigate WORDS` and returns what it prints.
 func (d *Daemon) Command(ctx context.Context, words ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, d.made.Binary, append(words, "--socket", d.Socket)...)
+	cmd := exec.CommandContext(ctx, d.Made.Binary, append(words, "--socket", d.Socket)...)
 	cmd.WaitDelay = time.Second
 	var out, talk bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &talk

@@ -106,8 +106,8 @@ func TestTheVerdict(t *testing.T) {
 }
 
 func goodLive() *liveReport {
-	c := liveClient{Pings: 6, Answers: 5, BackPings: 5, BackAnswers: 5, BackBytes: 10, Bytes: 10, Rekeys: 1}
-	return &liveReport{Clients: [2]liveClient{c, c}, Wire: wire{ESPOut: 10, ESPIn: 10, IKE: 8}}
+	c := liveClient{Pings: 6, Answers: 5, BackPings: 5, BackAnswers: 5, BackBytes: 10, Bytes: 10, Rekeys: 1, IKERekeys: 1}
+	return &liveReport{Clients: [2]liveClient{c, c}, Back: 0.1, Wire: wire{ESPOut: 10, ESPIn: 10, IKE: 8}}
 }
 
 func TestTheVerdictOfTheLiveAct(t *testing.T) {
@@ -118,6 +118,8 @@ func TestTheVerdictOfTheLiveAct(t *testing.T) {
 		"TCP did not come through":           func(l *liveReport) { l.Clients[1].Bytes = 0 },
 		"10 bytes, 0 of the server":          func(l *liveReport) { l.Clients[1].BackBytes = 0 },
 		"its keys were never new":            func(l *liveReport) { l.Clients[0].Rekeys = 0 },
+		"its IKE SA was never new":           func(l *liveReport) { l.Clients[1].IKERekeys = 0 },
+		"client1 did not come back":          func(l *liveReport) { l.Back = 0 },
 		"no plain ESP passed":                func(l *liveReport) { l.Wire.ESPIn = 0 },
 		"3 packets on port 4500":             func(l *liveReport) { l.Wire.NATT = 3 },
 		"1 packets that are neither":         func(l *liveReport) { l.Wire.Other = 1 },

@@ -64,6 +64,8 @@ func (r *report) live(ctx context.Context, lab *netns.Lab, o options, dir string
 		{"both clients at once", f.begin},
 		{"from the office to the clients", f.back},
 		{"new keys under traffic", f.renew},
+		{"new IKE SAs under traffic", f.anew},
+		{"a client that was killed", f.killed},
 		{"what passed the router", f.passed},
 	}
 	for _, s := range steps {
@@ -234,15 +236,7 @@ func (f *office) renew(ctx context.Context, l *liveReport) error {
 }
 
 // rekeys is how often a tunnel has had new keys.
-func (c *tunnel) rekeys() int {
-	ups := 0
-	for _, line := range c.daemon.Output() {
-		if netns.ParseLogLine(line)["msg"] == "CHILD UP" {
-			ups++
-		}
-	}
-	return ups - 1
-}
+func (c *tunnel) rekeys() int { return c.logged("CHILD UP") - 1 }
 
 // passed says what was on the cable between the router and the gateway, and
 // compares it with what the router counted.

@@ -13,6 +13,8 @@ import (
 type liveReport struct {
 	Clients [2]liveClient `json:"clients"`
 	Wire    wire          `json:"wire"`
+	Ready   float64       `json:"restart_seconds"` // until client1 was ready again, when it had been killed
+	Back    float64       `json:"first_ping_after_restart_seconds"`
 
 	extra []string // faults beside the numbers'
 }
@@ -30,6 +32,8 @@ type liveClient struct {
 	FileSeconds float64 `json:"file_seconds"`
 	SlowestWord float64 `json:"slowest_word_seconds"` // while keys changed
 	Rekeys      int     `json:"rekeys"`
+	IKERekeys   int     `json:"ike_rekeys"`
+	SlowestAnew float64 `json:"slowest_word_of_ike_rekey_seconds"`
 }
 
 // wire is packets between the router and the gateway.
@@ -91,7 +95,9 @@ func (l *liveReport) faults() []string {
 		bad(c.BackAnswers == 0 || c.BackAnswers != c.BackPings, "%s: %d answers to %d pings of the server", c.Client, c.BackAnswers, c.BackPings)
 		bad(c.Bytes == 0 || c.BackBytes == 0, "%s: TCP did not come through both ways: %d bytes, %d of the server", c.Client, c.Bytes, c.BackBytes)
 		bad(c.Rekeys < 1, "%s: its keys were never new", c.Client)
+		bad(c.IKERekeys < 1, "%s: its IKE SA was never new", c.Client)
 	}
+	bad(l.Back == 0, "client1 did not come back after it was killed")
 	bad(l.Wire.ESPOut == 0 || l.Wire.ESPIn == 0, "no plain ESP passed the router: %d packets out, %d in", l.Wire.ESPOut, l.Wire.ESPIn)
 	bad(l.Wire.NATT > 0, "%d packets on port 4500: the tunnels went into UDP", l.Wire.NATT)
 	bad(l.Wire.Other > 0, "%d packets that are neither IKE nor ESP between the NAT address and the gateway", l.Wire.Other)

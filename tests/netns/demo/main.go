@@ -9,7 +9,8 @@
 //
 // Then live peers: three more spigates, two clients and a gateway without NAT
 // traversal (their configurations are in live/), negotiate for themselves.
-// Hosts behind them ping and talk TCP, while keys are renewed from both ends.
+// Hosts behind them ping and talk TCP, while keys and IKE SAs are renewed from
+// both ends; then one client is killed, and comes back.
 //
 // It ends with exit code 0 only if every recorded ESP packet of both clients
 // arrived byte for byte at the right end, once, and none at a wrong one, and if

@@ -110,7 +110,7 @@ func (t *teller) logOf(who string) func(line string) {
 // ikeWords puts an event of IKE into words.
 func ikeWords(l netns.LogLine) string {
 	switch l["msg"] {
-	case "IKE UP", "IKE DOWN":
+	case "IKE UP", "IKE DOWN", "IKE REKEYED":
 		return fmt.Sprintf("%s: %s at %s: %s", l["msg"], l["peer"], l["remote"], l["reason"])
 	case "CHILD UP", "CHILD DOWN":
 		return fmt.Sprintf("%s: %s, SPIs in %s out %s: %s", l["msg"], l["selector"], l["spi_in"], l["spi_out"], l["reason"])
@@ -190,6 +190,7 @@ func (t *teller) verdict(r *report) {
 			t.say("live: %s up in %.3f s; %d bytes of TCP there and back, %d of the server's; new keys %d times, the slowest word %.3f s",
 				c.Client, c.FirstPing, c.Bytes, c.BackBytes, c.Rekeys, c.SlowestWord)
 		}
+		t.say("live: client1 was killed: back in %.3f s, %.3f s later its host had an answer", l.Ready, l.Back)
 	}
 	for i, f := range r.Faults {
 		if i == maxFaults {
