@@ -196,8 +196,3 @@ func (n *Node) Events() []ike.Event {
 func (n *Node) Wait(ctx context.Context, match func(ike.Event) bool) error {
 	return netns.Poll(ctx, 20*time.Millisecond, func() bool { return slices.ContainsFunc(n.Events(), match) })
 }
-
-// Engine calls the engine and carries out what it wants.
-func (n *Node) Engine(fn func(e *ike.Engine, now int64) []ike.Action) {
-	n.Do(func(now int64) []ike.Action { return fn(n.engine, now) })
-}
