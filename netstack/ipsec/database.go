@@ -102,7 +102,9 @@ type Received struct {
 
 	// From is where authentic UDP came from, and Moved that this is not where
 	// the SA's other end is thought to be: a NAT on the way changed its mind.
-	// IKE decides whether to follow (RFC 7296 section 2.23).
+	// It is said of SAs that Follow alone, and by the packet with the highest
+	// number so far: whoever holds one back and sends it later from elsewhere
+	// moves nobody. IKE decides whether to follow (RFC 7296 section 2.23).
 	From  frame.Endpoint
 	Moved bool
 }
@@ -121,11 +123,14 @@ func (db *Database) Receive(p []byte, now int64) (r Received) {
 		return r
 	}
 	from := origin(p)
-	inner, v := r.SA.Open(p, now)
-	if r.Verdict = v; v != Pass {
+	inner, newest, v := r.SA.take(p, now)
+	if r.Verdict = v; v != Pass && v != Dummy {
 		return r
 	}
-	r.From, r.Moved = from, from.Port != 0 && from != r.SA.Remote()
+	r.From, r.Moved = from, newest && r.SA.follow && from.Port != 0 && from != r.SA.Remote()
+	if v == Dummy {
+		return r
+	}
 	r.Inner, r.Interface = inner, frame.Interface(r.SA.label.Load())
 	if r.judge(); r.Verdict != Pass {
 		r.SA.count(r.Verdict)

@@ -294,43 +294,6 @@ func TestANarrowedSACarriesItsPartAndAnotherOneTheRest(t *testing.T) {
 	}
 }
 
-func TestAPeerWhoseNATChangedItsMindIsNoticed(t *testing.T) {
-	near, far := newGate(t, false), newGate(t, true)
-	out := near.config(0x1001, true)
-	out.LocalPort, out.RemotePort = PortNATT, PortNATT
-	in := far.config(0x1001, false)
-	in.LocalPort, in.RemotePort = PortNATT, 61234
-	near.add(out, 0)
-	sa := far.add(in, 0)
-	_, sealed := near.send(udpPacket(60), 0)
-	forged := bytes.Clone(sealed)
-	forged[len(forged)-1] ^= 1
-	if r := far.receive(forged, 0); r.Verdict != ICV || r.Moved {
-		t.Errorf("a forged packet moves nobody: %+v", r)
-	}
-	r := far.receive(sealed, 0)
-	if want := (frame.Endpoint{Addr: addr("198.51.100.1"), Port: PortNATT}); r.Verdict != Pass || !r.Moved || r.From != want {
-		t.Errorf("%+v", r)
-	}
-	moved := bytes.Clone(sealed)
-	copy(moved[20:], moved[28:])
-	moved = moved[:len(moved)-8]
-	patch(moved, protoESP)
-	copy(moved[12:], []byte{198, 51, 100, 77})
-	forget(sa.window)
-	if r := far.receive(moved, 0); r.Verdict != Pass || r.Moved {
-		t.Errorf("bare ESP has no port to follow: %+v", r)
-	}
-	sa.Redirect(r.From)
-	_, sealed = near.send(udpPacket(60), 0)
-	if r := far.receive(sealed, 0); r.Verdict != Pass || r.Moved {
-		t.Errorf("after it was followed: %+v", r)
-	}
-	if got := sa.Remote(); got != r.From {
-		t.Errorf("the other end is %v", got)
-	}
-}
-
 func TestTooBigSaysHowBigItMayBe(t *testing.T) {
 	g := newGate(t, false)
 	g.add(g.config(0x1001, true), 0)

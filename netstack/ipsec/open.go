@@ -10,40 +10,48 @@ import "encoding/binary"
 //
 // Whether the SA was made for what is inside is not asked here (Admits).
 func (sa *SA) Open(p []byte, now int64) (inner []byte, v Verdict) {
+	inner, _, v = sa.take(p, now)
+	return inner, v
+}
+
+// take is Open. newest says that the packet is authentic and that its number is
+// the highest so far.
+func (sa *SA) take(p []byte, now int64) (inner []byte, newest bool, v Verdict) {
 	if v = sa.ready(now); v != Pass {
-		return nil, sa.count(v)
+		return nil, false, sa.count(v)
 	}
-	inner, v = sa.open(p, now)
+	inner, newest, v = sa.open(p)
 	if v == Pass || v == Dummy {
 		sa.touch(now)
 	}
-	return inner, sa.count(v)
+	return inner, newest, sa.count(v)
 }
 
-func (sa *SA) open(p []byte, now int64) (inner []byte, v Verdict) {
+func (sa *SA) open(p []byte) (inner []byte, newest bool, v Verdict) {
 	esp, hlen, udp, ok := locate(p)
 	if !ok || !sa.fits(esp) {
-		return nil, Malformed
+		return nil, false, Malformed
 	}
-	body, v := sa.authentic(esp)
+	body, newest, v := sa.authentic(esp)
 	if v != Pass {
-		return nil, v
+		return nil, false, v
 	}
 	if !sa.charge(len(body)) {
-		return nil, Expired
+		return nil, newest, Expired
 	}
 	payload, next, v := trailer(body)
 	switch {
 	case v != Pass:
-		return nil, v
+		return nil, newest, v
 	case next == protoDummy:
-		return nil, Dummy
+		return nil, newest, Dummy
 	case sa.Mode == Transport:
-		return sa.bare(p, len(payload), hlen, next, udp), Pass
+		return sa.bare(p, len(payload), hlen, next, udp), newest, Pass
 	case next != protoIPv4:
-		return nil, NextHeader
+		return nil, newest, NextHeader
 	}
-	return unwrap(payload, p[1])
+	inner, v = unwrap(payload, p[1])
+	return inner, newest, v
 }
 
 // fits reports whether the lengths can be: a trailer at least, in whole blocks.
@@ -54,24 +62,25 @@ func (sa *SA) fits(esp []byte) bool {
 
 // authentic checks number and ICV, and decrypts: the window is asked before and
 // moved after (VR33).
-func (sa *SA) authentic(esp []byte) (body []byte, v Verdict) {
+func (sa *SA) authentic(esp []byte) (body []byte, newest bool, v Verdict) {
 	number, fresh := sa.window.check(binary.BigEndian.Uint32(esp[4:]))
 	if !fresh {
-		return nil, Replay
+		return nil, false, Replay
 	}
 	l := sa.crypt.take()
 	if l == nil {
-		return nil, Expired
+		return nil, false, Expired
 	}
 	defer sa.crypt.put(l)
 	body, ok := sa.crypt.open(l, esp, uint32(number>>32), sa.ESN)
 	if !ok {
-		return nil, ICV
+		return nil, false, ICV
 	}
-	if !sa.window.accept(number) {
-		return nil, Replay
+	fresh, newest = sa.window.accept(number)
+	if !fresh {
+		return nil, false, Replay
 	}
-	return body, Pass
+	return body, newest, Pass
 }
 
 // trailer takes padding and trailer off. The padding of an authentic packet is

@@ -48,6 +48,10 @@ type SAConfig struct {
 	// (RFC 3948). Inbound both kinds are understood (RFC 7296 section 2.23).
 	LocalPort, RemotePort uint16
 
+	// Follow: the other end is behind a NAT and we are not. It is where its
+	// newest packet in UDP came from (Received.Moved). It needs a window.
+	Follow bool
+
 	Random io.Reader // for IVs; nil: the system's
 }
 
@@ -107,12 +111,13 @@ type SA struct {
 	hardAt int64 // never if without end
 	softAt int64
 
-	peer  atomic.Uint64 // address and UDP port of the other end
-	port  uint16        // our UDP port, 0: bare ESP
-	scope atomic.Pointer[[]Pair]
-	whole bool          // its scope is its only selector's
-	label atomic.Uint32 // the tunnel's interface, 0: none (VR34)
-	ids   *atomic.Uint32
+	peer   atomic.Uint64 // address and UDP port of the other end
+	port   uint16        // our UDP port, 0: bare ESP
+	follow bool          // SAConfig.Follow
+	scope  atomic.Pointer[[]Pair]
+	whole  bool          // its scope is its only selector's
+	label  atomic.Uint32 // the tunnel's interface, 0: none (VR34)
+	ids    *atomic.Uint32
 
 	sent      atomic.Uint64 // outbound: the last sequence number
 	bytes     atomic.Uint64 // encrypted or decrypted
@@ -141,7 +146,7 @@ func NewSA(c SAConfig, now int64) (*SA, error) {
 		return nil, fmt.Errorf("security association %08x: %w", c.SPI, err)
 	}
 	sa := &SA{
-		SPI: c.SPI, Outbound: c.Outbound, Mode: c.Mode, Local: c.Local, Suite: c.Suite, ESN: c.ESN, Manual: c.Manual,
+		SPI: c.SPI, Outbound: c.Outbound, Mode: c.Mode, Local: c.Local, Suite: c.Suite, ESN: c.ESN, Manual: c.Manual, follow: c.Follow,
 		Lifetime: c.Lifetime, crypt: k, born: now, port: c.LocalPort, ids: &atomic.Uint32{},
 		hardAt: deadline(now, c.Lifetime.HardTime), softAt: deadline(now, c.Lifetime.SoftTime),
 	}

@@ -49,19 +49,20 @@ func (w *window) check(low uint32) (number uint64, fresh bool) {
 	return number, w.fresh(number)
 }
 
-// accept enters the number of an authentic packet. It is false if the number is
-// no longer new.
-func (w *window) accept(number uint64) bool {
+// accept enters the number of an authentic packet. fresh is false if it is no
+// longer new, and newest true if it is higher than all before: without a window
+// nobody knows.
+func (w *window) accept(number uint64) (fresh, newest bool) {
 	if w.size == 0 {
-		return true
+		return true, false
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.fresh(number) {
-		return false
+		return false, false
 	}
-	words := uint64(len(w.ring))
-	if top := w.top.Load(); number > top {
+	words, top := uint64(len(w.ring)), w.top.Load()
+	if newest = number > top; newest {
 		from, to := top/64+1, number/64
 		if to-from >= words && to >= from {
 			from = to - words + 1
@@ -72,7 +73,7 @@ func (w *window) accept(number uint64) bool {
 		w.top.Store(number)
 	}
 	w.ring[number/64%words] |= 1 << (number % 64)
-	return true
+	return true, newest
 }
 
 // fresh: the sender's first number is 1 (RFC 4303 section 2.2), 0 is nobody's.

@@ -71,8 +71,12 @@ func TestTheWindowAgreesWithOneThatRemembersEverything(t *testing.T) {
 			if rapid.IntRange(0, 9).Draw(t, "forged") == 0 {
 				continue // not authentic: nothing may have changed
 			}
-			if got := w.accept(number); got != fresh {
-				t.Fatalf("accepted %v, checked %v", got, fresh)
+			accepted, newest := w.accept(number)
+			if accepted != fresh {
+				t.Fatalf("accepted %v, checked %v", accepted, fresh)
+			}
+			if want := fresh && number > n.top; newest != want {
+				t.Fatalf("top %#x: %#x is the newest: %v, want %v", n.top, number, newest, want)
 			}
 			if fresh {
 				n.seen[number], n.top = true, max(n.top, number)
@@ -132,7 +136,9 @@ func TestOfTwoCopiesOneIsAccepted(t *testing.T) {
 	w := newWindow(64, false)
 	a, one := w.check(9)
 	b, two := w.check(9)
-	if !one || !two || !w.accept(a) || w.accept(b) {
+	first, newest := w.accept(a)
+	second, again := w.accept(b)
+	if !one || !two || !first || !newest || second || again {
 		t.Error("both were opened at the same time: exactly one counts")
 	}
 }
