@@ -159,6 +159,38 @@ func TestBehindANATItFloatsAndFollows(t *testing.T) {
 	}
 }
 
+func TestBothEndsFindOutWhereTheNATIs(t *testing.T) {
+	for name, x := range map[string]struct {
+		nat          netip.Addr // in front of whom
+		a, b         NATTraversal
+		aHere, bHere bool
+	}{
+		"no nat":                 {},
+		"the initiator's":        {nat: addrA, aHere: true},
+		"the initiator pretends": {a: NATForce, aHere: true},
+		"the responder pretends": {b: NATForce, bHere: true},
+		"both pretend":           {a: NATForce, b: NATForce, aHere: true, bHere: true},
+	} {
+		w := newWorld(t, 3)
+		ca, cb := pairOf()
+		cb.Peers[0].Remote = netip.Addr{}
+		ca.Peers[0].NATTraversal, cb.Peers[0].NATTraversal = x.a, x.b
+		if x.nat.IsValid() {
+			w.nat[x.nat] = netip.MustParseAddr("203.0.113.9")
+		}
+		a, b := w.add(ca), w.add(cb)
+		a.initiate("b", "net")
+		w.run(5 * time.Second)
+		w.agree(a, b, 1)
+		if v := a.e.View(w.now)[0]; v.NATHere != x.aHere || v.NATThere != x.bHere {
+			t.Errorf("%s: the initiator sees one here %v, there %v", name, v.NATHere, v.NATThere)
+		}
+		if v := b.e.View(w.now)[0]; v.NATHere != x.bHere || v.NATThere != x.aHere {
+			t.Errorf("%s: the responder sees one here %v, there %v", name, v.NATHere, v.NATThere)
+		}
+	}
+}
+
 func TestNATTraversalCanBeOffOrForced(t *testing.T) {
 	for _, x := range []struct {
 		a, b NATTraversal

@@ -37,7 +37,11 @@ func (sa *ikeSA) detectNAT(c *content) {
 	if sa.peer.NATTraversal == NATOff || c.find(notifyNATSource) == nil || c.find(notifyNATDestination) == nil {
 		return
 	}
-	from, to := natHash(sa.spiI, sa.spiR, sa.remote), natHash(sa.spiI, sa.spiR, sa.local)
+	spiR := sa.spiR
+	if !sa.initiator {
+		spiR = 0 // the first message was made without ours
+	}
+	from, to := natHash(sa.spiI, spiR, sa.remote), natHash(sa.spiI, spiR, sa.local)
 	sa.natThere, sa.natHere = true, true
 	for _, n := range c.notifies {
 		switch {
