@@ -43,6 +43,7 @@ type ChildSA struct {
 	ESN             bool
 	Local, Remote   netip.AddrPort // outer addresses; ports matter with UDP only
 	UDP             bool           // ESP goes in UDP
+	Follow          bool           // the peer is behind a NAT and we are not: tell PeerSeen where its ESP comes from
 	LocalSelectors  []Selector
 	RemoteSelectors []Selector
 	KeysIn, KeysOut Keys

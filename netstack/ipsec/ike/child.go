@@ -37,7 +37,7 @@ func (sa *ikeSA) newChild(m made, install bool) *childSA {
 	c := &childSA{cfg: m.cfg, sa: sa, installed: install}
 	c.rekeyAt, c.endAt = e.lifetimes(int64(m.cfg.Lifetime))
 	c.pub = ChildSA{Peer: sa.peer.Name, Name: m.cfg.Name, In: m.in, Out: m.out, Mode: m.mode,
-		Cipher: m.suite.cipher, Integrity: m.suite.integrity, ESN: m.suite.esn, UDP: sa.udp(),
+		Cipher: m.suite.cipher, Integrity: m.suite.integrity, ESN: m.suite.esn, UDP: sa.udp(), Follow: sa.follows(),
 		Local: sa.local, Remote: sa.remote, LocalSelectors: m.local, RemoteSelectors: m.remote,
 		KeysIn: m.keys.fromR, KeysOut: m.keys.fromI}
 	if !m.initiator {

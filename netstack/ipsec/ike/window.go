@@ -152,29 +152,6 @@ func (sa *ikeSA) isRepeat(m arrival) bool {
 	return true
 }
 
-// follow takes a new address of a peer behind a NAT from a message that is
-// authentic and new (RFC 7296 section 2.23). An end that is itself behind a
-// NAT does not follow: what it sees may be its own NAT's doing. Until
-// IKE_AUTH the initiator's float to port 4500 comes in this way.
-func (sa *ikeSA) follow(m arrival) {
-	if m.remote == sa.remote && m.local == sa.local || m.h.response() {
-		return
-	}
-	if sa.state != stateHalfOpen && (!m.marker || sa.natHere && !sa.natThere) {
-		return
-	}
-	old := sa.remote
-	sa.local, sa.remote, sa.marker = m.local, m.remote, m.marker
-	if sa.state == stateHalfOpen {
-		return
-	}
-	sa.e.log(sa.event(PeerMoved, "from "+old.String(), ""))
-	for _, c := range sa.children {
-		c.pub.Local, c.pub.Remote = sa.local, sa.remote
-		c.give(Move, false)
-	}
-}
-
 // asked handles a request that is authentic and the next one.
 func (sa *ikeSA) asked(x exchange, first uint8, inner []byte) {
 	c, f := parseContent(first, inner)
