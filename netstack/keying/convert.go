@@ -50,6 +50,7 @@ func (k *Keyer) configs(c *ike.ChildSA) (in, out ipsec.SAConfig, err error) {
 		in.LocalPort = c.Local.Port()
 	}
 	out = in
+	in.Follow = c.Follow
 	out.SPI, out.Outbound = c.Out, true
 	out.Keys = ipsec.Keys{Encrypt: c.KeysOut.Cipher, Auth: c.KeysOut.Integrity}
 	return in, out, nil

@@ -122,6 +122,7 @@ func (k *Keyer) Work(now int64) {
 	k.advance(now)
 	k.flush() // of Apply
 	w := k.queue.take()
+	k.follow(w.moved) // what is sent now goes there
 	for _, o := range w.orders {
 		k.carryOut(o)
 	}

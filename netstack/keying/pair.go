@@ -2,6 +2,7 @@ package keying
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -200,6 +201,14 @@ func (k *Keyer) halfEnded(p *pair, sa *ipsec.SA) {
 		k.remove(&p.in)
 	}
 	k.remove(&p.out)
+}
+
+// follow lets the engine decide about peers whose packets come from elsewhere.
+func (k *Keyer) follow(moved map[uint32]frame.Endpoint) {
+	for _, in := range slices.Sorted(maps.Keys(moved)) {
+		to := moved[in]
+		k.run(k.engine.PeerSeen(in, netip.AddrPortFrom(netip.AddrFrom4(to.Addr), to.Port), k.now))
+	}
 }
 
 // move follows a peer to another address or port (RFC 7296 section 2.23).

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"spigate/netstack/frame"
 	"spigate/netstack/ipsec"
 )
 
@@ -16,7 +17,8 @@ const (
 	maxOctets   = 1 << 20 // in them
 	maxOrders   = 64      // of operators
 	maxWanted   = ipsec.MaxSelectors
-	burst       = 64 // datagrams in one Work: what is due need not wait for more
+	maxMoved    = 4096 // pairs whose peer has moved: more are said by their next packet
+	burst       = 64   // datagrams in one Work: what is due need not wait for more
 )
 
 // queue is what waits for Work. All may put something in at any time; nobody
@@ -33,6 +35,7 @@ type queue struct {
 	wanted   []string // selectors, each once
 	held     map[uint32]bool
 	heard    []uint32 // each was in held
+	moved    map[uint32]frame.Endpoint
 	events   []ipsec.Event
 	orders   []order
 }
@@ -65,6 +68,7 @@ type work struct {
 	orders   []order
 	events   []ipsec.Event
 	heard    []uint32
+	moved    map[uint32]frame.Endpoint // by inbound SPI
 	wanted   []string
 	messages []message
 }
@@ -73,8 +77,8 @@ func (q *queue) take() (w work) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n := min(len(q.messages), burst)
-	w = work{q.orders, q.events, q.heard, q.wanted, q.messages[:n:n]}
-	q.orders, q.events, q.heard, q.wanted = nil, nil, nil, nil
+	w = work{q.orders, q.events, q.heard, q.moved, q.wanted, q.messages[:n:n]}
+	q.orders, q.events, q.heard, q.moved, q.wanted = nil, nil, nil, nil, nil
 	q.messages = q.messages[n:]
 	if len(q.messages) == 0 {
 		q.messages = nil
@@ -91,7 +95,7 @@ func (q *queue) empty(p *plan) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.plan, q.messages, q.octets = p, nil, 0
-	q.orders, q.events, q.heard, q.wanted = nil, nil, nil, nil
+	q.orders, q.events, q.heard, q.moved, q.wanted = nil, nil, nil, nil, nil
 	q.filled.Store(false)
 }
 
@@ -165,6 +169,23 @@ func (k *Keyer) Heard(in uint32) {
 	delete(q.held, in)
 	q.holding.Store(int32(len(q.held)))
 	q.heard = append(q.heard, in)
+	q.filled.Store(true)
+}
+
+// Moved says that the newest packet on the inbound SA with an SPI came from
+// elsewhere than its peer is thought to be (Received.Moved): a NAT in front of
+// the peer has changed its mind. Of one SA the last place waits.
+func (k *Keyer) Moved(in uint32, from frame.Endpoint) {
+	q := &k.queue
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if _, waits := q.moved[in]; !waits && len(q.moved) >= maxMoved {
+		return
+	}
+	if q.moved == nil {
+		q.moved = map[uint32]frame.Endpoint{}
+	}
+	q.moved[in] = from
 	q.filled.Store(true)
 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"spigate/netstack/frame"
 	"spigate/netstack/ipsec"
 	"spigate/netstack/ipsec/ike"
 )
@@ -67,6 +68,7 @@ func TestAllMayCallAtOnce(t *testing.T) {
 					if x.keys[0].Waiting() {
 						x.keys[0].Heard(c.In)
 					}
+					x.keys[0].Moved(c.In, frame.Endpoint{Addr: frame.Addr{203, 0, 113, 7}, Port: uint16(i + 1)})
 				}
 			}
 		},

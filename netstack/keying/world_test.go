@@ -201,6 +201,9 @@ func (g *gate) take(p parcel) {
 		if g.keys.Waiting() {
 			g.keys.Heard(r.SPI)
 		}
+		if r.Moved {
+			g.keys.Moved(r.SPI, r.From)
+		}
 		g.got[binary.BigEndian.Uint32(r.Inner[28:])]++
 	case len(p.b) == 1 || p.to.Port() != 500 && p.to.Port() != 4500:
 	default:
