@@ -235,6 +235,9 @@ func (r *Router) decrypt(j *job, now int64) {
 	var head [shownOfESP]byte
 	outer := head[:copy(head[:], j.packet())]
 	got := r.esp.Receive(j.packet(), now)
+	if got.Moved {
+		r.keyer.Moved(got.SPI, got.From) // until it has followed, or will not
+	}
 	if got.Verdict == tunnels.Pass || got.Verdict == tunnels.Undecided {
 		got.Verdict = r.ports.inward(&got, now)
 	}
