@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"testing"
 
@@ -172,4 +173,31 @@ func TestWhatIsExplainedOfTunnelsIsWhatHappens(t *testing.T) {
 	}
 	wantEnds(t, ended, []string{"sealed none", "held none", "dropped no_sa", "dropped selector_reject", "dropped selector_discard", "dropped selector_miss",
 		"forwarded none", "delivered none", "dropped no_listener", "dropped vlan_miss"})
+}
+
+// Whatever the packet is, explaining it ends.
+func FuzzExplain(f *testing.F) {
+	d := &drawer{Rand: rand.New(rand.NewPCG(1, 2)), ended: map[string]int{}}
+	d.w = newWorld(f, d.configuration, d.tunnels)
+	for range 40 {
+		b, outside := d.packet()
+		f.Add(b, outside, false)
+	}
+	for _, of := range []string{"", tunnels.Keepalive, tunnels.NonESPMarker, "\x00\x00\x30\x00\x00\x00\x00\x01"} {
+		f.Add(udpTo(at(server, 4500), at(wanAddr, 4500), of), true, false)
+	}
+	f.Fuzz(func(t *testing.T, b []byte, outside, unsealed bool) {
+		in := lanIf
+		if outside {
+			in = wanIf
+		}
+		before := bytes.Clone(b)
+		x, err := d.w.r.Explain(Question{In: in, Packet: b, Unsealed: unsealed})
+		if !bytes.Equal(b, before) {
+			t.Error("the packet was changed")
+		}
+		if err == nil && x.Fate.End == EndDropped && (x.Fate.Reason == drop.None) == (x.Fate.Stack == "") {
+			t.Errorf("dropped for no reason, or two: %+v", x.Fate)
+		}
+	})
 }
