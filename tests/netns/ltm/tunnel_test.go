@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -33,6 +35,7 @@ type ends struct {
 type roads struct {
 	local, far netip.Addr
 	tap        bool // TAP devices in place of raw ports, at the near end
+	tagged     bool // the local host has its eth0 in VLAN 20 and its eth1 in VLAN 30
 }
 
 var seedRoads = roads{local: local, far: far}
@@ -75,8 +78,10 @@ func rio(mode, ours, theirs, source, destination string) string {
 	return peerOf(theirs, "") + policyOf(mode, ours, "") + selectorOf("Rio", source, destination)
 }
 
+const secret = "known to both of them"
+
 func peerOf(theirs, more string) string {
-	return fmt.Sprintf("[net.ipsec.peer.gw2]\nremote_address = %q\npsk = \"known to both of them\"\n%s", theirs, more)
+	return fmt.Sprintf("[net.ipsec.peer.gw2]\nremote_address = %q\npsk = %q\n%s", theirs, secret, more)
 }
 
 func policyOf(mode, ours, more string) string {
@@ -109,7 +114,14 @@ func digging(t *testing.T, with roads, near string) *ends {
 // dig makes two ends of whatever is configured.
 func dig(t *testing.T, with roads, near, opposite string) *ends {
 	t.Helper()
-	p := newPlace(t, ground(with.local, nearEnd, oppositeEnd))
+	return digOn(t, with, ground(with.local, nearEnd, oppositeEnd), near, opposite)
+}
+
+// digOn is dig on another ground at the near end.
+func digOn(t *testing.T, with roads, base, near, opposite string) *ends {
+	t.Helper()
+	p := newPlace(t, base)
+	p.must(os.WriteFile(filepath.Join(p.dir, "gw2.psk"), []byte(secret+"\n"), 0o600)) // for configurations with a file
 	e := &ends{place: p, opposite: &place{t: t, ctx: p.ctx, dir: t.TempDir(), base: ground(with.far, oppositeEnd, nearEnd)}}
 	e.lay(netns.For(t), with)
 	if with.tap {
@@ -135,13 +147,31 @@ func (e *ends) lay(lab *netns.Lab, with roads) {
 	}
 	e.opposite.local, e.opposite.far = e.local, e.far
 	anywhere := netip.MustParsePrefix("0.0.0.0/0")
+	if with.tagged {
+		e.throughASwitch(lab)
+	} else {
+		e.must(lab.Wire(netns.End{In: e.local, Device: "eth0"}, netns.End{In: e.router, Device: "lan"}))
+	}
 	e.must(errors.Join(
-		lab.Wire(netns.End{In: e.local, Device: "eth0"}, netns.End{In: e.router, Device: "lan"}),
 		lab.Wire(netns.End{In: e.router, Device: "wan"}, netns.End{In: e.opposite.router, Device: "wan"}),
 		lab.Wire(netns.End{In: e.opposite.router, Device: "lan"}, netns.End{In: e.far, Device: "eth0"}),
 		e.local.Address("eth0", netip.PrefixFrom(with.local, 24)), e.local.Route(anywhere, gatewayOf(with.local)),
 		e.far.Address("eth0", netip.PrefixFrom(with.far, 24)), e.far.Route(anywhere, gatewayOf(with.far)),
 		e.local.NoSegmentation("eth0"), e.far.NoSegmentation("eth0"),
+	))
+}
+
+// throughASwitch wires the local host to two untagged ports of a switch.
+func (e *ends) throughASwitch(lab *netns.Lab) {
+	e.t.Helper()
+	s, err := lab.Namespace("switch")
+	e.must(err)
+	e.must(errors.Join(
+		lab.Wire(netns.End{In: e.local, Device: "eth0"}, netns.End{In: s, Device: "v20"}),
+		lab.Wire(netns.End{In: e.local, Device: "eth1"}, netns.End{In: s, Device: "v30"}),
+		lab.Wire(netns.End{In: s, Device: "trunk"}, netns.End{In: e.router, Device: "lan"}),
+		lab.Trunk(s, "trunk", map[uint16]string{20: "v20", 30: "v30"}),
+		e.local.NoSegmentation("eth1"),
 	))
 }
 

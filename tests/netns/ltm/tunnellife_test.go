@@ -96,7 +96,7 @@ func TestWhatIsWrongIsSaidWithItsRemedy(t *testing.T) {
 		ours   []string // that began
 		theirs []string
 	}{
-		{"another pre-shared key", strings.Replace(good, "known to both of them", "known to one of them", 1),
+		{"another pre-shared key", strings.Replace(good, secret, "known to one of them", 1),
 			[]string{"AUTHENTICATION_FAILED", "remedy=", "use the same pre-shared key on both ends"},
 			[]string{"pre-shared key", "remedy=", "use the same pre-shared key on both ends"}},
 		{"another network", strings.Replace(good, `destination_address = "10.1.1.0/24"`, `destination_address = "10.1.0.0/24"`, 1),

@@ -12,7 +12,7 @@ import (
 // onRoads runs a test on raw ports, which are veth here, and on TAP devices.
 func onRoads(t *testing.T, test func(t *testing.T, with roads)) {
 	t.Run("raw ports", func(t *testing.T) { test(t, seedRoads) })
-	t.Run("TAP devices", func(t *testing.T) { test(t, roads{local, far, true}) })
+	t.Run("TAP devices", func(t *testing.T) { test(t, roads{local: local, far: far, tap: true}) })
 }
 
 // The seed's first configuration behind a real tunnel: what 10.2.1.1 begins gets
