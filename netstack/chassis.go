@@ -162,10 +162,10 @@ func (ch *Chassis) Run(ctx context.Context) error {
 		stop()
 	})()
 	g, moving := errgroup.WithContext(moving)
+	ch.runTunnels(moving, g)
 	for _, p := range ch.ports {
 		g.Go(func() error { return p.Run(moving) })
 	}
-	ch.runTunnels(moving, g)
 	err := g.Wait()
 	ch.Close()
 	if errors.Is(err, context.Canceled) {

@@ -124,3 +124,19 @@ func TestPacketsOfATunnelKeepTheirOrderWithWorkers(t *testing.T) {
 		})
 	}
 }
+
+// Public key cryptography takes its time: no port waits for it.
+func TestIKEIsSpokenByAGoroutineOfItsOwnOnceTheRouterRuns(t *testing.T) {
+	r := newRunningTunnel(t, 0)
+	if r.here.r.negotiator.running.Load() {
+		t.Error("before it runs")
+	}
+	r.run(func() {
+		send(r.here, counted(near, far, 0, 1))
+		receive(r.there, 1)
+		r.here.r.sockets.heard.Store(true)
+		if !r.here.r.negotiator.running.Load() || r.here.r.negotiateAtOnce() {
+			t.Error("whoever comes to the end of a batch speaks IKE")
+		}
+	})
+}

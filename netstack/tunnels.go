@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -98,7 +99,7 @@ func (r *Router) sweepTunnels(now int64) {
 // a batch does it.
 type negotiator struct {
 	wake    chan struct{}
-	running bool // set before the ports run
+	running atomic.Bool
 }
 
 // rouse tells the negotiator that there is something to do.
@@ -115,7 +116,7 @@ func (r *Router) negotiateAtOnce() bool {
 	if !r.sockets.heard.Load() && !r.keyer.Due(r.now()) {
 		return false
 	}
-	if r.negotiator.running {
+	if r.negotiator.running.Load() {
 		r.negotiator.rouse()
 		return false
 	}
@@ -137,7 +138,10 @@ func (ch *Chassis) runTunnels(ctx context.Context, g *errgroup.Group) {
 			g.Go(func() error { return ch.crypto.work(ctx, &ch.crypto.lanes[i]) })
 		}
 	}
+	ch.negotiator.running.Store(true)
+	ch.negotiator.rouse() // what there was to do before
 	g.Go(func() error {
+		defer ch.negotiator.running.Store(false)
 		for {
 			select {
 			case <-ctx.Done():
