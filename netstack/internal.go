@@ -31,13 +31,15 @@ type ends struct {
 }
 
 // endsOf is nil if there are no tunnels.
-func endsOf(p *tunnels.Policies) *ends {
-	if len(p.Selectors()) == 0 && len(p.Locals()) == 0 {
+func (r *Router) endsOf(p *tunnels.Policies) *ends {
+	if len(p.Selectors()) == 0 && len(p.Ends()) == 0 {
 		return nil
 	}
 	e := &ends{locals: map[frame.Addr]bool{}}
-	for _, a := range p.Locals() {
-		e.locals[a.As4()] = true
+	for _, a := range p.Ends() {
+		if r.isLocal(a.As4()) {
+			e.locals[a.As4()] = true
+		}
 	}
 	for _, s := range p.Selectors() {
 		e.selective = e.selective || s.Protects == nil || s.Protects.Mode != tunnels.Interface
@@ -49,7 +51,7 @@ func endsOf(p *tunnels.Policies) *ends {
 // server is exchanged to after the last selector is: in between nothing leaves or
 // comes in clear that will have to be protected (Reload).
 func (r *Router) expect(p *tunnels.Policies) {
-	was, is := r.ends.Load(), endsOf(p)
+	was, is := r.ends.Load(), r.endsOf(p)
 	if is == nil {
 		return
 	}
@@ -62,7 +64,7 @@ func (r *Router) expect(p *tunnels.Policies) {
 
 // settleEnds makes the Database's policies what packets are asked of.
 func (r *Router) settleEnds() {
-	was, is := r.ends.Load(), endsOf(r.esp.Policies())
+	was, is := r.ends.Load(), r.endsOf(r.esp.Policies())
 	r.ends.Store(is)
 	if was != nil || is != nil {
 		r.flows.Flush() // what the fast path carries has not been asked of the new selectors

@@ -169,6 +169,18 @@ func (p *Policies) Locals() []netip.Addr {
 	return slices.Compact(out)
 }
 
+// Ends are Locals and those of manual SAs, whose policy need not name any (VR36):
+// ESP comes to all of them.
+func (p *Policies) Ends() []netip.Addr {
+	out := p.Locals()
+	for i := range p.manual {
+		m := &p.manual[i]
+		out = append(out, netip.AddrFrom4(m.config(p.policies[m.Policy], nil).Local))
+	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	return slices.Compact(out)
+}
+
 // Choice is the SA that a packet of this flow would be sealed with, nil if there
 // is none: what Send asks, without doing anything.
 func (s *Selector) Choice(f Flow) *SA {
