@@ -248,11 +248,13 @@ func (x *bulk) packets() uint64 {
 	var rows []struct {
 		netns.FlowRow
 		SourcePort uint16 `json:"source_port"`
+		DestPort   uint16 `json:"dest_port"`
 	}
 	x.p.must(x.p.daemon.Show(x.p.ctx, &rows, "flow"))
-	port := x.c.LocalAddr().(*net.TCPAddr).AddrPort().Port()
+	// Connections to other ports may have the same port here.
+	from, to := x.c.LocalAddr().(*net.TCPAddr).AddrPort(), peer(x.c)
 	for _, r := range rows {
-		if r.SourceIP == local && r.SourcePort == port {
+		if r.SourceIP == from.Addr() && r.SourcePort == from.Port() && r.DestIP == to.Addr() && r.DestPort == to.Port() {
 			return r.Packets
 		}
 	}
