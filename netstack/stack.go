@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
@@ -64,6 +65,9 @@ func (r *Router) addInterface(i *link.Interface, v VLAN) error {
 func (r *Router) addTunnel(t Tunnel) error {
 	if r.routerOf[t.ID] != nil || t.ID == 0 {
 		return fmt.Errorf("its number %d is taken by %q, or none", t.ID, r.names[t.ID])
+	}
+	if t.MTU < 0 || t.MTU > 0 && t.MTU < header.IPv4MinimumMTU { // the stack panics on such a way out
+		return fmt.Errorf("its MTU is %d: IPv4 needs %d at least (RFC 791)", t.MTU, header.IPv4MinimumMTU)
 	}
 	nic := &tunnelNIC{Tunnel: t, r: r}
 	r.tunnels = append(r.tunnels, nic)

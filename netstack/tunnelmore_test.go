@@ -56,3 +56,15 @@ func TestAPolicyThatBecomesAnInterfaceLabelsAnew_Q21(t *testing.T) {
 	e.w.one(e.w.atLAN())
 	e.w.wantDrop(drop.VLANMiss, 1, func() { e.w.fromWAN(e.seals(fresh)) })
 }
+
+func TestATunnelNarrowerThanIPv4IsRefused(t *testing.T) {
+	for mtu, ok := range map[int]bool{-1: false, 0: true, 67: false, 68: true, 1400: true} {
+		ch, err := NewChassis(ChassisConfig{}, []RouterConfig{{Tunnels: []Tunnel{{ID: tunnelIf, Name: "t", MTU: mtu}}}})
+		if (err == nil) != ok {
+			t.Errorf("MTU %d: %v", mtu, err)
+		}
+		if err == nil {
+			ch.Close()
+		}
+	}
+}
