@@ -40,12 +40,15 @@ type Role struct {
 // daemon is how to run one kind of daemon; all strings are shell commands that
 // run on the host.
 type daemon struct {
-	files  map[string]string // below the host's /run
-	start  string            // returns when the daemon can take commands
-	up     string            // begins the tunnel; empty: it begins by itself
-	rekey  string            // rekeys the child now; empty: only Lifetime does it
-	binary string
-	log    string
+	files map[string]string // below the host's /run
+	start string            // returns when the daemon can take commands
+	up    string            // begins the tunnel; empty: it begins by itself
+	rekey string            // rekeys the child now; empty: only Lifetime does it
+	// rekeyIKE rekeys the IKE SA, leave deletes it where the daemon does not do
+	// so when it ends; only the ends of spigate's own tunnels have them.
+	rekeyIKE, leave string
+	binary          string
+	log             string
 }
 
 func (s *Site) daemon(h *Host, r Role) daemon {
@@ -63,7 +66,10 @@ func (h *Host) id() string { return h.Name + "@test" }
 
 // StartDaemon configures and starts a host's daemon.
 func (s *Site) StartDaemon(ctx context.Context, h *Host, r Role) error {
-	d := s.daemon(h, r)
+	return s.start(ctx, h, r.Kind, s.daemon(h, r))
+}
+
+func (s *Site) start(ctx context.Context, h *Host, k Kind, d daemon) error {
 	for _, name := range slices.Sorted(maps.Keys(d.files)) {
 		if err := s.VM.WriteFile(ctx, "/run/ns-"+h.Name+"/"+name, d.files[name]); err != nil {
 			return err
@@ -71,7 +77,7 @@ func (s *Site) StartDaemon(ctx context.Context, h *Host, r Role) error {
 	}
 	if _, err := s.VM.Exec(ctx, h.Name, d.start); err != nil {
 		said, lerr := s.VM.Exec(ctx, h.Name, "tail -n 20 "+d.log)
-		return fmt.Errorf("start %v: %w: %s", r.Kind, errors.Join(err, lerr), said)
+		return fmt.Errorf("start %v: %w: %s", k, errors.Join(err, lerr), said)
 	}
 	return nil
 }

@@ -11,6 +11,9 @@
 // packet came to a client that does not own its SPI. Each row with plain ESP
 // runs against stock masquerading, too, which must fail as it is known to.
 //
+// In a second family of cells tunnels end on spigate: an Ending is spigate with
+// a host behind it, and one daemon with its kernel's ESP (rules VR1 to VR37).
+//
 // The guest is built of the machine's own package sources (Build) and kept for
 // as long as the packages' versions stay. It is emulated, not accelerated: it
 // runs wherever the test does, and slowly. So no test demands that something

@@ -99,7 +99,7 @@ func buildPrograms(ctx context.Context, m Machine, cacheDir string) (agent []byt
 // programs lists the files that the guest needs, besides shared libraries.
 func programs() []string {
 	list := strings.Fields(`
-		usr/bin/dash usr/bin/busybox usr/bin/ip usr/bin/ping
+		usr/bin/dash usr/bin/busybox usr/bin/ip usr/bin/ping usr/bin/iperf3
 		usr/lib64/ld-linux-x86-64.so.2 usr/lib/x86_64-linux-gnu/libgcc_s.so.1
 		usr/lib/ipsec/charon usr/sbin/swanctl
 		usr/sbin/iked usr/sbin/ikectl usr/lib/x86_64-linux-gnu/ossl-modules/legacy.so

@@ -18,7 +18,7 @@ func sets(m Machine) [][]string {
 	return [][]string{
 		{
 			m.kernelPackage(),
-			"dash", "busybox-static", "iproute2", "iputils-ping",
+			"dash", "busybox-static", "iproute2", "iputils-ping", "iperf3",
 			"strongswan-charon", "strongswan-swanctl", "libcharon-extra-plugins", "libstrongswan-standard-plugins",
 			"openiked",
 		},

@@ -83,6 +83,9 @@ func playAll(ctx context.Context, t *testing.T, bed *Bed, soak bool) []Result {
 			one(row.Name+"/"+control, func() Result { return bed.Control(ctx, row) })
 		}
 	}
+	for _, c := range EndCells(soak || only[0] != "") {
+		one(c.Row.Name()+"/"+c.Scenario.Name, func() Result { return bed.PlayEnd(ctx, c.Row, c.Scenario) })
+	}
 	if len(results) == 0 {
 		t.Errorf("no cell has any of %q in its name", only)
 	}

@@ -51,7 +51,7 @@ func sample(scenario string) []int {
 	return []int{2, 5}
 }
 
-// Matrix lays the results out as a table for people: rows, scenarios, and in
+// Matrix lays the results out as tables for people: rows, scenarios, and in
 // each cell the verdict, the seconds, and a star where it is played without
 // soak, too.
 func Matrix(results []Result) string {
@@ -59,11 +59,29 @@ func Matrix(results []Result) string {
 	for _, c := range Cells(false) {
 		short[[2]string{c.Row.Name, c.Scenario.Name}] = true
 	}
-	var columns []string
+	var rows, columns []string
+	for _, row := range Rows() {
+		rows = append(rows, row.Name)
+		short[[2]string{row.Name, control}] = true
+	}
 	for _, sc := range Scenarios() {
 		columns = append(columns, sc.Name)
 	}
-	columns = append(columns, control)
+	text := table("clients-gateway", rows, append(columns, control), results, short)
+	rows, columns = nil, nil
+	for _, row := range EndRows() {
+		rows = append(rows, row.Name())
+	}
+	for _, sc := range EndScenarios() {
+		columns = append(columns, sc.Name)
+	}
+	for _, c := range EndCells(false) {
+		short[[2]string{c.Row.Name(), c.Scenario.Name}] = true
+	}
+	return text + "\n" + table("ends of spigate's tunnels", rows, columns, results, short)
+}
+
+func table(corner string, rows, columns []string, results []Result, short map[[2]string]bool) string {
 	cell := map[[2]string]string{}
 	for _, r := range results {
 		verdict := "pass"
@@ -75,16 +93,16 @@ func Matrix(results []Result) string {
 		}
 		key := [2]string{r.Row, r.Scenario}
 		cell[key] = fmt.Sprintf("%s %.0fs", verdict, r.Took.Seconds())
-		if short[key] || r.Scenario == control {
+		if short[key] {
 			cell[key] += " *"
 		}
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "| clients-gateway | %s |\n|---|%s\n", strings.Join(columns, " | "), strings.Repeat("---|", len(columns)))
-	for _, row := range Rows() {
-		fmt.Fprintf(&b, "| %s |", row.Name)
+	fmt.Fprintf(&b, "| %s | %s |\n|---|%s\n", corner, strings.Join(columns, " | "), strings.Repeat("---|", len(columns)))
+	for _, row := range rows {
+		fmt.Fprintf(&b, "| %s |", row)
 		for _, c := range columns {
-			text := cell[[2]string{row.Name, c}]
+			text := cell[[2]string{row, c}]
 			if text == "" {
 				text = "-"
 			}
