@@ -103,7 +103,8 @@ func (sa *ikeSA) authResponse(t *task, c *content) {
 		t.abandon(sa.e)
 		why, remedy := "the answer to IKE_AUTH has no AUTH", "report it to the maker of the other end"
 		if n := c.failure(); n != nil {
-			why, remedy = "the other end says "+n.kind.String(), "see what the other end's log says about it"
+			// OpenIKED answers with the first child's error alone.
+			why, remedy = sa.refusal(t.cfg, n)
 			if n.kind == notifyAuthFailed {
 				remedy = sa.authRemedy()
 			}

@@ -108,18 +108,22 @@ func (sa *ikeSA) finishChild(t *task, c *content, ni, nr []byte, dh *keyPair) *c
 	if c.find(notifyTransport) != nil {
 		m.mode = Transport
 	}
+	remedy := "configure the same at both ends"
 	switch {
 	case m.mode != t.cfg.Mode:
 		wrong = fmt.Sprintf("the other end makes it a child in %v mode; configured is %v", m.mode, t.cfg.Mode)
 	case !subset(c.tsi, t.cfg.Local) || !subset(c.tsr, t.cfg.Remote):
-		wrong = fmt.Sprintf("the other end widens the selectors to %s and %s", selectorText(c.tsi), selectorText(c.tsr))
+		// OpenIKED answers with its own selectors, whatever was offered.
+		wrong = fmt.Sprintf("the other end makes it a child of local %s, remote %s, which is not within what was offered: local %s, remote %s",
+			selectorText(c.tsi), selectorText(c.tsr), selectorText(t.cfg.Local), selectorText(t.cfg.Remote))
+		remedy = "configure the mirrored selectors at the other end"
 	}
 	m.keys = got.deriveChild(sa.suite.prf, sa.keys.d, secret, ni, nr)
 	clear(secret)
 	if wrong != "" {
 		sa.newChild(m, false).close()
 		t.spi = 0
-		sa.childFailed(t, wrong, "configure the same at both ends")
+		sa.childFailed(t, wrong, remedy)
 		return nil
 	}
 	child := sa.newChild(m, true)

@@ -71,6 +71,27 @@ func TestProposalsThatDoNotFitAreNamed(t *testing.T) {
 	fails(t, w, b, ChildFailed, "offers null-sha256; configured is aes128-gcm")
 }
 
+// The other end may refuse the first child with its error alone, and not say who
+// it is.
+func TestAnAnswerThatIsOnlyTheChildsErrorIsNamed(t *testing.T) {
+	w := newWorld(t, 1)
+	ca, cb := pairOf()
+	a, b := w.add(ca), w.add(cb)
+	w.tap = func(p packet) bool {
+		h, _ := parseHeader(p.b)
+		return h.exchange != exchangeAuth || h.response()
+	}
+	a.initiate("b", "net")
+	w.run(time.Second)
+	sa := b.e.list[0]
+	b.e.begin(w.now)
+	sa.refuse(exchangeAuth, notifyNoProposal, nil)
+	sa.bury()
+	b.do(b.e.finish())
+	w.run(time.Second)
+	fails(t, w, a, IKEFailed, "NO_PROPOSAL_CHOSEN: offered was aes128-gcm", "configure one of these for the child at the other end")
+}
+
 func TestSelectorsThatDoNotFitAreNamed(t *testing.T) {
 	w, a, b := tunnel(t, func(a, _ *Config) { a.Peers[0].Children[0].Local = net4("10.9.0.0/16") })
 	fails(t, w, a, ChildFailed, "TS_UNACCEPTABLE", "local 10.9.0.0/16", "mirrored")

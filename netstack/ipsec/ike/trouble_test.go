@@ -179,7 +179,8 @@ func TestAResponderMayNotWidenTheSelectors(t *testing.T) {
 	a.e.peers[0].Children[0].Remote = net4("10.2.3.0/24") // less than was asked for
 	w.run(10 * time.Second)
 	w.agree(a, b, 0)
-	if v := a.said(ChildFailed); v == nil || !strings.Contains(v.Reason, "widens the selectors") || b.count(ChildDown) != 2 {
+	if v := a.said(ChildFailed); v == nil || !strings.Contains(v.Reason, "child of local 10.1.0.0/16, remote 10.2.0.0/16, which is not within what was offered") ||
+		!strings.Contains(v.Remedy, "mirrored selectors") || b.count(ChildDown) != 2 {
 		t.Fatal(w.history())
 	}
 }
