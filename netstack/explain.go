@@ -49,6 +49,7 @@ const (
 	ObjectALGProfile = "alg profile" // of the IPsec ALG
 	ObjectSelector   = "selector"    // of IPsec
 	ObjectTunnel     = "tunnel"
+	ObjectVLAN       = "vlan"
 )
 
 // End is how the walk of a packet ends.
@@ -244,14 +245,37 @@ func (x *explainer) plain(o outcome, before look) {
 	switch {
 	case o.verdict == Dropped:
 		in := o.reason.Info()
-		x.say(withoutStop(in.Means), in.Rule)
+		x.sayOf(x.whose(o.reason), withoutStop(in.Means), in.Rule)
 	case after.src != before.src:
 		x.say("its source becomes "+after.src.String(), "")
 	case after.dst != before.dst:
 		x.say("its destination becomes "+after.dst.String(), "")
 	case o.verdict == Accept && x.step == "exempt":
-		x.say(x.r.whyExempt(&x.p), "R13")
+		group, _ := x.r.lsn.Client(x.p.Src)
+		x.sayOf(groupObject(group), x.r.whyExempt(&x.p), "R13")
 	}
+}
+
+// whose is the group for whose sake a packet dies that plain speaks of.
+func (x *explainer) whose(why drop.Reason) Object {
+	of := x.p.Src
+	switch why {
+	case drop.ClientNotReachable:
+		of = x.p.Dst
+	case drop.ClientSpoofed, drop.InsideAddress, drop.Hairpin, drop.ESPHairpin:
+	default:
+		return Object{}
+	}
+	group, _ := x.r.lsn.Client(of)
+	return groupObject(group)
+}
+
+// interfaceObject is a VLAN or a tunnel.
+func (x *explainer) interfaceObject(i frame.Interface) Object {
+	if x.r.tunnelNIC(i) != nil {
+		return Object{ObjectTunnel, x.r.names[i]}
+	}
+	return Object{ObjectVLAN, x.r.names[i]}
 }
 
 func withoutStop(s string) string {

@@ -80,13 +80,13 @@ func (x *explainer) session(wish uint16) outcome {
 	switch {
 	case plan.Session != 0:
 		x.outside = plan.Outside
-		x.sayOf(of, fmt.Sprintf("session %d: its source becomes %s", plan.Session, endpoint(x.outside)), rule)
+		x.sayOf(of, fmt.Sprintf("session %d", plan.Session), rule)
 	case plan.Mapping != 0:
 		x.outside = plan.Outside
-		x.sayOf(of, fmt.Sprintf("a session would be made on mapping %d: its source becomes %s", plan.Mapping, endpoint(x.outside)), rule)
+		x.sayOf(of, fmt.Sprintf("a session would be made on mapping %d", plan.Mapping), rule)
 	default:
 		x.wouldMap(&plan)
-		x.sayOf(of, "a mapping would be made: its source becomes "+x.leavesAs()+x.profiled(&plan), rule)
+		x.sayOf(of, "a mapping would be made"+x.profiled(&plan), rule)
 	}
 	return goOn
 }

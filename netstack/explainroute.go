@@ -85,7 +85,7 @@ func (x *explainer) way() bool {
 		x.fate.Next = frame.Addr{}
 		x.sayOf(Object{ObjectRoute, x.r.routeTo(p.Dst).String()}, "into the tunnel "+t.Name, "VR30")
 	case x.fate.Next == p.Dst:
-		x.say(fmt.Sprintf("%v is on the network of %s", p.Dst, x.r.names[p.out]), "")
+		x.sayOf(x.interfaceObject(p.out), fmt.Sprintf("%v is on the network of %s", p.Dst, x.r.names[p.out]), "")
 	default:
 		of := Object{ObjectRoute, x.r.routeTo(p.Dst).String()}
 		x.sayOf(of, fmt.Sprintf("by %v on %s", x.fate.Next, x.r.names[p.out]), "")
@@ -115,12 +115,12 @@ func (x *explainer) delivered() bool {
 	case p.Dst[0] >= 224, x.r.toMany(p):
 		x.say("it is for all hosts of its network, and for us as one of them: it is not forwarded", "")
 	case p.Proto == frame.ProtoICMP && p.ICMPType == uint8(header.ICMPv4Echo):
-		x.say("it is for us, and a ping is answered", "")
+		x.sayOf(x.interfaceObject(x.r.home(p.Dst)), "it is for us, and a ping is answered", "")
 		x.fate.Told = "ICMP 0/0 (echo reply)"
 	case x.r.ends.Load() != nil && x.r.ends.Load().locals[p.Dst] && forTunnels(p):
 		x.say("it goes to IKE", "VR1")
 	default:
-		x.say(fmt.Sprintf("%v is our own address", p.Dst), "VR2")
+		x.sayOf(x.interfaceObject(x.r.home(p.Dst)), fmt.Sprintf("%v is our own address", p.Dst), "VR2")
 	}
 	return false
 }

@@ -166,7 +166,7 @@ func (x *explainer) notAsked(res vserver.Result) {
 		x.passedOver(res)
 		x.sayOf(objectOf(l), "LSN group "+l.Name+" has its sender as a subscriber", "VR3")
 	case x.r.isLocal(x.p.Dst):
-		x.say("it is for our own address", "VR2")
+		x.sayOf(x.interfaceObject(x.r.home(x.p.Dst)), "it is for our own address", "VR2")
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"sort"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unsafe"
@@ -149,4 +150,43 @@ func difference(before, after string) string {
 		}
 	}
 	return strings.Join(out[:min(len(out), 20)], "\n")
+}
+
+// Explaining disturbs nobody: packets end as they were explained while others ask.
+func TestExplainingWhilePacketsPassDisturbsNobody(t *testing.T) {
+	for seed := range uint64(3) {
+		d := newDrawer(t, 9000+seed, (*drawer).tunnels)
+		var asked []Question
+		for range 300 {
+			b, outside := d.packet()
+			q := Question{In: lanIf, Packet: b, Unsealed: d.chance(20)}
+			if outside {
+				q.In = wanIf
+			}
+			asked = append(asked, q)
+		}
+		var others sync.WaitGroup
+		done := make(chan struct{})
+		for range 2 {
+			others.Go(func() {
+				for i := 0; ; i++ {
+					select {
+					case <-done:
+						return
+					default:
+					}
+					if _, err := d.w.r.Explain(asked[i%len(asked)]); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		for range 150 {
+			d.one(t)
+			d.oneUnsealed(t)
+		}
+		close(done)
+		others.Wait()
+	}
 }

@@ -99,6 +99,8 @@ func objectPath(c *configs.Config, domain uint16, of netstack.Object) []string {
 		return []string{"lsn", "group", of.Name}
 	case netstack.ObjectALGProfile:
 		return []string{"ipsecalg", "profile", of.Name}
+	case netstack.ObjectVLAN:
+		return []string{"vlan", of.Name}
 	case netstack.ObjectTunnel:
 		return []string{"net", "tunnel", of.Name}
 	case netstack.ObjectSelector:

@@ -129,7 +129,7 @@ func TestExplainNamesTheStepsTheLinesAndTheEnd(t *testing.T) {
 		says     string   // of some step
 	}{
 		{"from a subscriber", []string{"in", "internal", "frame", "udp,192.0.2.10:500,198.51.100.9:500"}, control.EndForwarded, "",
-			[]string{"[lsn.group.homes]", "[lsn.group.homes]", "[lsn.group.homes]"}, "its source would be drawn from 203.0.113.3, ports 1024 to 65535"},
+			[]string{"[lsn.group.homes]", "[vlan.external]", "[lsn.group.homes]", "[lsn.group.homes]"}, "its source would be drawn from 203.0.113.3, ports 1024 to 65535"},
 		{"into the tunnel", []string{"in", "internal", "frame", "tcp,10.2.1.1:40000,10.1.1.1:80"}, control.EndSealed, "",
 			[]string{"[ltm.virtual.ipsec-0]", `[route."0.0.0.0/0"]`, "[net.ipsec.selector.to-rio]"}, "sealed with the security association c0ffee01"},
 		{"outside of the selector", []string{"in", "internal", "frame", "tcp,10.2.1.1:40000,10.1.1.200:80"}, control.EndDropped, "selector_miss",
@@ -147,7 +147,10 @@ func TestExplainNamesTheStepsTheLinesAndTheEnd(t *testing.T) {
 			[]string{"[ltm.virtual.site-b]", "[route.site-b]", "[net.tunnel.ipsec-tunnel]"}, "one would be negotiated, and this first packet waits for it"},
 		{"out of the other tunnel", []string{"in", "ipsec-tunnel", "frame", "icmp,10.7.0.1,10.2.1.1,9"}, control.EndDropped, "vlan_miss",
 			[]string{"[ltm.virtual.ipsec-2]"}, "not on ipsec-tunnel"},
-		{"for us", []string{"in", "internal", "frame", "icmp,10.2.1.1,10.2.1.254"}, control.EndDelivered, "", nil, "a ping is answered"},
+		{"to a subscriber from outside", []string{"in", "external", "frame", "udp,198.51.100.9:500,192.0.2.10:500"}, control.EndDropped, "client_not_reachable",
+			[]string{"[lsn.group.homes]"}, "inside address"},
+		{"for us", []string{"in", "internal", "frame", "icmp,10.2.1.1,10.2.1.254"}, control.EndDelivered, "",
+			[]string{"[vlan.internal]", "[vlan.internal]"}, "a ping is answered"},
 		{"a traffic domain of its own", []string{"in", "red", "frame", "tcp,10.2.1.1:40000,10.1.1.1:80", "td", "7"}, control.EndDropped, "no_listener", nil, "no virtual server, NAT, SNAT or LSN group admits it"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
