@@ -18,16 +18,24 @@ func (w *raw) endOf(a netip.Addr, domain uint16) string {
 
 // checkProtected compares virtual servers with what comes out of tunnels.
 func (r *reader) checkProtected(w *raw) {
+	for _, n := range w.LTM.NATs {
+		r.checkDemand(w, "nat", n.Name, n.Domain, n.RequireProtection)
+	}
 	for _, v := range w.LTM.Virtuals {
 		if !v.Destination.IsValid() || v.Disabled {
 			continue
 		}
-		if v.RequireProtection && !slices.ContainsFunc(w.IPsec.Policies, func(q *IPsecPolicy) bool { return q.Domain == v.Domain }) && !r.faultBelow("net") {
-			r.warn(keyAt("ltm", "virtual", v.Name, "require_protection"), "there is no [net.ipsec.policy.…] in its traffic domain: nothing is protected, so nothing passes (rule VR31)")
-		}
+		r.checkDemand(w, "virtual", v.Name, v.Domain, v.RequireProtection)
 		if v.VLANs.Enabled && len(v.VLANs.Names()) > 0 {
 			r.checkLabel(w, v)
 		}
+	}
+}
+
+// checkDemand warns of a listener that requires what nobody gives.
+func (r *reader) checkDemand(w *raw, kind, name string, domain uint16, demands bool) {
+	if demands && !slices.ContainsFunc(w.IPsec.Policies, func(q *IPsecPolicy) bool { return q.Domain == domain }) && !r.faultBelow("net") {
+		r.warn(keyAt("ltm", kind, name, "require_protection"), "there is no [net.ipsec.policy.…] in its traffic domain: nothing is protected, so nothing passes (rule VR31)")
 	}
 }
 

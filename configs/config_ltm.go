@@ -119,6 +119,8 @@ type NAT struct {
 	AutoLasthop           AutoLasthop
 	TrafficGroup          string
 	InheritedTrafficGroup bool
+
+	RequireProtection bool // as a virtual server's (VR31)
 }
 
 // SNAT is [ltm.snat.NAME]: it translates sources, and admits nothing from

@@ -16,6 +16,7 @@ func (r *reader) nats(ltm *table, w *raw) {
 
 			TrafficGroup:          t.text("traffic_group", "traffic-group-1"),
 			InheritedTrafficGroup: t.flag("inherited_traffic_group", true),
+			RequireProtection:     t.flag("require_protection", false),
 		}
 		t.listenOn(&n.VLANs, w)
 		t.done()

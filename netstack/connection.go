@@ -68,8 +68,7 @@ func (r *Router) along(p *packet, h vserver.Hit, c course) outcome {
 
 // demands reports whether the packets of a connection must be protected (VR31).
 func demands(h vserver.Hit) bool {
-	l := h.Listener()
-	return l.Server != nil && l.Server.RequireProtection
+	return h.Listener().RequiresProtection()
 }
 
 // carries says why a connection cannot have a packet: one that cannot be

@@ -278,5 +278,5 @@ func (x *explainer) end(of Object, says, rule string, o outcome) {
 
 // demandedBy reports whether a listener requires protection (VR31).
 func demandedBy(l *vserver.Listener) bool {
-	return l != nil && l.Server != nil && l.Server.RequireProtection
+	return l != nil && l.RequiresProtection()
 }

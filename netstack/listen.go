@@ -109,7 +109,7 @@ func (r *Router) setListeners(made *vserver.Listeners, l *listening, now int64) 
 // see every packet by now, or its profile does.
 func (r *Router) takeBack(c vserver.Info, now int64) {
 	l := c.Listener
-	if p := &l.Profile; !p.PreserveTTL && p.IdleTimeout != vserver.Immediate && (l.Server == nil || !l.Server.RequireProtection) {
+	if p := &l.Profile; !p.PreserveTTL && p.IdleTimeout != vserver.Immediate && !l.RequiresProtection() {
 		return
 	}
 	r.flows.RemoveOwner(r.owner(flow.OwnerConn, c.ID), now)

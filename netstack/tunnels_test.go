@@ -85,7 +85,7 @@ func TestASelectorSpeaksTheAddressesInsideTheTunnel(t *testing.T) {
 	b := &tunnelBed{t: t}
 	b.here = newWorld(t, here.site, func(c *Config) {
 		c.Listeners.Servers = nil
-		c.Listeners.NATs = []vserver.NAT{{Name: "NAT-1", Originating: netipOf(hidden), Translation: netipOf(shownAs)}}
+		c.Listeners.NATs = []vserver.NAT{{Name: "NAT-1", Originating: netipOf(hidden), Translation: netipOf(shownAs), RequireProtection: true}}
 	})
 	b.there = newWorld(t, there.site, func(c *Config) {
 		c.IPsec.Selectors[0].Source = c.IPsec.Selectors[0].Source.Masked()
@@ -105,6 +105,26 @@ func TestASelectorSpeaksTheAddressesInsideTheTunnel(t *testing.T) {
 		t.Fatalf("back came %v > %v", got.Src, got.Dst)
 	}
 	b.sealed()
+	b.here.fromLAN(echo(user, shownAs, 8, 8, "again")) // it is a listener of its own, and requires protection itself
+	b.here.one(b.here.atWAN())
+}
+
+// Q7: a selector written with the address from before the NAT.
+func TestANATThatRequiresProtectionLeaksNothingThroughAWrongSelector(t *testing.T) {
+	hidden, shownAs, user := addr("192.168.15.2"), addr("172.17.1.1"), addr("10.1.1.9")
+	here := hereTunnel()
+	here.near, here.far = "10.1.1.0/24", "172.17.1.1/32"
+	w := newWorld(t, here.site, func(c *Config) {
+		c.Listeners.Servers = nil
+		c.Listeners.NATs = []vserver.NAT{{Name: "NAT-1", Originating: netipOf(hidden), Translation: netipOf(shownAs), RequireProtection: true}}
+	})
+	w.neighbor(wanIf, endThere)
+	w.neighbor(lanIf, user)
+	w.wantDrop(drop.SelectorMiss, 1, func() { w.fromLAN(echo(user, shownAs, 8, 7, "in clear?")) })
+	w.none(w.atWAN())
+	if n := w.r.Connections().Len(); n != 0 {
+		t.Errorf("%d connections began", n)
+	}
 }
 
 // Walk-through D (VR1): a wildcard server takes neither IKE nor ESP.

@@ -52,7 +52,7 @@ func TestSelectorsThatMissTheirPacketsAreToldByCheckAndByReload(t *testing.T) {
 	}
 	const want = `net.ipsec.selector.my-nat-selector: warning: traffic selector "my-nat-selector": ltm nat "NAT-1" rewrites the destination`
 	code, stdout, stderr := spigate(t, "check", file)
-	if code != exitOK || stdout != file+": ok\n" || !strings.Contains(stderr, want) || strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, file+":86:21: ") {
+	if code != exitOK || stdout != file+": ok\n" || !strings.Contains(stderr, want) || strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, file+":87:21: ") {
 		t.Errorf("exit %d, %q, %q", code, stdout, stderr)
 	}
 	if _, stdout, _ := spigate(t, "check", "--json", file); !strings.Contains(stdout, `"path":"net.ipsec.selector.my-nat-selector"`) {

@@ -221,5 +221,6 @@ func (b *builder) finish() {
 		t.rules = newRules(own)
 	}
 	b.overlaps()
+	b.mirrors()
 	b.unused()
 }

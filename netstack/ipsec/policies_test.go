@@ -313,3 +313,32 @@ func policies2(t *rapid.T, c Config) *Policies {
 	}
 	return p
 }
+
+func TestASelectorThatIsItsOwnMirrorIsWarnedOf(t *testing.T) {
+	for _, tc := range []struct {
+		source, destination string
+		mode                Mode
+		warned              bool
+	}{
+		{"0.0.0.0/0", "0.0.0.0/0", Tunnel, true},
+		{"10.0.0.0/8", "10.0.0.0/8", Tunnel, true},
+		{"10.0.0.0/8", "10.1.0.0/16", Tunnel, false},
+		{"10.2.1.0/24", "0.0.0.0/0", Tunnel, false},
+		{"0.0.0.0/0", "0.0.0.0/0", Interface, false},
+	} {
+		c := Config{
+			Policies:  []Policy{{Name: "P", Mode: tc.mode, Local: ip("198.51.100.1"), Remote: ip("198.51.100.200")}},
+			Selectors: []TrafficSelector{{Name: "S", Source: pfx(tc.source), Destination: pfx(tc.destination), Policy: "P"}},
+		}
+		if tc.mode == Interface {
+			c.Tunnels = []TunnelInterface{{Name: "T", ID: 9, Policy: "P"}}
+		}
+		p, err := NewPolicies(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := len(p.Warnings()) > 0; got != tc.warned {
+			t.Errorf("%s to %s in %v mode: warned %v: %v", tc.source, tc.destination, tc.mode, got, p.Warnings())
+		}
+	}
+}

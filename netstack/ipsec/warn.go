@@ -38,6 +38,19 @@ func (b *builder) overlaps() {
 	}
 }
 
+// mirrors warns of selectors that are about their own answers, too: what comes
+// out of such a tunnel is sealed once more, back to where it came from. In
+// interface mode routes say where it goes.
+func (b *builder) mirrors() {
+	for _, s := range b.p.selectors {
+		if s.Protects != nil && s.Protects.Mode == Tunnel && s.Direction != In && s.Source.Masked() == s.Destination.Masked() {
+			b.p.warnings = append(b.p.warnings, Warning{Selector: s.Name, Text: fmt.Sprintf(
+				"traffic selector %q: its source and its destination are both %v, so what comes out of the tunnel for here is sealed again: put a selector with action bypass before it for the networks that are here, or use mode interface",
+				s.Name, s.Source.Masked())})
+		}
+	}
+}
+
 // overlap warns once of each two, though both directions may show them.
 func (b *builder) overlap(first, second *Selector) {
 	w := Warning{Selector: second.Name}

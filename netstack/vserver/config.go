@@ -157,6 +157,8 @@ type NAT struct {
 	VLANs        VLANs
 	AutoLasthop  Switch // On is refused
 	TrafficGroup string // "": traffic-group-1, inherited
+
+	RequireProtection bool // VR31, as a server's: it is a listener of its own (VR23)
 }
 
 // SNAT is one ltm snat (table 2.3): for sources only, it accepts nothing from

@@ -46,6 +46,12 @@ type Listener struct {
 // messages and allocates.
 func (l *Listener) VLANs() []frame.Interface { return l.vlans.members() }
 
+// RequiresProtection reports whether nothing of the listener's connections may
+// come or leave in clear (VR31).
+func (l *Listener) RequiresProtection() bool {
+	return l.Server != nil && l.Server.RequireProtection || l.NAT != nil && l.NAT.RequireProtection
+}
+
 // ListsVLANs reports whether the VLANs of its definition are those on which it
 // listens; otherwise they are those on which it does not.
 func (l *Listener) ListsVLANs() bool {

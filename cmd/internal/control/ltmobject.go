@@ -36,7 +36,7 @@ func (k LTMKind) Properties() []string {
 		}, vlans...)
 	case KindNAT:
 		return append([]string{
-			"arp", "auto-lasthop", "inherited-traffic-group", "originating-address", "traffic-group", "translation-address",
+			"arp", "auto-lasthop", "inherited-traffic-group", "originating-address", "require-protection", "traffic-group", "translation-address",
 		}, vlans...)
 	case KindSNAT:
 		return append([]string{"automap", "mirror", "origins", "snatpool", "source-port", "translation"}, vlans...)

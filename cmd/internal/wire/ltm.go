@@ -25,6 +25,7 @@ func ltmConfig(c *configs.Config, domain uint16) vserver.Config {
 			out.NATs = append(out.NATs, vserver.NAT{
 				Name: n.Name, Originating: n.Originating, Translation: n.Translation, ARP: position(n.ARP),
 				VLANs: vlans(n.VLANs, numbers), AutoLasthop: autoLasthop(n.AutoLasthop), TrafficGroup: n.TrafficGroup,
+				RequireProtection: n.RequireProtection,
 			})
 		}
 	}

@@ -140,6 +140,7 @@ func natProperties(n *configs.NAT) []control.LTMProperty {
 		unless("auto-lasthop", n.AutoLasthop, configs.AutoLasthopDefault),
 		always("inherited-traffic-group", n.InheritedTrafficGroup),
 		always("originating-address", n.Originating),
+		unless("require-protection", enabled(n.RequireProtection), "disabled"),
 		always("traffic-group", n.TrafficGroup),
 		always("translation-address", n.Translation),
 	)

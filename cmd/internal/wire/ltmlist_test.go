@@ -185,7 +185,7 @@ func TestEveryPropertyIsListedWithItsDefault(t *testing.T) {
 		control.KindVirtual: "auto-lasthop default cmp-enabled yes connection-limit 0 destination 10.1.1.0:any enabled ip-forward ip-protocol tcp mask 255.255.255.0 mirror disabled " +
 			"profiles { fastL4 { } } rate-limit disabled require-protection disabled source 10.2.1.0/24 source-address-translation { type none } source-port preserve " +
 			"translate-address disabled translate-port disabled vlans none vlans-disabled",
-		control.KindNAT: "arp enabled auto-lasthop default inherited-traffic-group true originating-address 192.168.15.2 traffic-group traffic-group-1 " +
+		control.KindNAT: "arp enabled auto-lasthop default inherited-traffic-group true originating-address 192.168.15.2 require-protection disabled traffic-group traffic-group-1 " +
 			"translation-address 172.17.1.1 vlans none vlans-disabled",
 		control.KindSNAT: "mirror disabled origins { 10.9.0.0/16 { } 10.8.0.0/16 { } } source-port preserve translation 203.0.113.21 vlans none vlans-disabled",
 		control.KindFastL4: "client-timeout 30 idle-timeout 300 ip-ttl-mode decrement loose-close disabled loose-initialization disabled mss-override 0 " +
