@@ -2,6 +2,7 @@ package netstack
 
 import (
 	"encoding/binary"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
@@ -257,6 +258,27 @@ func (r *Router) decrypt(j *job, now int64) {
 	default:
 		r.drops.Count(reasonOfESP[got.Verdict], outer, now)
 		r.logLostESP(&got, outer, now)
+		if got.Verdict == tunnels.NoSA {
+			r.beginAnew(frame.Addr(outer[12:16]), frame.Addr(outer[16:20]), now)
+		}
+	}
+}
+
+// beginAnew negotiates with a peer that sends on an SA which is not here any more,
+// if there is no other one: we were started again, and without that it would find
+// out by its dead peer detection only, minutes later. Anybody can send such
+// packets in a peer's name: they get an IKE message a second out of us at most,
+// and fewer if the peer does not answer (keying.Keyer.Acquire).
+func (r *Router) beginAnew(peer, local frame.Addr, now int64) {
+	at := r.strays.Load()
+	if now < at || !r.strays.CompareAndSwap(at, now+int64(time.Second)) {
+		return
+	}
+	for _, s := range r.esp.Policies().Selectors() {
+		q := s.Protects
+		if q != nil && q.Remote == peer.Netip() && q.Local == local.Netip() && len(s.Info().Outbound) == 0 && r.keyer.Begins(s.Name) {
+			r.keyer.Acquire(s.Name)
+		}
 	}
 }
 

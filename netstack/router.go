@@ -97,6 +97,7 @@ type Router struct {
 	ports      piecePorts
 	sockets    sockets
 	tunnelLog  *tunnelLog
+	strays     atomic.Int64 // when ESP on an SA that is gone may begin the next negotiation
 	panicked   atomic.Int64 // when a panic out of a tunnel was logged
 	conns      *vserver.Table
 	listening  atomic.Pointer[listening]

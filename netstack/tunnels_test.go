@@ -179,10 +179,53 @@ func TestAfterARestartOfTheOtherEndTheTunnelComesBack(t *testing.T) {
 	b.there.neighbor(wanIf, endHere)
 	b.there.neighbor(lanIf, far)
 	b.there.wantDrop(drop.NoSA, 1, func() { b.fromHere(udpTo(at(near, 9), at(far, 9), "to nobody")) })
-	b.fromThere(udpTo(at(far, 9), at(near, 9), "who begins anew")) // with INITIAL_CONTACT
-	b.here.one(b.here.atLAN())
-	b.fromHere(udpTo(at(near, 9), at(far, 9), "back again"))
+	b.fromHere(udpTo(at(near, 9), at(far, 9), "on new keys")) // the other end has begun anew, with INITIAL_CONTACT
 	b.there.one(b.there.atLAN())
+	b.fromThere(udpTo(at(far, 9), at(near, 9), "and back"))
+	b.here.one(b.here.atLAN())
+	b.advance(6 * time.Second) // what is slow on its way is waited for
+	if n := len(b.here.r.IPsec().List(b.here.r.now())); n != 2 {
+		t.Errorf("%d SAs here: the old ones are still there", n)
+	}
+}
+
+func TestESPOfNobodyMakesUsBeginOnlyWithAPeerWithoutASA(t *testing.T) {
+	said := func(w *world) (n int) {
+		for _, p := range w.atWAN() {
+			if p[9] == frame.ProtoUDP {
+				n++
+			}
+		}
+		return n
+	}
+	spray := func(w *world, from frame.Addr) {
+		for n := range uint32(50) {
+			w.fromWAN(esp(from, endHere, 0x5000+n, 1, "to nobody"))
+		}
+	}
+	w := newWorld(t, hereTunnel().site)
+	w.neighbor(wanIf, endThere)
+	w.neighbor(wanIf, stranger)
+	if spray(w, stranger); said(w) != 0 {
+		t.Error("a stranger makes us speak")
+	}
+	w.advance(time.Second)
+	if spray(w, endThere); said(w) != 1 {
+		t.Error("the peer does not get exactly one message")
+	}
+	w.advance(time.Second)
+	if spray(w, endThere); said(w) != 0 {
+		t.Error("what is on its way is begun again")
+	}
+	passive := newWorld(t, hereTunnel().site, func(c *Config) { c.Keying.Peers[0].Passive = true })
+	passive.neighbor(wanIf, endThere)
+	if spray(passive, endThere); said(passive) != 0 {
+		t.Error("to a passive peer we begin")
+	}
+	e := withEnd(t, nil)
+	if spray(e.w, endThere); said(e.w) != 0 {
+		t.Error("though there is an SA")
+	}
 }
 
 func TestATunnelThatLeavesTheConfigurationEnds(t *testing.T) {

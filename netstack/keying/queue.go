@@ -156,6 +156,16 @@ func (k *Keyer) Acquire(selector string) {
 	q.filled.Store(true)
 }
 
+// Begins reports whether we may begin to negotiate for a selector: it has a peer,
+// whose address is known and who lets us.
+func (k *Keyer) Begins(selector string) bool {
+	q := &k.queue
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	r, ok := q.plan.children[selector]
+	return ok && !r.waits
+}
+
 // Heard says that an authentic packet came in on the inbound SA with an SPI:
 // the other end sends on it, so we may, too. It is of interest only while
 // Waiting.
