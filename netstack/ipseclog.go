@@ -77,7 +77,7 @@ func (r *Router) logLostESP(got *tunnels.Received, outer []byte, now int64) {
 	case tunnels.NoSA:
 		r.warnOfTunnel(&r.tunnelLog.nobody, now, "ESP with an SPI of nobody", func() []any {
 			return []any{"spi", hex(got.SPI), "from", from.String(), "to", to.String(),
-				"remedy", "if it comes from a peer, that has not noticed that its SA ended here: end it there, or wait for its dead peer detection"}
+				"remedy", "a peer that sends so has not noticed that its SA ended here; unless it is passive, new ones are negotiated by themselves"}
 		})
 	case tunnels.SelectorReject, tunnels.Undecided:
 		r.warnOfTunnel(&r.tunnelLog.outside, now, "ESP with a packet that its SA was not made for", func() []any {
