@@ -138,11 +138,23 @@ func (k *Keyer) drop(p *pair) {
 	k.remove(&p.in)
 }
 
-// Lingers is how long the inbound half of a pair stays in the database after its
+// lingers is how long the inbound half of a pair stays in the database after its
 // end: longer than packets are under way.
-const Lingers = 5 * time.Second
+const lingers = 5 * time.Second
 
 const maxLingering = 1024
+
+// Lingering lists the inbound SAs that only take what is still under way, by SPI,
+// and for how long.
+func (k *Keyer) Lingering(now int64) map[uint32]time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	out := map[uint32]time.Duration{}
+	for _, r := range k.rests {
+		out[r.sa.SPI] = time.Duration(max(r.until-now, 0))
+	}
+	return out
+}
 
 // rest is an inbound half whose pair has ended.
 type rest struct {
@@ -158,7 +170,7 @@ func (k *Keyer) linger(p *pair) {
 		return
 	}
 	delete(k.bySA, p.in)
-	k.rests = append(k.rests, rest{p.in, k.now + int64(Lingers)})
+	k.rests = append(k.rests, rest{p.in, k.now + int64(lingers)})
 	p.in = nil
 }
 

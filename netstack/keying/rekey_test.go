@@ -361,9 +361,17 @@ func TestSlowPacketsOnTheOldPairStillCount(t *testing.T) {
 	if a.got[n] != 1 {
 		t.Errorf("it was lost: %v", a.refused)
 	}
+	for _, left := range a.keys.Lingering(w.now) {
+		if left < 2*time.Second || left > 4*time.Second {
+			t.Errorf("it stays for %v more, want what is left of %v", left, lingers)
+		}
+	}
+	if len(a.keys.Lingering(w.now)) != 1 {
+		t.Error("nobody is told that it stays")
+	}
 	w.run(5 * time.Second)
 	w.agree(a, b, 1)
-	if len(a.keys.rests) != 0 || len(a.db.List(w.now)) != 2 {
+	if len(a.keys.Lingering(w.now)) != 0 || len(a.db.List(w.now)) != 2 {
 		t.Errorf("old halves stay\n%s", w.history())
 	}
 }

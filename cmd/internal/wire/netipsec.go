@@ -24,11 +24,12 @@ type negotiated struct {
 	peers    []keying.PeerInfo
 	views    []ike.View
 	peerOf   map[string]string         // by selector
+	resting  map[uint32]time.Duration  // inbound SAs that IKE has let go of, by SPI
 	children map[uint32]*ike.ChildView // by both SPIs; inbound ones are unique, of outbound ones those of a peer
 }
 
 func negotiatedBy(r *netstack.Router) *negotiated {
-	n := &negotiated{peers: r.Keying().Peers(), views: r.Keying().View(r.Now()), peerOf: map[string]string{}, children: map[uint32]*ike.ChildView{}}
+	n := &negotiated{peers: r.Keying().Peers(), views: r.Keying().View(r.Now()), resting: r.Keying().Lingering(r.Now()), peerOf: map[string]string{}, children: map[uint32]*ike.ChildView{}}
 	for _, p := range n.peers {
 		for _, s := range p.Selectors {
 			n.peerOf[s] = p.Name
@@ -81,7 +82,7 @@ func (n *negotiated) about(i *tunnels.Info, row *control.NetIPsecSA) {
 	row.Peer = n.peer(i.Selectors[0])
 	c := n.children[i.SPI]
 	if c == nil || c.Name != i.Selectors[0] { // IKE has let go of it: it takes what is still under way
-		row.State, row.Expires = control.StateDying, planned(max(1, min(keying.Lingers, i.Left)))
+		row.State, row.Expires = control.StateDying, planned(max(1, n.resting[i.SPI]))
 		return
 	}
 	if c.State != "up" {
