@@ -174,7 +174,8 @@ func TestARekeyLosesNoPacketFromEitherSide(t *testing.T) {
 func TestAfterARestartOfTheOtherEndTheTunnelComesBack(t *testing.T) {
 	b := newTunnelBed(t, nil, nil)
 	b.up()
-	b.there.r.Close() // without a word
+	b.advance(10 * time.Second) // later than what both ends could have begun at once
+	b.there.r.Close()           // without a word
 	b.there = newWorld(t, thereTunnel().site)
 	b.there.neighbor(wanIf, endHere)
 	b.there.neighbor(lanIf, far)
