@@ -73,8 +73,9 @@ func newJob(r *Router, packet []byte, before, behind int) *job {
 	return j
 }
 
-// run seals or opens.
+// run seals or opens. It survives a panic; the job is left to the collector then.
 func (j *job) run(now int64) {
+	defer j.r.survive(j.packet())
 	if j.sel != nil {
 		j.r.encrypt(j, now)
 	} else {

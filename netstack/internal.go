@@ -19,7 +19,7 @@ import (
 //	            inClear: should it have come sealed? (VR32)
 //	input       espInUDP: a whole packet on port 4500
 //	the stack   puts pieces together; then the handler of protocol 50, and IKE's
-//	            sockets (ike.go), which find ESP that came in pieces of UDP
+//	            sockets (ikesocket.go), which find ESP that came in pieces of UDP
 //	end of the batch
 //	            open: opened, checked, and in again with the label of VR34
 
@@ -129,7 +129,7 @@ func (r *Router) inClear(p *packet) outcome {
 		return goOn // nothing but IKE listens there, and elsewhere it follows its first piece
 	}
 	l := r.barred(e, f, known)
-	if q, ok := tunnels.QuotedFlow(&p.Packet); ok && l.Verdict != tunnels.SelectorReject && !r.saidByTunnels(&q) {
+	if q, ok := tunnels.QuotedFlow(&p.Packet); ok && l.Verdict != tunnels.SelectorReject && !e.said(&q) {
 		// Who was in clear between us and the other end has not seen that packet.
 		if of := r.barred(e, q.Reversed(), true); of.Verdict == tunnels.SelectorReject {
 			l = of
@@ -174,10 +174,10 @@ func barredBy(p *tunnels.Policies, f tunnels.Flow, known bool) tunnels.Lookup {
 	return l
 }
 
-// saidByTunnels reports whether a quoted packet was IKE or ESP of an end here:
-// whoever is on the way may report on those.
-func (r *Router) saidByTunnels(q *tunnels.Flow) bool {
-	return r.ends.Load().locals[q.Src] && (q.Proto == frame.ProtoESP || q.Proto == frame.ProtoUDP && ikePort(q.SrcPort))
+// said reports whether a quoted packet was IKE or ESP of an end here: whoever is
+// on the way may report on those.
+func (e *ends) said(q *tunnels.Flow) bool {
+	return e.locals[q.Src] && (q.Proto == frame.ProtoESP || q.Proto == frame.ProtoUDP && ikePort(q.SrcPort))
 }
 
 // espInUDP takes whole packets of ESP on port 4500, and keepalives, which are
@@ -288,6 +288,6 @@ func (r *Router) comeIn(in frame.Interface, packet []byte, mark uint32) {
 	if i := r.interfaces[in]; i != nil {
 		i.Reinject(packet, mark)
 	} else if t := r.tunnelNIC(in); t != nil {
-		t.deliver(packet, unsealedMark)
+		t.deliver(packet)
 	}
 }

@@ -242,3 +242,13 @@ func TestALaterPieceInClearIsNotTakenForOneOfATunnelForOnePort(t *testing.T) {
 		t.Errorf("the piece out of the tunnel was lost: %v", e.w.dropped())
 	}
 }
+
+func TestAPanicOnOnePacketOfATunnelEndsNothingElse(t *testing.T) {
+	e := withEnd(t, nil)
+	db := e.w.r.esp
+	e.w.r.esp = nil
+	e.w.wantDrop(drop.StackPanic, 1, func() { newJob(e.w.r, e.seals(udpTo(at(far, 9), at(near, 9), "x")), 0, 0).run(0) })
+	e.w.r.esp = db
+	e.w.fromWAN(e.seals(udpTo(at(far, 9), at(near, 9), "goes on")))
+	e.w.one(e.w.atLAN())
+}

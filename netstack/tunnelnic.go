@@ -134,7 +134,7 @@ func (r *Router) via(p *packet) drop.Reason {
 }
 
 // deliver lets a packet come in from the tunnel. The bytes are copied.
-func (t *tunnelNIC) deliver(packet []byte, mark uint32) {
+func (t *tunnelNIC) deliver(packet []byte) {
 	above := t.above.Load()
 	if above == nil {
 		t.r.drops.Count(drop.PortDown, packet, t.r.now())
@@ -143,7 +143,7 @@ func (t *tunnelNIC) deliver(packet []byte, mark uint32) {
 	defer t.r.survive(packet)
 	pk := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithData(packet)})
 	defer pk.DecRef()
-	pk.NetworkProtocolNumber, pk.Mark = ipv4.ProtocolNumber, mark
+	pk.NetworkProtocolNumber, pk.Mark = ipv4.ProtocolNumber, unsealedMark
 	(*above).DeliverNetworkPacket(ipv4.ProtocolNumber, pk)
 }
 

@@ -166,7 +166,7 @@ func (ch *Chassis) endTunnels() {
 	}
 }
 
-// survive keeps a panic of the stack, on a packet that came out of a tunnel, from
+// survive keeps a panic on a packet of a tunnel, outside of a port's turn, from
 // ending the router. It is logged once a second at most.
 func (r *Router) survive(packet []byte) {
 	what := recover()
@@ -176,7 +176,7 @@ func (r *Router) survive(packet []byte) {
 	now := r.now()
 	r.drops.Count(drop.StackPanic, packet, now)
 	if last := r.panicked.Load(); now-last >= int64(time.Second) && r.panicked.CompareAndSwap(last, now) {
-		r.log.Error("the stack panicked on a packet out of a tunnel and was recovered", "panic", what, "stack", string(debug.Stack()))
+		r.log.Error("a packet of a tunnel made the router panic; it was recovered", "panic", what, "stack", string(debug.Stack()))
 	}
 }
 
