@@ -22,6 +22,7 @@ const (
 	FrameShort
 	NotForUs
 	VLANUnknown
+	DoubleTagged
 	EtherType
 	RxRingFull
 	TxRefused

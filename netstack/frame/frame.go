@@ -14,6 +14,9 @@ const (
 	TypeIPv4 = 0x0800
 	TypeARP  = 0x0806
 	TypeVLAN = 0x8100
+
+	TypeProvider    = 0x88a8 // the outer tag of IEEE 802.1ad
+	TypeOldProvider = 0x9100 // and what was used before there was one
 )
 
 // Interface numbers a VLAN on a port: 1 to 255, and the same number as its NIC
@@ -94,6 +97,16 @@ func (f *Frame) StripTag() {
 	f.VLAN = binary.BigEndian.Uint16(b[14:]) & 0x0fff
 	copy(b[TagLen:], b[:12])
 	f.off += TagLen
+}
+
+// Tagged reports whether the frame, as it is, begins with a tag of any kind:
+// after StripTag that is a second one, or one of a provider.
+func (f *Frame) Tagged() bool {
+	switch f.EtherType() {
+	case TypeVLAN, TypeProvider, TypeOldProvider:
+		return true
+	}
+	return false
 }
 
 // PushTag puts VLAN back into the frame as an 802.1Q tag, using four bytes of

@@ -39,9 +39,12 @@ func TestEachFrameGoesToItsVLANOrDiesForItsReason(t *testing.T) {
 		{name: "no VLAN has this number", raw: ether(routerMAC, hostMAC, 0, frame.TypeIPv4, p), vlan: 65535, why: drop.VLANUnknown},
 		{name: "IPv6", raw: ether(routerMAC, hostMAC, 0, 0x86dd, p), why: drop.EtherType},
 		{name: "LLDP", raw: ether(frame.MAC{1, 0x80, 0xc2, 0, 0, 0x0e}, hostMAC, 0, 0x88cc, p), why: drop.EtherType},
-		{name: "two tags", raw: ether(routerMAC, hostMAC, 20, frame.TypeVLAN, append([]byte{0, 20, 8, 0}, p...)), why: drop.EtherType},
-		{name: "a second tag does not choose the VLAN", raw: ether(routerMAC, hostMAC, 20, frame.TypeIPv4, p), vlan: 10, why: drop.EtherType},
-		{name: "cut in the tag", raw: ether(routerMAC, hostMAC, 20, 0, nil)[:16], why: drop.EtherType},
+		{name: "two tags", raw: ether(routerMAC, hostMAC, 20, frame.TypeVLAN, append([]byte{0, 20, 8, 0}, p...)), why: drop.DoubleTagged},
+		{name: "a second tag does not choose the VLAN", raw: ether(routerMAC, hostMAC, 20, frame.TypeIPv4, p), vlan: 10, why: drop.DoubleTagged},
+		{name: "cut in the tag", raw: ether(routerMAC, hostMAC, 20, 0, nil)[:16], why: drop.FrameShort},
+		{name: "a provider's tag", raw: ether(routerMAC, hostMAC, 0, frame.TypeProvider, append([]byte{0, 20, 8, 0}, p...)), why: drop.DoubleTagged},
+		{name: "the tag of an old provider", raw: ether(routerMAC, hostMAC, 20, frame.TypeOldProvider, append([]byte{0, 20, 8, 0}, p...)), why: drop.DoubleTagged},
+		{name: "a tag behind a priority tag", raw: behindPriority(p), why: drop.DoubleTagged},
 		{name: "13 bytes", raw: make([]byte, 13), why: drop.FrameShort},
 		{name: "nothing", raw: nil, why: drop.FrameShort},
 	}
@@ -77,6 +80,13 @@ func TestEachFrameGoesToItsVLANOrDiesForItsReason(t *testing.T) {
 func prioTagged(payload []byte) []byte {
 	b := ether(routerMAC, hostMAC, 1, frame.TypeIPv4, payload)
 	b[14], b[15] = 0xa0, 0 // priority 5, VLAN 0
+	return b
+}
+
+// behindPriority has a priority tag outside and VLAN 20 inside.
+func behindPriority(payload []byte) []byte {
+	b := ether(routerMAC, hostMAC, 1, frame.TypeVLAN, append([]byte{0, 20, 8, 0}, payload...))
+	b[14], b[15] = 0xa0, 0
 	return b
 }
 

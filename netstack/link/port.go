@@ -182,6 +182,12 @@ func (p *Port) admit(f *frame.Frame) (*Interface, drop.Reason) {
 	if i == nil {
 		return nil, drop.VLANUnknown
 	}
+	if f.Tagged() {
+		if f.Len() < frame.HeaderLen+frame.TagLen {
+			return nil, drop.FrameShort // cut within a tag
+		}
+		return nil, drop.DoubleTagged
+	}
 	f.In, f.Out = i.id, 0
 	return i, drop.None
 }

@@ -171,12 +171,15 @@ func (s *sieve) pass(c *cell) (frame.Frame, bool) {
 	var vlan uint16
 	if c.status&unix.TP_STATUS_VLAN_VALID != 0 {
 		if c.status&unix.TP_STATUS_VLAN_TPID_VALID != 0 && c.tpid != unix.ETH_P_8021Q {
-			return s.drop(drop.VLANUnknown) // 802.1ad: its numbers are not ours
+			return s.drop(drop.DoubleTagged) // 802.1ad: its numbers are not ours
 		}
 		vlan = c.tci & 0x0fff
 	}
 	start := c.header + unix.SizeofSockaddrLinklayer
 	f := frame.New(c.mem[start:c.mac+c.snap], c.mac-start, c.mac+c.snap-start, vlan)
+	if vlan == 0 && c.status&unix.TP_STATUS_VLAN_VALID != 0 && f.Len() >= frame.HeaderLen && f.Tagged() {
+		return s.drop(drop.DoubleTagged) // behind a priority tag; the port would take it for the first
+	}
 	if c.status&unix.TP_STATUS_CSUMNOTREADY != 0 {
 		finishChecksum(&f)
 	}
