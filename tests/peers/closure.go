@@ -8,6 +8,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"spigate/board/image/files"
 )
 
 // libraryDirs is where shared libraries of the guest's programs may be.
@@ -17,8 +19,8 @@ func libraryDirs() []string {
 
 // closure copies the wanted files, and every shared library that they need,
 // into a new tree.
-func (t tree) closure(wanted []string) (tree, error) {
-	out := tree{}
+func closure(t files.Tree, wanted []string) (files.Tree, error) {
+	out := files.Tree{}
 	var missing []error
 	queue := slices.Clone(wanted)
 	for len(queue) > 0 {
@@ -27,18 +29,18 @@ func (t tree) closure(wanted []string) (tree, error) {
 		if _, done := out[name]; done {
 			continue
 		}
-		real, ok := t.resolveLink(name)
+		real, ok := t.ResolveLink(name)
 		if !ok {
 			missing = append(missing, fmt.Errorf("no package has /%s", name))
 			continue
 		}
 		out[name] = t[real] // a link becomes a copy of what it points to
-		libraries, err := needed(t[real].data)
+		libraries, err := needed(t[real].Data)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", real, err)
 		}
 		for _, l := range libraries {
-			if found := t.library(l); found != "" {
+			if found := library(t, l); found != "" {
 				queue = append(queue, found)
 			} else {
 				missing = append(missing, fmt.Errorf("no package has %s, which %s needs", l, real))
@@ -48,9 +50,9 @@ func (t tree) closure(wanted []string) (tree, error) {
 	return out, errors.Join(missing...)
 }
 
-func (t tree) library(name string) string {
+func library(t files.Tree, name string) string {
 	for _, dir := range libraryDirs() {
-		if _, ok := t.resolveLink(path.Join(dir, name)); ok {
+		if _, ok := t.ResolveLink(path.Join(dir, name)); ok {
 			return path.Join(dir, name)
 		}
 	}
@@ -72,7 +74,7 @@ func needed(data []byte) ([]string, error) {
 }
 
 // under lists the paths of the tree below a folder whose base name matches.
-func (t tree) under(dir, pattern string) []string {
+func under(t files.Tree, dir, pattern string) []string {
 	var out []string
 	for name := range t {
 		if ok, err := path.Match(pattern, path.Base(name)); path.Dir(name) == dir && ok && err == nil {

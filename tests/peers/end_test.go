@@ -32,11 +32,11 @@ func TestWhatAUserWritesIsTakenWithoutAWarning(t *testing.T) {
 func TestEachFaultIsInTheFarEndsFilesAndNothingElse(t *testing.T) {
 	for _, k := range []Kind{StrongSwan, Libreswan, OpenIKED} {
 		e := ending(EndRow{Kind: k})
-		good := files(e.Far)
+		good := writtenFor(e.Far)
 		seen := []string{good}
 		for _, f := range faults() {
 			e.Far.Fault = f.what
-			bad := files(e.Far)
+			bad := writtenFor(e.Far)
 			if slices.Contains(seen, bad) {
 				t.Errorf("%v: %s changes nothing, or what another one does", k, f.name)
 			}
@@ -49,8 +49,8 @@ func TestEachFaultIsInTheFarEndsFilesAndNothingElse(t *testing.T) {
 	}
 }
 
-// files are the configuration of a far end, but its private key.
-func files(f Far) string {
+// writtenFor is the configuration of a far end, but its private key.
+func writtenFor(f Far) string {
 	d := f.daemon()
 	delete(d.files, "local.key")
 	var names []string

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"spigate/board/image/files"
 )
 
 // recipe is part of the image's key: raise it when Build makes something else
@@ -126,9 +128,9 @@ func folders() []string {
 // assemble makes kernel and archive of the packages' files. The folder appears
 // under its name only when it is complete.
 func (m Machine) assemble(ctx context.Context, dir string, debs []string, agent []byte) error {
-	all := tree{}
+	all := files.Tree{}
 	for _, d := range debs {
-		if err := all.addPackage(ctx, d, wantedAtAll); err != nil {
+		if err := all.AddPackage(ctx, d, wantedAtAll); err != nil {
 			return err
 		}
 	}
@@ -136,7 +138,7 @@ func (m Machine) assemble(ctx context.Context, dir string, debs []string, agent 
 	if len(kernels) != 1 {
 		return fmt.Errorf("the packages have %d kernels, expected one", len(kernels))
 	}
-	guest, err := all.guest(agent)
+	guest, err := guestTree(all, agent)
 	if err != nil {
 		return err
 	}
@@ -144,14 +146,14 @@ func (m Machine) assemble(ctx context.Context, dir string, debs []string, agent 
 	if err := errors.Join(os.RemoveAll(temp), os.MkdirAll(temp, 0o755)); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(temp, "kernel"), all[kernels[0]].data, 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(temp, "kernel"), all[kernels[0]].Data, 0o755); err != nil {
 		return err
 	}
 	out, err := os.Create(filepath.Join(temp, "initrd"))
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(guest.writeArchive(out), out.Close()); err != nil {
+	if err := errors.Join(guest.WriteArchive(out), out.Close()); err != nil {
 		return err
 	}
 	if err := os.Rename(temp, dir); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -162,16 +164,16 @@ func (m Machine) assemble(ctx context.Context, dir string, debs []string, agent 
 
 // wantedAtAll keeps documentation and the like out of memory.
 func wantedAtAll(name string) bool {
-	return !strings.HasPrefix(name, "usr/share/") && !inModules(name) || strings.HasSuffix(name, ".ko")
+	return !strings.HasPrefix(name, "usr/share/") && !files.InModules(name) || strings.HasSuffix(name, ".ko")
 }
 
-// guest is the tree that the guest runs on.
-func (t tree) guest(agent []byte) (tree, error) {
-	out, err := t.closure(programs())
+// guestTree is the tree that the guest runs on.
+func guestTree(t files.Tree, agent []byte) (files.Tree, error) {
+	out, err := closure(t, programs())
 	if err != nil {
 		return nil, err
 	}
-	modules, err := t.moduleOrder(kernelModules())
+	modules, err := t.ModuleOrder(kernelModules())
 	if err != nil {
 		return nil, err
 	}
@@ -180,24 +182,24 @@ func (t tree) guest(agent []byte) (tree, error) {
 		out[m] = t[m]
 		list.WriteString("/" + m + "\n")
 	}
-	out.file("etc/modules", 0o644, []byte(list.String()))
-	out.file("init", 0o755, agent)
-	out.file("etc/passwd", 0o644, []byte("root:x:0:0:root:/:/bin/sh\n_iked:x:100:100::/var/empty:/bin/false\nnobody:x:65534:65534::/:/bin/false\n"))
-	out.file("etc/group", 0o644, []byte("root:x:0:\n_iked:x:100:\nnogroup:x:65534:\n"))
-	out.file("etc/nsswitch.conf", 0o644, []byte("passwd: files\ngroup: files\nhosts: files\n"))
-	out.file("etc/hosts", 0o644, []byte("127.0.0.1 localhost\n"))
+	out.File("etc/modules", 0o644, []byte(list.String()))
+	out.File("init", 0o755, agent)
+	out.File("etc/passwd", 0o644, []byte("root:x:0:0:root:/:/bin/sh\n_iked:x:100:100::/var/empty:/bin/false\nnobody:x:65534:65534::/:/bin/false\n"))
+	out.File("etc/group", 0o644, []byte("root:x:0:\n_iked:x:100:\nnogroup:x:65534:\n"))
+	out.File("etc/nsswitch.conf", 0o644, []byte("passwd: files\ngroup: files\nhosts: files\n"))
+	out.File("etc/hosts", 0o644, []byte("127.0.0.1 localhost\n"))
 	for _, dir := range folders() {
-		out.folder(dir)
+		out.Folder(dir)
 	}
-	out.symlink("var/run", "/run")
+	out.Symlink("var/run", "/run")
 	for _, dir := range []string{"bin", "sbin", "lib", "lib64"} {
-		out.symlink(dir, "usr/"+dir)
+		out.Symlink(dir, "usr/"+dir)
 	}
-	out.symlink("usr/bin/sh", "dash")
+	out.Symlink("usr/bin/sh", "dash")
 	for _, applet := range applets() {
-		out.symlink("usr/bin/"+applet, "busybox")
+		out.Symlink("usr/bin/"+applet, "busybox")
 	}
-	out.parents()
+	out.Parents()
 	return out, nil
 }
 

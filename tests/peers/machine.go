@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"spigate/board/image/files"
 	"spigate/tests/netns"
 	"spigate/tests/peers/wire"
 )
@@ -49,11 +50,11 @@ func (m Machine) kernelPackage() string {
 }
 
 // kernels finds the kernel in the packages' files; there should be one.
-func (m Machine) kernels(t tree) []string {
+func (m Machine) kernels(t files.Tree) []string {
 	if m == UML {
-		return t.under("usr/bin", "linux.uml")
+		return under(t, "usr/bin", "linux.uml")
 	}
-	return t.under("boot", "vmlinuz-*")
+	return under(t, "boot", "vmlinuz-*")
 }
 
 // launch is how to start a guest.

@@ -1,12 +1,6 @@
 package peers
 
-import (
-	"bytes"
-	"debug/elf"
-	"fmt"
-	"path"
-	"strings"
-)
+import "strings"
 
 // kernelModules lists the modules that the guest loads at boot; those that
 // they depend on come by themselves. What crypto users ask for by algorithm
@@ -18,75 +12,4 @@ func kernelModules() []string {
 		cryptomgr cbc ecb ctr gcm ccm cmac xcbc hmac sha1_generic sha256_generic sha512_generic aes_generic
 		authenc authencesn echainiv seqiv des_generic md5 ghash-generic crypto_null
 		sha3_generic jitterentropy_rng drbg`)
-}
-
-// moduleOrder returns the files of the modules and of those that they depend
-// on, each after what it needs. A name without a file is built into the kernel.
-func (t tree) moduleOrder(names []string) ([]string, error) {
-	files := map[string]string{}
-	for name := range t {
-		if inModules(name) && path.Ext(name) == ".ko" {
-			files[moduleName(strings.TrimSuffix(path.Base(name), ".ko"))] = name
-		}
-	}
-	if len(files) == 0 {
-		return nil, fmt.Errorf("no kernel modules in the packages")
-	}
-	var order []string
-	state := map[string]bool{}
-	var add func(name string) error
-	add = func(name string) error {
-		file, ok := files[moduleName(name)]
-		if !ok || state[file] {
-			return nil
-		}
-		state[file] = true
-		deps, err := dependsOn(t[file].data)
-		if err != nil {
-			return fmt.Errorf("%s: %w", file, err)
-		}
-		for _, d := range deps {
-			if err := add(d); err != nil {
-				return err
-			}
-		}
-		order = append(order, file)
-		return nil
-	}
-	for _, n := range names {
-		if err := add(n); err != nil {
-			return nil, err
-		}
-	}
-	return order, nil
-}
-
-// inModules reports whether a path is where a machine's kernel has its modules.
-func inModules(name string) bool {
-	return strings.HasPrefix(name, "usr/lib/modules/") || strings.HasPrefix(name, "usr/lib/uml/modules/")
-}
-
-// moduleName: the kernel takes "-" and "_" for the same in a module's name.
-func moduleName(s string) string { return strings.ReplaceAll(s, "-", "_") }
-
-// dependsOn reads the line "depends=A,B" of a module's information.
-func dependsOn(data []byte) ([]string, error) {
-	f, err := elf.NewFile(bytes.NewReader(data))
-	if err != nil {
-		return nil, err
-	}
-	s := f.Section(".modinfo")
-	if s == nil {
-		return nil, fmt.Errorf("no .modinfo")
-	}
-	info, err := s.Data()
-	if err != nil {
-		return nil, err
-	}
-	for _, line := range bytes.Split(info, []byte{0}) {
-		if list, ok := bytes.CutPrefix(line, []byte("depends=")); ok && len(list) > 0 {
-			return strings.Split(string(list), ","), nil
-		}
-	}
-	return nil, nil
 }

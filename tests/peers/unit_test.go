@@ -1,11 +1,9 @@
 package peers
 
 import (
-	"bytes"
 	"encoding/binary"
 	"net"
 	"net/netip"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"spigate/board/image/files"
 	"spigate/tests/netns"
 )
 
@@ -86,48 +85,6 @@ func TestPackagesAreReadFromURIs(t *testing.T) {
 	}
 }
 
-func TestPathsMergeIntoUsr(t *testing.T) {
-	for name, want := range map[string]string{
-		"./bin/dash": "usr/bin/dash", "./lib64/ld.so": "usr/lib64/ld.so", "/lib": "usr/lib",
-		"./usr/bin/ip": "usr/bin/ip", "./library/x": "library/x", "../etc/passwd": "etc/passwd",
-	} {
-		if got := merged(name); got != want {
-			t.Errorf("%s: %s, want %s", name, got, want)
-		}
-	}
-}
-
-// The archive is read back by cpio where there is one; its members are checked
-// by hand otherwise.
-func TestTheArchiveHoldsTheTree(t *testing.T) {
-	tr := tree{}
-	tr.file("usr/bin/a", 0o755, []byte("hello"))
-	tr.symlink("bin", "usr/bin")
-	tr.parents()
-	var b bytes.Buffer
-	if err := tr.writeArchive(&b); err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{"000081ED", "hello", "0000A1FF", "usr/bin\x00", "TRAILER!!!"} {
-		if !strings.Contains(b.String(), want) {
-			t.Errorf("the archive has no %q", want)
-		}
-	}
-	if b.Len()%4 != 0 {
-		t.Errorf("%d bytes, not a multiple of 4", b.Len())
-	}
-	path, err := exec.LookPath("cpio")
-	if err != nil {
-		return
-	}
-	cmd := exec.Command(path, "-t", "--quiet")
-	cmd.Stdin = &b
-	out, err := cmd.Output()
-	if got := strings.Fields(string(out)); err != nil || !slices.Equal(got, []string{"bin", "usr", "usr/bin", "usr/bin/a"}) {
-		t.Errorf("cpio lists %q, %v", got, err)
-	}
-}
-
 func TestTheMachineIsChosenByName(t *testing.T) {
 	for value, want := range map[string]Machine{"": QEMU, "qemu": QEMU, "uml": UML} {
 		t.Setenv(machineVariable, value)
@@ -153,29 +110,8 @@ func TestBothMachinesGiveEveryHostItsCard(t *testing.T) {
 	}
 }
 
-func TestModulesOfBothKernelsAreFound(t *testing.T) {
-	for name, want := range map[string]bool{
-		"usr/lib/modules/6.1/kernel/net/esp4.ko": true, "usr/lib/uml/modules/6.1/kernel/net/esp4.ko": true, "usr/lib/ipsec/esp4.ko": false,
-	} {
-		if inModules(name) != want {
-			t.Errorf("%s: %v", name, !want)
-		}
-	}
-}
-
-func TestLinksAreFollowed(t *testing.T) {
-	tr := tree{}
-	tr.file("usr/lib/libx.so.1.2", 0o644, nil)
-	tr.symlink("usr/lib/libx.so.1", "libx.so.1.2")
-	tr.symlink("etc/x", "/lib/libx.so.1")
-	tr.symlink("loop", "loop")
-	if got, ok := tr.resolveLink("etc/x"); !ok || got != "usr/lib/libx.so.1.2" {
-		t.Errorf("%q, %v", got, ok)
-	}
-	if _, ok := tr.resolveLink("loop"); ok {
-		t.Error("a loop has an end")
-	}
-	if _, err := tr.closure([]string{"usr/bin/nothing"}); err == nil {
+func TestAMissingProgramIsMissed(t *testing.T) {
+	if _, err := closure(files.Tree{}, []string{"usr/bin/nothing"}); err == nil {
 		t.Error("a missing program was not missed")
 	}
 }

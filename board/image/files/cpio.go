@@ -1,4 +1,4 @@
-package peers
+package files
 
 import (
 	"bufio"
@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// writeArchive writes the tree in the "newc" form of cpio, which the kernel
+// WriteArchive writes the tree in the "newc" form of cpio, which the kernel
 // unpacks as its first file system.
-func (t tree) writeArchive(w io.Writer) error {
+func (t Tree) WriteArchive(w io.Writer) error {
 	names := make([]string, 0, len(t))
 	for name := range t {
 		names = append(names, name)
@@ -19,12 +19,12 @@ func (t tree) writeArchive(w io.Writer) error {
 	out := bufio.NewWriter(w)
 	for i, name := range names {
 		n := t[name]
-		mode, data := n.mode|0o100000, n.data
+		mode, data := n.Mode|0o100000, n.Data
 		switch {
-		case n.dir:
-			mode = n.mode | 0o040000
-		case n.link != "":
-			mode, data = n.mode|0o120000, []byte(n.link)
+		case n.Dir:
+			mode = n.Mode | 0o040000
+		case n.Link != "":
+			mode, data = n.Mode|0o120000, []byte(n.Link)
 		}
 		writeMember(out, i+1, name, mode, data)
 	}
