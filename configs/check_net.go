@@ -21,7 +21,9 @@ func (r *reader) missing(at spot, name string, known []string, path ...string) {
 // checkNet compares ports, VLANs and routes with each other.
 func (r *reader) checkNet(w *raw) {
 	r.checkPorts(w)
+	r.linkSwitches(w)
 	r.linkVLANs(w)
+	r.checkSwitches(w)
 	r.linkIPsec(w)
 	r.checkSubnets(w)
 	r.checkRoutes(w)
@@ -43,31 +45,78 @@ func (r *reader) checkPorts(w *raw) {
 	}
 }
 
-// linkVLANs finds each VLAN's port; an id is used once on a port.
+// port returns the port of a name, or nil.
+func (w *raw) port(name string) *Port {
+	for _, p := range w.Ports {
+		if p.Name == name {
+			return p
+		}
+	}
+	return nil
+}
+
+func (w *raw) portNames() (names []string) {
+	for _, p := range w.Ports {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
+// linkVLANs finds each VLAN's port, or its switch and thereby its port; an id is
+// used once on a port.
 func (r *reader) linkVLANs(w *raw) {
 	type place struct {
 		port *Port
 		id   uint16
 	}
-	ports, names := map[string]*Port{}, []string{}
-	for _, p := range w.Ports {
-		ports[p.Name] = p
-		names = append(names, p.Name)
+	behind := map[*Port]*Switch{} // the switch that a port leads to
+	for _, s := range w.Switches {
+		if s.CPUPort != nil && behind[s.CPUPort] == nil {
+			behind[s.CPUPort] = s
+		}
 	}
 	taken := map[place]string{}
 	for _, v := range w.VLANs {
-		name := w.portOf[v]
-		if v.Port = ports[name]; v.Port == nil {
-			if name != "" {
-				r.missing(keyAt("vlan", v.Name, "port"), name, names, "port")
-			}
-			continue
+		where := r.linkVLAN(w, v, behind)
+		if v.Port == nil || v.Switch != nil && v.ID == 0 {
+			continue // a fault already
 		}
 		if other, twice := taken[place{v.Port, v.ID}]; twice {
-			r.fault(keyAt("vlan", v.Name, "id"), "id %d is already that of %s on %s", v.ID, label("vlan", other), label("port", name))
+			r.fault(keyAt("vlan", v.Name, "id"), "id %d is already that of %s on %s", v.ID, label("vlan", other), where)
 		}
 		taken[place{v.Port, v.ID}] = v.Name
 	}
+}
+
+// linkVLAN finds what a VLAN is on, and returns it as messages spell it.
+func (r *reader) linkVLAN(w *raw, v *VLAN, behind map[*Port]*Switch) string {
+	if name, ok := w.switchOf[v]; ok {
+		return r.linkToSwitch(w, v, name)
+	}
+	name := w.portOf[v]
+	v.Port = w.port(name)
+	if v.Port == nil && name != "" {
+		r.missing(keyAt("vlan", v.Name, "port"), name, w.portNames(), "port")
+	}
+	if s := behind[v.Port]; s != nil && v.Port != nil {
+		r.fault(keyAt("vlan", v.Name, "port"), "%s has %s behind it, which lets no frame of this VLAN through: write switch = %q and the ports in tagged or untagged instead",
+			label("port", name), label("switch", s.Name), s.Name)
+		v.Port = nil
+	}
+	return label("port", name)
+}
+
+func (r *reader) linkToSwitch(w *raw, v *VLAN, name string) string {
+	var names []string
+	for _, s := range w.Switches {
+		if names = append(names, s.Name); s.Name == name {
+			v.Switch, v.Port = s, s.CPUPort
+		}
+	}
+	if v.Switch == nil && name != "" {
+		r.missing(keyAt("vlan", v.Name, "switch"), name, names, "switch")
+	}
+	return label("switch", name)
 }
 
 // block is a piece of address space with the place that claims it.

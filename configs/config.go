@@ -8,21 +8,23 @@ import (
 // Config is a whole configuration, checked: names are resolved to pointers,
 // defaults are filled in. Lists are in the file's order.
 type Config struct {
-	File    string // where the text came from, for messages
-	System  System
-	Control Control
-	Limits  Limits
-	Ports   []*Port
-	VLANs   []*VLAN   // one interface of the router each; at most 255 with Tunnels
-	Tunnels []*Tunnel // [net.tunnel.NAME], as VLANs
-	Routes  []Route   // without the connected networks
-	LSN     LSN
-	ALG     []*ALGProfile // [ipsecalg.profile.NAME]
-	LTM     LTM
-	IPsec   IPsec
-	DB      DB
-	Log     Log
-	Places  Places // of its tables in the text
+	File     string // where the text came from, for messages
+	System   System
+	Control  Control
+	Board    Board
+	Limits   Limits
+	Ports    []*Port
+	Switches []*Switch
+	VLANs    []*VLAN   // one interface of the router each; at most 255 with Tunnels
+	Tunnels  []*Tunnel // [net.tunnel.NAME], as VLANs
+	Routes   []Route   // without the connected networks
+	LSN      LSN
+	ALG      []*ALGProfile // [ipsecalg.profile.NAME]
+	LTM      LTM
+	IPsec    IPsec
+	DB       DB
+	Log      Log
+	Places   Places // of its tables and keys in the text
 }
 
 // System is [system].
@@ -37,7 +39,8 @@ type Control struct {
 	HTTP   string // HOST:PORT, or "" for off
 }
 
-// Limits is [limits]: the sizes of the tables, in entries.
+// Limits is [limits]: the sizes of the tables, in entries. Those that the file
+// does not say are Options.Limits', or DefaultLimits.
 type Limits struct {
 	Flows       int
 	LSNSessions int
@@ -50,7 +53,7 @@ type Limits struct {
 type Port struct {
 	Name   string
 	Driver Driver
-	Device string // kernel device; for DriverPcap the file to read
+	Device string // kernel device; for DriverPcap the file to read; "" with DriverSwitch
 	Sink   string // DriverPcap: the file to write, or ""
 	MAC    [6]byte
 	HasMAC bool // false: the device's own address (raw), or a made-up one
@@ -68,8 +71,11 @@ type Ring struct {
 // VLAN is [vlan.NAME]: one interface of the router.
 type VLAN struct {
 	Name      string
-	ID        uint16 // 802.1Q id, 0 = untagged
-	Port      *Port
+	ID        uint16         // 802.1Q id, 0 = untagged, which none on a Switch is
+	Port      *Port          // where its frames come from: with a Switch that one's CPUPort
+	Switch    *Switch        // or nil
+	Tagged    []string       // names of the Switch's ports, in the file's order; a name is in
+	Untagged  []string       // one of the lists at most, and in Untagged of one VLAN at most
 	Domain    uint16         // traffic domain
 	Addresses []netip.Prefix // our addresses with their networks' lengths
 }

@@ -49,13 +49,14 @@ type Driver uint8
 
 // The drivers of this build.
 const (
-	DriverRaw  Driver = iota // an AF_PACKET ring on a kernel device
-	DriverTAP                // a TAP device
-	DriverPcap               // a capture file, for tests and for looking back
+	DriverRaw    Driver = iota // an AF_PACKET ring on a kernel device
+	DriverTAP                  // a TAP device
+	DriverPcap                 // a capture file, for tests and for looking back
+	DriverSwitch               // the router's end of a switch in software (SwitchSoft)
 )
 
 func driverWords() []word[Driver] {
-	return []word[Driver]{{DriverRaw, "raw", nil}, {DriverTAP, "tap", nil}, {DriverPcap, "pcap", nil}}
+	return []word[Driver]{{DriverRaw, "raw", nil}, {DriverTAP, "tap", nil}, {DriverPcap, "pcap", nil}, {DriverSwitch, "switch", nil}}
 }
 
 // String returns the word of the file.

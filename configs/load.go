@@ -6,17 +6,36 @@ import (
 	"slices"
 )
 
+// Options is what a configuration depends on beside its text.
+type Options struct {
+	// Limits says how large the tables are that [limits] does not say, from the
+	// model in [board]. Its error is reported at the model; a value of 0 is that
+	// of DefaultLimits. nil: DefaultLimits for every model.
+	Limits func(model string) (Limits, error)
+}
+
 // Load reads and parses the file at path, and the files with secrets and
 // certificates that it names: their paths are relative to its own.
-func Load(path string) (*Config, []Warning, error) {
+func Load(path string) (*Config, []Warning, error) { return LoadWith(path, Options{}) }
+
+// LoadWith is Load with options.
+func LoadWith(path string, o Options) (*Config, []Warning, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read configuration: %w", err)
 	}
-	r := reader{open: openFile}
+	r := reader{open: openFile, options: o}
 	if info, err := os.Stat(path); err == nil && info.Mode()&0o007 != 0 {
 		r.exposed = info.Mode().Perm()
 	}
+	return r.parse(path, text)
+}
+
+// LoadText is LoadWith for a text that has been read already, or is not in its
+// file yet: path stands in messages, and the files that the text names are
+// looked for as if it were there.
+func LoadText(path string, text []byte, o Options) (*Config, []Warning, error) {
+	r := reader{open: openFile, options: o}
 	return r.parse(path, text)
 }
 
@@ -47,7 +66,10 @@ func (r *reader) parse(name string, text []byte) (*Config, []Warning, error) {
 type raw struct {
 	*Config
 	portOf   map[*VLAN]string
-	domainOf []int // of Routes, as written, or unsaid
+	switchOf map[*VLAN]string // of the VLANs that say one
+	switches map[*Switch]switchRefs
+	namedAt  map[*SwitchPort]spot // where a VLAN names a port that has no table
+	domainOf []int                // of Routes, as written, or unsaid
 	refs     map[*Group]groupRefs
 	// attributes are the names in an application profile's list.
 	attributes map[*AppsProfile][]string
@@ -72,14 +94,17 @@ type groupRefs struct {
 func (r *reader) config() *Config {
 	root := &table{reader: r, keys: r.doc.root}
 	w := &raw{
-		Config: &Config{File: r.doc.file, Places: r.doc.tables()}, portOf: map[*VLAN]string{}, refs: map[*Group]groupRefs{},
+		Config: &Config{File: r.doc.file, Places: r.doc.placed()}, portOf: map[*VLAN]string{}, switchOf: map[*VLAN]string{},
+		switches: map[*Switch]switchRefs{}, namedAt: map[*SwitchPort]spot{}, refs: map[*Group]groupRefs{},
 		attributes: map[*AppsProfile][]string{}, written: map[any]func(string) bool{},
 		ltm: newLTMRefs(), ipsec: newIPsecRefs(),
 	}
 	r.version(root)
 	r.system(root, w)
+	r.boardTable(root, w)
 	r.limits(root, w)
 	r.ports(root, w)
+	r.switches(root, w)
 	r.vlans(root, w)
 	r.routes(root, w)
 	r.lsn(root, w)
@@ -87,7 +112,7 @@ func (r *reader) config() *Config {
 	r.log(root, w)
 	r.ltm(root, w)
 	r.net(root, w)
-	root.later("board", "ha", "switch")
+	root.later("ha")
 	root.done()
 	r.checkNet(w)
 	r.checkLSN(w)

@@ -67,7 +67,7 @@ func TestTheReferenceHasEveryKey(t *testing.T) {
 		}
 	}
 	for _, key := range []string{
-		"board", "ha", "switch", "tagged", "untagged", "sipalgprofile", "rtspalgprofile", "ip6profile",
+		"ha", "sipalgprofile", "rtspalgprofile", "ip6profile",
 		"tcp", "udp", "http", "node", "monitor", "rule", "policy",
 	} {
 		refused[key] = true

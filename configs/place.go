@@ -4,41 +4,83 @@ import (
 	"slices"
 )
 
-// Places tells where the tables of a configuration stand in its file.
-type Places struct{ lines map[string]int }
+// Places tells where the tables, keys and elements of arrays of a configuration
+// stand in its file.
+type Places struct{ at map[string]Place }
 
 // Line is the line on which a table begins, from 1: Line("ltm", "virtual",
 // "ipsec-0") for [ltm.virtual.ipsec-0]. 0: there is none.
-func (p Places) Line(path ...string) int { return p.lines[id(path)] }
+func (p Places) Line(path ...string) int { return p.at[id(path)].Line }
 
 // Table is the header of a table as it would be written.
 func Table(path ...string) string { return "[" + spot{path: path, index: -1}.String() + "]" }
 
-// tables finds the places of all tables.
-func (d *document) tables() Places {
-	p := Places{map[string]int{}}
+// Fault makes a fault of something that is wrong about a configuration which
+// was checked, as those find who would run it. It stands at the value of the
+// key with a path, or at the nearest table around it.
+func (c *Config) Fault(text string, path ...string) Fault { return c.FaultOf(-1, text, path...) }
+
+// FaultOf is Fault at element i of the array with a path; -1: the array itself.
+func (c *Config) FaultOf(i int, text string, path ...string) Fault {
+	f := Fault{File: c.File, Line: 1, Col: 1, Path: spot{path: path, index: i}.String(), Text: oneLine(text)}
+	if at, ok := c.Places.at[id(element(path, i))]; ok && i >= 0 {
+		f.Line, f.Col = at.Line, at.Col
+		return f
+	}
+	for n := len(path); n > 0; n-- {
+		if at, ok := c.Places.at[id(path[:n])]; ok {
+			f.Line, f.Col = at.Line, at.Col
+			return f
+		}
+	}
+	return f
+}
+
+// Warning is Fault for what works, but perhaps not as its author thinks.
+func (c *Config) Warning(text string, path ...string) Warning { return Warning(c.Fault(text, path...)) }
+
+// placed finds the places of everything that the text has.
+func (d *document) placed() Places {
+	p := Places{map[string]Place{}}
 	var breaks []int // where lines end
 	for at, c := range []byte(d.text) {
 		if c == '\n' {
 			breaks = append(breaks, at)
 		}
 	}
-	d.walk(nil, d.root, func(path []string) {
-		if at, ok := d.keys[id(path)]; ok {
-			line, _ := slices.BinarySearch(breaks, at)
-			p.lines[id(path)] = line + 1
+	put := func(path []string, offset int) {
+		line, _ := slices.BinarySearch(breaks, offset)
+		begin := 0
+		if line > 0 {
+			begin = breaks[line-1] + 1
 		}
-	})
+		p.at[id(path)] = Place{line + 1, offset - begin + 1}
+	}
+	d.walk(nil, d.root, put)
 	return p
 }
 
-// walk visits the tables in a table.
-func (d *document) walk(path []string, in map[string]any, visit func([]string)) {
+// walk visits tables by their names, and what else is in them by the values.
+func (d *document) walk(path []string, in map[string]any, put func(path []string, offset int)) {
 	for name, value := range in {
-		if table, ok := value.(map[string]any); ok {
-			inner := append(path[:len(path):len(path)], name)
-			visit(inner)
-			d.walk(inner, table, visit)
+		inner := append(path[:len(path):len(path)], name)
+		table, ok := value.(map[string]any)
+		if at, there := d.keys[id(inner)]; ok && there {
+			put(inner, at)
+		}
+		if ok {
+			d.walk(inner, table, put)
+			continue
+		}
+		if at, there := d.values[id(inner)]; there {
+			put(inner, at)
+		}
+		for i := 0; ; i++ {
+			at, there := d.values[id(element(inner, i))]
+			if !there {
+				break
+			}
+			put(element(inner, i), at)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"cmp"
 	"net"
 	"strconv"
 	"strings"
@@ -47,22 +48,49 @@ func (r *reader) checkHTTP(at spot, s string) {
 	r.warn(at, "this build has no web pages yet: the address is not used")
 }
 
+// DefaultLimits are those of a machine with half a gigabyte or more.
+func DefaultLimits() Limits {
+	return Limits{Flows: 131072, LSNSessions: 65536, IKESessions: 16384, ESPSessions: 16384, Connections: 262144}
+}
+
 // limits bounds every table: memory is reserved for what stands here.
 func (r *reader) limits(root *table, w *raw) {
+	usual := DefaultLimits()
+	if r.options.Limits != nil {
+		of, err := r.options.Limits(w.Board.Model)
+		if err != nil {
+			r.fault(keyAt("board", "model"), "%v", err)
+		}
+		usual = of.or(usual)
+	}
 	t := root.sub("limits")
 	w.Limits = Limits{
-		Flows:       t.size("flows", 131072, 64, maxSize),
-		LSNSessions: t.size("lsn_sessions", 65536, 64, maxSize),
-		IKESessions: t.size("ike_sessions", 16384, 64, maxSize),
-		ESPSessions: t.size("esp_sessions", 16384, 64, maxSize),
-		Connections: t.size("connections", 262144, 64, maxSize),
+		Flows:       t.size("flows", usual.Flows, 64, maxSize),
+		LSNSessions: t.size("lsn_sessions", usual.LSNSessions, 64, maxSize),
+		IKESessions: t.size("ike_sessions", usual.IKESessions, 64, maxSize),
+		ESPSessions: t.size("esp_sessions", usual.ESPSessions, 64, maxSize),
+		Connections: t.size("connections", usual.Connections, 64, maxSize),
 	}
 	t.done()
 }
 
+// or is l with the values of usual where it has none.
+func (l Limits) or(usual Limits) Limits {
+	return Limits{
+		Flows: cmp.Or(l.Flows, usual.Flows), LSNSessions: cmp.Or(l.LSNSessions, usual.LSNSessions),
+		IKESessions: cmp.Or(l.IKESessions, usual.IKESessions), ESPSessions: cmp.Or(l.ESPSessions, usual.ESPSessions),
+		Connections: cmp.Or(l.Connections, usual.Connections),
+	}
+}
+
 func (r *reader) ports(root *table, w *raw) {
 	for _, t := range root.named("port", longName) {
-		p := &Port{Name: t.name(), Driver: t.driver(), Device: t.need("device")}
+		p := &Port{Name: t.name(), Driver: t.driver()}
+		if p.Driver == DriverSwitch {
+			t.cable()
+		} else {
+			p.Device = t.need("device")
+		}
 		p.MAC, p.HasMAC = t.mac()
 		// 576: what every IPv4 host takes (RFC 791). 9216: the largest jumbo
 		// frames of common switch chips.
@@ -100,7 +128,7 @@ func (t *table) driver() Driver {
 	text, _ := t.keys["driver"].(string)
 	switch {
 	case !t.has("driver"):
-		t.fault(t.at("driver"), `is missing: "raw", "tap" or "pcap"`)
+		t.fault(t.at("driver"), `is missing: "raw", "tap", "pcap" or "switch"`)
 	case strings.EqualFold(text, "xdp"):
 		t.fault(t.at("driver"), `"xdp" is not in this build: use "raw"`)
 	default:
@@ -112,18 +140,19 @@ func (t *table) driver() Driver {
 
 // checkDevice refuses names that the kernel would refuse later and less clearly.
 func (r *reader) checkDevice(t *table, p *Port) {
-	if p.Driver == DriverPcap {
-		return
+	if p.Driver != DriverPcap && p.Device != "" {
+		t.deviceName("device", p.Device)
 	}
-	// IFNAMSIZ is 16 with its NUL.
-	if len(p.Device) > 15 {
-		r.fault(t.at("device"), "%q: a device name has at most 15 characters", p.Device)
+}
+
+// cable refuses what a port has not whose frames come by a cable in memory.
+func (t *table) cable() {
+	t.known = append(t.known, "device")
+	if t.has("device") {
+		t.fault(t.at("device"), "a port with driver switch has none: its frames come from the switch whose cpu_port it is")
 	}
-	for _, c := range p.Device {
-		if c <= ' ' || c == '/' || c == ':' || c == 0x7f {
-			r.fault(t.at("device"), "%q is not the name of a device", p.Device)
-			return
-		}
+	if t.has("mtu") {
+		t.fault(t.at("mtu"), "a port with driver switch has its switch's MTU: write it in the [switch.NAME]")
 	}
 }
 
@@ -151,11 +180,8 @@ func (t *table) ring(d Driver) Ring {
 
 func (r *reader) vlans(root *table, w *raw) {
 	for _, t := range root.named("vlan", longName) {
-		v := &VLAN{Name: t.name(), ID: uint16(t.whole("id", 0, 0, 4094))}
-		if t.later("switch", "tagged", "untagged"); !t.has("switch") {
-			w.portOf[v] = t.need("port")
-		}
-		t.known = append(t.known, "port")
+		v := &VLAN{Name: t.name(), ID: t.vlanID()}
+		t.membership(v, w)
 		v.Addresses = list(t, "addresses", parseInterface)
 		v.Domain = t.trafficDomain()
 		t.done()
@@ -165,6 +191,14 @@ func (r *reader) vlans(root *table, w *raw) {
 	if len(w.VLANs) > 255 {
 		r.fault(root.at("vlan"), "there are %d VLANs: at most 255 are supported", len(w.VLANs))
 	}
+}
+
+// vlanID reads an 802.1Q id. On a switch it cannot be 0.
+func (t *table) vlanID() uint16 {
+	if t.has("switch") {
+		return uint16(t.whole("id", 0, 1, 4094))
+	}
+	return uint16(t.whole("id", 0, 0, 4094))
 }
 
 func (r *reader) routes(root *table, w *raw) {

@@ -15,8 +15,9 @@ type reader struct {
 	doc      *document
 	faults   []Fault
 	warnings []Warning
-	open     opener         // nil: no other file is read
-	exposed  fs.FileMode    // of the configuration, if others than its owner's group may read or write it
+	open     opener      // nil: no other file is read
+	exposed  fs.FileMode // of the configuration, if others than its owner's group may read or write it
+	options  Options
 	seen     func(t *table) // a test looks at every table that was read
 }
 

@@ -1,0 +1,245 @@
+package configs
+
+import (
+	"cmp"
+	"slices"
+)
+
+// linkSwitches finds each switch's port of the router.
+func (r *reader) linkSwitches(w *raw) {
+	taken := map[*Port]string{}
+	for _, s := range w.Switches {
+		refs := w.switches[s]
+		at := keyAt("switch", s.Name, "cpu_port")
+		s.CPUPort = w.port(refs.cpuPort)
+		if s.CPUPort == nil {
+			if refs.cpuPort != "" {
+				r.missing(at, refs.cpuPort, w.portNames(), "port")
+			}
+			continue
+		}
+		p := s.CPUPort
+		if other, twice := taken[p]; twice {
+			r.fault(at, "%s is already that of %s: a switch has a port of the router for itself", label("port", p.Name), label("switch", other))
+		} else {
+			taken[p] = s.Name
+		}
+		r.checkCPUPort(s, refs.known)
+	}
+	for _, p := range w.Ports {
+		if p.Driver == DriverSwitch && taken[p] == "" {
+			r.fault(keyAt("port", p.Name, "driver"),
+				`"switch" is the router's end of a switch in software, and no [switch.NAME] with driver = "soft" has cpu_port = %q`, p.Name)
+		}
+	}
+	r.checkBuses(w)
+}
+
+// checkCPUPort: a switch in software has its router at a cable in memory, any
+// other at a device.
+func (r *reader) checkCPUPort(s *Switch, known bool) {
+	at, p := keyAt("switch", s.Name, "cpu_port"), s.CPUPort
+	switch soft := s.Driver == SwitchSoft; {
+	case !known:
+	case soft && p.Driver != DriverSwitch:
+		r.fault(at, `%s has driver %s: the router's end of a switch with driver soft has driver = "switch", and no device`, label("port", p.Name), p.Driver)
+	case !soft && p.Driver == DriverSwitch:
+		r.fault(at, `%s has driver switch, which is for switches with driver soft: with %s it has driver = "raw" and a device`, label("port", p.Name), s.Driver)
+	case !soft && p.Driver != DriverRaw:
+		r.fault(at, `%s has driver %s: frames of a switch with driver %s come by a device of the kernel, so it must be "raw"`, label("port", p.Name), p.Driver, s.Driver)
+	case s.Driver.overMDIO() && s.MDIO == "":
+		s.MDIO = p.Device
+	}
+}
+
+// checkBuses: a chip has fixed addresses on its bus, so there is one.
+func (r *reader) checkBuses(w *raw) {
+	taken := map[string]string{}
+	for _, s := range w.Switches {
+		if s.MDIO == "" {
+			continue
+		}
+		if other, twice := taken[s.MDIO]; twice {
+			r.fault(keyAt("switch", s.Name, "mdio"), "the bus of %q leads to %s already", s.MDIO, label("switch", other))
+		}
+		taken[s.MDIO] = s.Name
+	}
+}
+
+// checkSwitches compares switches, their ports and the VLANs on them.
+func (r *reader) checkSwitches(w *raw) {
+	for _, v := range w.VLANs {
+		if v.Switch != nil {
+			r.checkMembers(w, v)
+		}
+	}
+	for _, s := range w.Switches {
+		r.checkUntagged(w, s)
+		r.checkNumbers(s)
+		r.checkIdle(w, s)
+	}
+	r.checkSwitchDevices(w)
+}
+
+// checkMembers: a member is a port of the switch, and one once. Ports of a
+// kernel switch that says none are those that are named.
+func (r *reader) checkMembers(w *raw, v *VLAN) {
+	s, seen := v.Switch, map[string]string{}
+	for _, l := range []struct {
+		key   string
+		names []string
+	}{{"untagged", v.Untagged}, {"tagged", v.Tagged}} {
+		for i, name := range l.names {
+			at := keyAt("vlan", v.Name, l.key).of(i)
+			switch other := seen[name]; {
+			case name == "":
+				continue // a fault already
+			case other == l.key:
+				r.fault(at, "%q is in the list twice", name)
+			case other != "":
+				r.fault(at, "%q is in %s as well: frames of one VLAN leave a port with a tag or without", name, other)
+			}
+			seen[name] = l.key
+			r.linkMember(w, s, name, at)
+		}
+	}
+	if len(v.Tagged)+len(v.Untagged) == 0 {
+		r.warn(keyAt("vlan", v.Name, "switch"), "no port of %s is in tagged or untagged: nobody is on this VLAN", label("switch", s.Name))
+	}
+}
+
+// linkMember finds a port by its name, or makes it where names are devices.
+func (r *reader) linkMember(w *raw, s *Switch, name string, at spot) {
+	refs := w.switches[s]
+	if s.port(name) != nil || !refs.known || !refs.said && s.Driver != SwitchDSA {
+		return
+	}
+	if refs.said {
+		var names []string
+		for _, p := range s.Ports {
+			names = append(names, p.Name)
+		}
+		r.missing(at, name, names, "switch", s.Name, "port")
+		return
+	}
+	if err := deviceName(name); err != nil {
+		r.fault(at, "%v: without a [switch.%s.port.NAME] a port's name is that of its device", err, s.Name)
+		return
+	}
+	if len(s.Ports) == maxSwitchPorts {
+		r.fault(at, "is the port number %d: a switch has at most %d", maxSwitchPorts+1, maxSwitchPorts)
+	}
+	w.namedAt[s.add(name)] = at
+}
+
+// add takes up a port that only VLANs name, in alphabetical order.
+func (s *Switch) add(name string) *SwitchPort {
+	p := &SwitchPort{Name: name, Device: name}
+	at, _ := slices.BinarySearchFunc(s.Ports, name, func(p *SwitchPort, name string) int { return cmp.Compare(p.Name, name) })
+	s.Ports = slices.Insert(s.Ports, at, p)
+	return p
+}
+
+// port returns the port of a name, or nil.
+func (s *Switch) port(name string) *SwitchPort {
+	for _, p := range s.Ports {
+		if p.Name == name {
+			return p
+		}
+	}
+	return nil
+}
+
+// checkUntagged: what comes in without a tag is of one VLAN.
+func (r *reader) checkUntagged(w *raw, s *Switch) {
+	taken := map[string]*VLAN{}
+	for _, v := range w.VLANs {
+		if v.Switch != s {
+			continue
+		}
+		for i, name := range v.Untagged {
+			other := taken[name]
+			if other != nil && other != v && name != "" {
+				r.fault(keyAt("vlan", v.Name, "untagged").of(i), "%q is untagged in %s already: a frame without a tag is of one VLAN; write it in tagged in one of the two",
+					name, label("vlan", other.Name))
+			}
+			if other == nil {
+				taken[name] = v
+			}
+		}
+	}
+}
+
+// checkNumbers: a chip's port has one name, and the router's has none.
+func (r *reader) checkNumbers(s *Switch) {
+	if !s.Driver.overMDIO() {
+		return
+	}
+	taken := map[int]string{}
+	for _, p := range s.Ports {
+		at := keyAt("switch", s.Name, "port", p.Name, "number")
+		if p.Number < 0 {
+			continue // missing, or wrong
+		}
+		if other, twice := taken[p.Number]; twice {
+			r.fault(at, "%d is already the number of %s", p.Number, label("switch", s.Name, "port", other))
+			continue
+		}
+		taken[p.Number] = p.Name
+		if p.Number == s.CPUNumber {
+			r.fault(at, "%d is the router's own port (cpu_number): it is in every VLAN by itself", p.Number)
+		}
+	}
+}
+
+// checkSwitchDevices: a device is one port's, of a switch or of the router.
+func (r *reader) checkSwitchDevices(w *raw) {
+	taken := map[string]string{}
+	for _, p := range w.Ports {
+		if p.Driver != DriverPcap && p.Device != "" {
+			taken[p.Device] = label("port", p.Name)
+		}
+	}
+	for _, s := range w.Switches {
+		for _, p := range s.Ports {
+			at, named := w.namedAt[p]
+			if !named {
+				at = keyAt("switch", s.Name, "port", p.Name, "device")
+			}
+			owner, twice := taken[p.Device]
+			switch {
+			case p.Device == "": // a chip's, or a fault
+			case twice:
+				r.fault(at, "%q is already the device of %s", p.Device, owner)
+			default:
+				taken[p.Device] = label("switch", s.Name, "port", p.Name)
+			}
+		}
+	}
+}
+
+// checkIdle warns of what does nothing.
+func (r *reader) checkIdle(w *raw, s *Switch) {
+	used, vlans := map[string]bool{}, 0
+	for _, v := range w.VLANs {
+		if v.Switch == s {
+			vlans++
+			for _, name := range slices.Concat(v.Tagged, v.Untagged) {
+				used[name] = true
+			}
+		}
+	}
+	if vlans == 0 {
+		at := keyAt("switch", s.Name)
+		at.onKey = true
+		r.warn(at, "no VLAN has switch = %q: all of its ports are off", s.Name)
+		return
+	}
+	for _, p := range s.Ports {
+		if !used[p.Name] {
+			at := keyAt("switch", s.Name, "port", p.Name)
+			at.onKey = true
+			r.warn(at, "is in no VLAN: the port is off")
+		}
+	}
+}
