@@ -46,8 +46,8 @@ func Budget(ram int64) Memory {
 	}
 	m := Memory{Limit: ram / 2}
 	tables := m.Limit / 4 * 3
-	m.Flows = entries(tables*48/100, flowBytes, most.Flows)
-	m.LSNSessions = entries(tables*31/100, lsnBytes, most.LSNSessions)
+	m.Flows = entries(tables*46/100, flowBytes, most.Flows)
+	m.LSNSessions = entries(tables*33/100, lsnBytes, most.LSNSessions)
 	m.IKESessions = entries(tables*4/100, ikeBytes, most.IKESessions)
 	m.ESPSessions = entries(tables*5/100, espBytes, most.ESPSessions)
 	m.Connections = entries(tables-m.Tables(1), connectionBytes, most.Connections)

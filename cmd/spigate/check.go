@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"spigate/board"
 	"spigate/cmd/internal/wire"
 	"spigate/configs"
 )
@@ -49,17 +51,25 @@ func (a *app) check(file string) error {
 // load reads a configuration, and asks those who would run it. It returns what
 // "check" prints and what the daemon logs.
 func load(file string) (*configs.Config, []configs.Warning, error) {
-	c, warnings, err := configs.Load(file)
+	c, warnings, err := configs.LoadWith(file, wire.LoadOptions(os.DirFS("/proc")))
 	if err != nil {
 		return nil, warnings, err
 	}
 	more, faults := wire.Check(c, time.Now())
 	warnings = append(warnings, more...)
+	if b, err := boardOf(c); err == nil { // the loading has judged the name
+		warnings = append(warnings, wire.CheckMemory(c, b)...)
+	}
 	slices.SortStableFunc(warnings, func(a, b configs.Warning) int { return cmp.Compare(a.Line, b.Line) })
 	if len(faults) > 0 {
 		return nil, warnings, errors.Join(faults...)
 	}
 	return c, warnings, nil
+}
+
+// boardOf is the board that c is for.
+func boardOf(c *configs.Config) (board.Board, error) {
+	return wire.BoardOf(c.Board.Model, os.DirFS("/proc"))
 }
 
 // printWarnings tells warnings, each on its line.

@@ -48,6 +48,9 @@ func run(ctx context.Context, file string, stderr io.Writer) error {
 		return err
 	}
 	warn(log, warnings)
+	if b, err := boardOf(c); err == nil {
+		wire.UseMemory(c, b, log)
+	}
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP) // first: its default would end us with ports half taken
 	defer signal.Stop(hup)
