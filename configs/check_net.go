@@ -67,6 +67,7 @@ func (w *raw) portNames() (names []string) {
 func (r *reader) linkVLANs(w *raw) {
 	type place struct {
 		port *Port
+		sw   *Switch
 		id   uint16
 	}
 	behind := map[*Port]*Switch{} // the switch that a port leads to
@@ -78,13 +79,13 @@ func (r *reader) linkVLANs(w *raw) {
 	taken := map[place]string{}
 	for _, v := range w.VLANs {
 		where := r.linkVLAN(w, v, behind)
-		if v.Port == nil || v.Switch != nil && v.ID == 0 {
+		if v.Port == nil && v.Switch == nil || v.Switch != nil && v.ID == 0 {
 			continue // a fault already
 		}
-		if other, twice := taken[place{v.Port, v.ID}]; twice {
+		if other, twice := taken[place{v.Port, v.Switch, v.ID}]; twice {
 			r.fault(keyAt("vlan", v.Name, "id"), "id %d is already that of %s on %s", v.ID, label("vlan", other), where)
 		}
-		taken[place{v.Port, v.ID}] = v.Name
+		taken[place{v.Port, v.Switch, v.ID}] = v.Name
 	}
 }
 

@@ -127,7 +127,7 @@ func (r *reader) linkMember(w *raw, s *Switch, name string, at spot) {
 		return
 	}
 	if len(s.Ports) == maxSwitchPorts {
-		r.fault(at, "is the port number %d: a switch has at most %d", maxSwitchPorts+1, maxSwitchPorts)
+		r.fault(at, "is port number %d: a switch has at most %d", maxSwitchPorts+1, maxSwitchPorts)
 	}
 	w.namedAt[s.add(name)] = at
 }

@@ -27,6 +27,9 @@ func FuzzParse(f *testing.F) {
 	f.Add("[ltm.virtual.a]\ndestination='0.0.0.0/1:0'\nmask='128.0.0.0'\nreject=true\nvlans=['']\nsource_address_translation={type='lsn',pool='g'}\n")
 	f.Add("[ltm.profile.fastl4]\na={defaults_from='b'}\nb={defaults_from='a',idle_timeout=1}\n[sys.db]\n'tm.continuematching'='enable'\n")
 	f.Add("[ltm.snatpool.p]\nmembers=['1.2.3.4']\n[ltm.snat.s]\norigins=['0.0.0.0/0']\nsnatpool='p'\n[ltm.nat.n]\noriginating_address='1.2.3.5'\ntranslation_address='1.2.3.4'\n")
+	f.Add(switched)
+	f.Add("[switch.s]\ndriver='dsa'\ncpu_port='p'\nmdio=1\n[switch.s.port]\na={device='',number=-1}\nb={}\n[port.p]\ndriver='switch'\nmtu=1\n[vlan.v]\nswitch='s'\ntagged=['a','c',1]\nuntagged=['c','']\n")
+	f.Add("[port]\np={driver='raw',device='b'}\nq={driver='switch'}\n[switch]\ns={driver='soft',cpu_port='q',port={x={driver='tap',device='b'}}}\nc={driver='ar8327',cpu_port='p',port={y={number=6}}}\n[vlan]\nv={switch='s',id=1,untagged=['x']}\nw={port='p'}\n")
 	f.Add("a=" + strings.Repeat("[", 40))
 	f.Fuzz(func(t *testing.T, text string) {
 		c, warnings, err := Parse("f", []byte(text))

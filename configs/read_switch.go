@@ -109,6 +109,9 @@ func (t *table) chipKeys(s *Switch, known bool) {
 	if t.has("mdio") {
 		t.deviceName("mdio", s.MDIO)
 	}
+	if !s.Driver.overMDIO() {
+		s.MDIO, s.CPUNumber = "", 0
+	}
 }
 
 // switchPort reads one port. Which keys it has depends on the driver: where
@@ -126,6 +129,8 @@ func (t *table) switchPort(d SwitchDriver, known bool) *SwitchPort {
 	t.portKeys(d)
 	if !d.overMDIO() {
 		p.Number = 0
+	} else {
+		p.Device = ""
 	}
 	if d == SwitchDSA && !t.has("device") {
 		p.Device = p.Name
