@@ -99,8 +99,9 @@ func (c *change) close() error {
 	return nil
 }
 
-// leave removes VLANs, and members that are none any more. One that changes
-// between tagged and untagged stays.
+// leave removes VLANs, and members that are none any more. One that changes from
+// untagged to tagged does so here, the other way round in join: so at no moment
+// a port sends two VLANs without tag.
 func (c *change) leave() error {
 	for _, v := range c.was.VLANs {
 		want, ok := c.want.vlan(v.ID)
@@ -111,8 +112,8 @@ func (c *change) leave() error {
 			c.report.Removed = append(c.report.Removed, v.ID)
 			continue
 		}
-		stay := want.only(v)
-		if stay.size() == v.size() {
+		stay := v.staying(want)
+		if same(stay, v) {
 			continue
 		}
 		if err := c.chip.SetVLAN(stay); err != nil {
@@ -133,7 +134,7 @@ func (c *change) join() error {
 		} else {
 			c.report.Added = append(c.report.Added, v.ID)
 		}
-		if there && same(v.only(was), v) {
+		if there && same(was.staying(v), v) {
 			continue // leave has done it
 		}
 		if err := c.chip.SetVLAN(v); err != nil {
@@ -179,19 +180,21 @@ func (t Table) vlan(id uint16) (VLAN, bool) {
 	return t.VLANs[i], true
 }
 
-// only is v without the ports that are no members of of.
-func (v VLAN) only(of VLAN) VLAN {
-	stranger := func(name string) bool {
-		return !slices.Contains(of.Tagged, name) && !slices.Contains(of.Untagged, name)
+// staying is v with those members alone that want has, too. They are untagged if
+// they are so in both.
+func (v VLAN) staying(want VLAN) VLAN {
+	stay := VLAN{ID: v.ID}
+	for _, name := range slices.Concat(v.Tagged, v.Untagged) {
+		switch {
+		case slices.Contains(v.Untagged, name) && slices.Contains(want.Untagged, name):
+			stay.Untagged = append(stay.Untagged, name)
+		case slices.Contains(want.Tagged, name), slices.Contains(want.Untagged, name):
+			stay.Tagged = append(stay.Tagged, name)
+		}
 	}
-	return VLAN{
-		ID:       v.ID,
-		Tagged:   slices.DeleteFunc(slices.Clone(v.Tagged), stranger),
-		Untagged: slices.DeleteFunc(slices.Clone(v.Untagged), stranger),
-	}
+	slices.Sort(stay.Tagged)
+	return stay
 }
-
-func (v VLAN) size() int { return len(v.Tagged) + len(v.Untagged) }
 
 func same(a, b VLAN) bool {
 	return a.ID == b.ID && slices.Equal(a.Tagged, b.Tagged) && slices.Equal(a.Untagged, b.Untagged)

@@ -60,7 +60,7 @@ func (k *checker) vlan(v VLAN) {
 		members[name] = true
 	}
 	for _, name := range v.Untagged {
-		if other := k.untagged[name]; len(other) == 1 {
+		if other := k.untagged[name]; len(other) > 0 {
 			k.fault("VLAN %d: port %s has VLAN %d untagged already: which of them is a frame without tag?", v.ID, name, other[0])
 		}
 		k.untagged[name] = append(k.untagged[name], v.ID)
