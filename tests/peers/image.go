@@ -12,19 +12,20 @@ import (
 	"slices"
 	"strings"
 
+	"spigate/board/image/deb"
 	"spigate/board/image/files"
 )
 
 // recipe is part of the image's key: raise it when Build makes something else
 // of the same packages.
-const recipe = "2"
+const recipe = "3"
 
 // Image is a guest that can be started.
 type Image struct {
 	Machine        Machine
 	Kernel, Initrd string // files
 	Runner         string // umlrun, for UML
-	Packages       []Package
+	Packages       []deb.Package
 	Built          bool // made by this call, not found in the cache
 }
 
@@ -69,9 +70,9 @@ func Build(ctx context.Context, m Machine, cacheDir string) (*Image, error) {
 }
 
 // imageKey is a hash of everything that the image is made of.
-func imageKey(all []Package, agent []byte) string {
+func imageKey(all []deb.Package, agent []byte) string {
 	h := sha256.New()
-	fmt.Fprintln(h, recipe, all, kernelModules(), programs(), applets(), folders())
+	fmt.Fprintln(h, recipe, versions(all), kernelModules(), programs(), applets(), folders())
 	h.Write(agent)
 	return "image-" + hex.EncodeToString(h.Sum(nil))[:16]
 }

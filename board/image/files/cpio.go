@@ -11,13 +11,8 @@ import (
 // WriteArchive writes the tree in the "newc" form of cpio, which the kernel
 // unpacks as its first file system.
 func (t Tree) WriteArchive(w io.Writer) error {
-	names := make([]string, 0, len(t))
-	for name := range t {
-		names = append(names, name)
-	}
-	slices.Sort(names) // a folder stands before what is in it
 	out := bufio.NewWriter(w)
-	for i, name := range names {
+	for i, name := range t.names() {
 		n := t[name]
 		mode, data := n.Mode|0o100000, n.Data
 		switch {
@@ -30,6 +25,16 @@ func (t Tree) WriteArchive(w io.Writer) error {
 	}
 	writeMember(out, 0, "TRAILER!!!", 0, nil)
 	return out.Flush() // returns the first error of all writes
+}
+
+// names lists all paths in order: a folder stands before what is in it.
+func (t Tree) names() []string {
+	names := make([]string, 0, len(t))
+	for name := range t {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
 }
 
 func writeMember(w *bufio.Writer, inode int, name string, mode uint32, data []byte) {
