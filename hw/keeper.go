@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	auditEvery  = int64(10 * time.Second) // how often the table is read and compared
-	firstRetry  = int64(time.Second)      // after a failure; doubled each time
+	auditEvery  = int64(5 * time.Second) // how often the table is read and compared
+	firstRetry  = int64(time.Second)     // after a failure; doubled each time
 	lastRetry   = int64(30 * time.Second)
 	readLinks   = int64(time.Second)
 	flapWindow  = int64(10 * time.Second)

@@ -31,9 +31,9 @@ func (a *app) newShow() *cobra.Command {
 		newGroup("lsn", "Large scale NAT", s.lsnSession(), s.lsnBlock(), s.lsnDeterministic(),
 			s.lsnClient(), s.lsnPool(), s.lsnGroup(), s.lsnAppsProfile(), s.lsnStatic()),
 		newGroup("ltm", "Virtual servers, NATs and SNATs", s.ltmVirtual(), s.ltmNAT(), s.ltmSNAT()),
-		newGroup("net", "The network", newGroup("ipsec", "IPsec tunnels that end here", s.netIPsecSA(), s.netIPsecSelector(), s.netIPsecPeer(), s.netIPsecStat())),
+		newGroup("net", "The network", s.netVLAN(), newGroup("ipsec", "IPsec tunnels that end here", s.netIPsecSA(), s.netIPsecSelector(), s.netIPsecPeer(), s.netIPsecStat())),
 		newGroup("sys", "The system", s.sysConnection()),
-		s.flow(), s.drops(), s.status())
+		s.switches(), s.flow(), s.drops(), s.status())
 	s.addFlags(show)
 	return show
 }

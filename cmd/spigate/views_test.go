@@ -38,6 +38,8 @@ var views = map[string]string{
 	"ltm-nat":              "show ltm nat",
 	"ltm-snat":             "show ltm snat",
 	"sys-connection":       "show sys connection",
+	"switch":               "show switch",
+	"net-vlan":             "show net vlan",
 	"net-ipsec-sa":         "show net ipsec sa",
 	"net-ipsec-selector":   "show net ipsec selector",
 	"net-ipsec-peer":       "show net ipsec peer",

@@ -31,6 +31,7 @@ type Backend interface {
 	LSNWorks
 	LTM
 	NetIPsec
+	Switches
 	Explainer
 	Operator
 }

@@ -167,6 +167,7 @@ func (s *Server) handler() http.Handler {
 	s.lsnWorks(mux)
 	s.ltm(mux)
 	s.netIPsec(mux)
+	s.switches(mux)
 	mux.Handle(pathIPsecClearBasic, s.clearing(pathIPsecClearBasic, ClearBasic))
 	mux.Handle(pathIPsecClearFull, s.clearing(pathIPsecClearFull, ClearFull))
 	mux.Handle(pathIPsecFlush, operation(s, pathIPsecFlush, FiltersOfIPsecFlush(), b.FlushIPsec))

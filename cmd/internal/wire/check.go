@@ -28,6 +28,7 @@ func Check(c *configs.Config, now time.Time) (warnings []configs.Warning, faults
 		a.take(p.Warnings())
 		a.translations(p, domain)
 	}
+	faults = append(faults, checkSwitches(c)...)
 	a.certificates(now)
 	slices.SortFunc(a.out, func(a, b configs.Warning) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Text, b.Text))

@@ -19,13 +19,14 @@ import (
 
 // Daemon is one running configuration: ports, router and control socket.
 type Daemon struct {
-	config  *configs.Config
-	log     *slog.Logger
-	ports   ports
-	chassis *netstack.Chassis
-	server  *control.Server
-	views   *views
-	group   *task.Group
+	config   *configs.Config
+	log      *slog.Logger
+	switches switches
+	ports    ports
+	chassis  *netstack.Chassis
+	server   *control.Server
+	views    *views
+	group    *task.Group
 }
 
 // portsDir is where the former state of kernel ports is kept: on a file system
@@ -51,19 +52,26 @@ func stateDir() string {
 func NewDaemon(c *configs.Config, log *slog.Logger) (*Daemon, error) {
 	d := &Daemon{config: c, log: log}
 	d.ports = ports{log: log, drops: &drop.Counters{}}
+	d.switches = newSwitches(log)
 	d.views = newViews(c)
+	d.views.switches = &d.switches
 	d.server = control.New(d.views, log)
 	if err := d.server.Listen(c.Control.Socket); err != nil {
 		return nil, err
 	}
 	if err := d.build(); err != nil {
 		d.server.Close()
-		return nil, errors.Join(err, d.ports.close())
+		return nil, errors.Join(err, d.ports.close(), d.switches.close())
 	}
 	return d, nil
 }
 
 func (d *Daemon) build() error {
+	// A switch may make the device that a port is.
+	if err := d.switches.open(d.config); err != nil {
+		return err
+	}
+	d.ports.switches = &d.switches
 	if err := d.ports.take(d.config, stateDir()); err != nil {
 		return err
 	}
@@ -88,6 +96,7 @@ func (d *Daemon) build() error {
 	d.views.start(chassis)
 	d.views.natLog = natLog
 	tasks := []task.Task{task.Func("router", chassis.Run), task.Func("rates", d.views.observe), d.server}
+	tasks = append(tasks, d.switches.tasks()...)
 	if natLog != nil {
 		tasks = append(tasks, natLogTask(natLog))
 	}
@@ -103,5 +112,5 @@ func (d *Daemon) Ready() <-chan struct{} { return d.group.Ready() }
 // first failure of a part, or nil.
 func (d *Daemon) Run(ctx context.Context) error {
 	err := d.group.Run(ctx)
-	return errors.Join(err, d.ports.close())
+	return errors.Join(err, d.ports.close(), d.switches.close())
 }

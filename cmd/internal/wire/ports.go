@@ -19,6 +19,8 @@ type ports struct {
 	drops *drop.Counters
 	taken []*takeover.Port
 	open  []link.Driver
+
+	switches *switches // a port may be the end of one in software
 }
 
 // take takes every kernel port, then opens all drivers. All are taken before
@@ -36,7 +38,7 @@ func (p *ports) take(c *configs.Config, stateDir string) error {
 		p.taken = append(p.taken, t)
 	}
 	for _, port := range c.Ports {
-		d, err := p.driver(port)
+		d, err := p.driver(c, port)
 		if err != nil {
 			return fmt.Errorf("port %s: %w", port.Name, err)
 		}
@@ -45,9 +47,11 @@ func (p *ports) take(c *configs.Config, stateDir string) error {
 	return nil
 }
 
-func (p *ports) driver(port *configs.Port) (link.Driver, error) {
+func (p *ports) driver(c *configs.Config, port *configs.Port) (link.Driver, error) {
 	mac := frame.MAC(port.MAC)
 	switch port.Driver {
+	case configs.DriverSwitch:
+		return p.switches.driver(c, port), nil
 	case configs.DriverTAP:
 		return link.OpenTAP(link.TAPConfig{Name: port.Device, MAC: mac, MTU: port.MTU})
 	case configs.DriverPcap:

@@ -12,7 +12,7 @@ import (
 
 // Reload makes c the running configuration as far as that is possible without
 // a restart: [lsn.…], [ipsecalg.…], [ltm.…], [net.ipsec.…] and [sys.db] (R10,
-// R11, N28, VR11).
+// R11, N28, VR11), and which ports of a switch are members of which VLAN.
 // If c changes anything else, or something that a router cannot take, nothing
 // is changed, and the error names it all. Reload must not be called twice at a
 // time.
@@ -25,6 +25,7 @@ func (d *Daemon) Reload(c *configs.Config) error {
 	for _, r := range d.chassis.Routers() {
 		faults = append(faults, r.CheckReload(settings(c, r.Domain())))
 	}
+	faults = append(faults, d.switches.check(c)...)
 	if err := errors.Join(faults...); err != nil {
 		return fmt.Errorf("nothing was changed: %w", err)
 	}
@@ -33,6 +34,7 @@ func (d *Daemon) Reload(c *configs.Config) error {
 			return err // CheckReload has all that can be told before
 		}
 	}
+	d.switches.apply(c)
 	d.views.config.Store(c)
 	return nil
 }
@@ -57,7 +59,8 @@ func fixedChanges(was, is *configs.Config) (names []string) {
 		{"control", was.Control, is.Control},
 		{"limits", was.Limits, is.Limits},
 		{"port", was.Ports, is.Ports},
-		{"vlan", was.VLANs, is.VLANs},
+		{"switch", was.Switches, is.Switches},
+		{"vlan", fixedVLANs(was), fixedVLANs(is)},
 		{"net.tunnel", fixedTunnels(was), fixedTunnels(is)},
 		{"route", fixedRoutes(was), fixedRoutes(is)},
 		{"log", was.Log, is.Log},
@@ -67,6 +70,17 @@ func fixedChanges(was, is *configs.Config) (names []string) {
 		}
 	}
 	return names
+}
+
+// fixedVLANs are the VLANs without their members: those are a matter of the
+// switch alone.
+func fixedVLANs(c *configs.Config) (out []configs.VLAN) {
+	for _, v := range c.VLANs {
+		fixed := *v
+		fixed.Tagged, fixed.Untagged = nil, nil
+		out = append(out, fixed)
+	}
+	return out
 }
 
 // fixedTunnels is what of the tunnels a router is built with: their interfaces

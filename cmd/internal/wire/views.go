@@ -23,11 +23,12 @@ import (
 
 // views shows the Routers to package control (control.Backend).
 type views struct {
-	config  atomic.Pointer[configs.Config]
-	chassis *netstack.Chassis
-	natLog  *natlog.Log     // nil: there is none
-	began   int64           // monotonic ns
-	ready   <-chan struct{} // closed when the daemon is
+	config   atomic.Pointer[configs.Config]
+	chassis  *netstack.Chassis
+	switches *switches
+	natLog   *natlog.Log     // nil: there is none
+	began    int64           // monotonic ns
+	ready    <-chan struct{} // closed when the daemon is
 
 	mu      sync.Mutex
 	rates   control.Rates
