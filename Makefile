@@ -16,7 +16,7 @@ UNIT   = $(shell go list ./... | grep -v -e '/tests/netns' -e '/tests/programs$$
 CROSS := armv7:GOARCH=arm,GOARM=7 arm64:GOARCH=arm64 mipsle:GOARCH=mipsle,GOMIPS=softfloat
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test test-fast peers soak bench arm fuzz clean
+.PHONY: help deps build demo test test-fast peers soak machines bench arm fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,7 @@ test: deps build ## everything that CI runs
 	go test -race -count=1 -timeout 20m $(UNIT)
 	go test -race -count=1 -timeout 20m $(NETNS)
 	@$(MAKE) --no-print-directory peers
+	@$(MAKE) --no-print-directory machines
 	@$(MAKE) --no-print-directory arm
 	@echo "make test: everything passed"
 
@@ -49,6 +50,9 @@ peers: deps ## real IKE daemons in a virtual machine (SPIGATE_VM=uml: in process
 
 soak: deps ## the same, every pair of daemons in every scenario; an hour
 	SPIGATE_PEERS=1 SPIGATE_SOAK=1 go test -v -count=1 -timeout 5h $(PEERS)
+
+machines: deps ## virtual ARM machines: the switches of the kernel under the driver for them
+	SPIGATE_ARM=1 go test -v -count=1 -timeout 15m ./tests/arm
 
 bench: deps ## benchmarks side by side with the kernel, as ratios
 	go run ./tests/bench

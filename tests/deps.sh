@@ -22,6 +22,10 @@ need dnsmasq dnsmasq-base
 /usr/bin/python3 -c "import pyftpdlib" 2>/dev/null || missing="$missing python3-pyftpdlib"
 need nc netcat-openbsd # tests/netns/ltm: TCP as people try it
 need tshark tshark    # decodes our IPFIX, independently
+need qemu-system-arm qemu-system-arm # tests/arm: ARM machines, and a kernel's module built for them
+need make make
+need arm-linux-gnueabihf-gcc gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
+need xz xz-utils
 
 [ -z "$missing" ] && exit 0
 echo "installing:$missing" >&2

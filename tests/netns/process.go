@@ -26,6 +26,7 @@ type Command struct {
 	Args []string
 	Env  []string          // nil: this process's own
 	Line func(line string) // called for each line of its output as it comes, may be nil
+	In   *os.File          // its standard input; nil: none
 }
 
 // Process is a running process in a namespace.
@@ -42,6 +43,9 @@ type Process struct {
 func (n *Namespace) Start(c Command) (*Process, error) {
 	cmd := exec.Command(c.Path, c.Args...)
 	cmd.Env = c.Env
+	if c.In != nil {
+		cmd.Stdin = c.In
+	}
 	cmd.WaitDelay = 2 * time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	p := &Process{path: c.Path, cmd: cmd, out: newLines(c.Line), done: make(chan struct{})}
