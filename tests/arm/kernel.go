@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 
 	"spigate/board/image/files"
@@ -54,7 +53,7 @@ func fetchKernel(ctx context.Context, cacheDir string) (*Kernel, error) {
 	dir := filepath.Join(cacheDir, "kernel-"+image.release()+"-"+image.Version)
 	k := &Kernel{Image: filepath.Join(dir, "vmlinuz"), Release: image.release(), Version: image.Version, dir: cacheDir, packages: found}
 	if _, err := os.Stat(k.Image); errors.Is(err, fs.ErrNotExist) {
-		if err := unpackKernel(ctx, found, dir); err != nil {
+		if err := errors.Join(unpackKernel(ctx, found, dir), prune(cacheDir, "kernel-", dir)); err != nil {
 			return nil, err
 		}
 	}
@@ -144,16 +143,15 @@ func (k *Kernel) firstProcess(ctx context.Context) (string, error) {
 	return file, os.Rename(made, file)
 }
 
-// prune removes what belongs to other versions than those kept, by the
-// beginning of their names.
-func prune(cacheDir, prefix string, keep ...string) error {
+// prune removes what begins with prefix and is of another version than keep.
+func prune(cacheDir, prefix, keep string) error {
 	all, err := filepath.Glob(filepath.Join(cacheDir, prefix+"*"))
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, f := range all {
-		if !slices.Contains(keep, f) {
+		if f != keep {
 			errs = append(errs, os.RemoveAll(f))
 		}
 	}

@@ -114,18 +114,18 @@ func chooseKernel(out string, guest, host apt, dir string) (kernelPackages, erro
 	return found, nil
 }
 
-// unpack downloads a package and returns those of its files that are wanted.
+// unpack downloads a package and returns those of its files that are wanted; the
+// package is not kept.
 func (k kernelPackages) unpack(ctx context.Context, p debian, want func(name string) bool) (files.Tree, error) {
 	deb, err := k.download(ctx, p)
 	if err != nil {
 		return nil, err
 	}
 	out := files.Tree{}
-	return out, out.AddPackage(ctx, deb, want)
+	return out, errors.Join(out.AddPackage(ctx, deb, want), os.Remove(deb))
 }
 
-// download returns the file of a package, which stays in the cache until all is
-// unpacked.
+// download returns the file of a package.
 func (k kernelPackages) download(ctx context.Context, p debian) (string, error) {
 	if err := os.MkdirAll(k.dir, 0o755); err != nil {
 		return "", err
