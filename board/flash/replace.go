@@ -1,0 +1,95 @@
+package flash
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"syscall"
+)
+
+// stage writes a file that is to take another's place later, and syncs it. What
+// fails leaves nothing behind if that is possible at all.
+func stage(fsys FS, path string, content []byte, mode fs.FileMode) error {
+	err := fsys.Remove(path) // of an earlier attempt
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := fsys.Create(path, mode)
+	if err != nil {
+		return err
+	}
+	n, err := f.Write(content)
+	if err == nil && n != len(content) {
+		err = &fs.PathError{Op: "write", Path: path, Err: io.ErrShortWrite}
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	// What cannot be closed may not be complete: a file system may tell only then.
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, gone(fsys.Remove(path)))
+	}
+	return nil
+}
+
+// publish gives a staged file its name, for ever when it returns nil.
+func publish(fsys FS, staged, path string) error {
+	if err := fsys.Rename(staged, path); err != nil {
+		return err
+	}
+	return fsys.SyncDir(filepath.Dir(path))
+}
+
+// gone is an error of removing a file; that there was none is fine.
+func gone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// Replace makes text the content of the file at path, whole or not at all, also
+// if the power is cut meanwhile. The file need not be there; changed is false if
+// it has the text already. After an error the file is as it was, unless the
+// error is that of the directory's sync: then it is the old or the new one.
+func Replace(fsys FS, path string, text []byte, mode fs.FileMode) (changed bool, err error) {
+	if now, err := fsys.Read(path, len(text)+1); err == nil && bytes.Equal(now, text) {
+		return false, nil
+	}
+	dir, name := filepath.Split(path)
+	staged := filepath.Join(dir, "."+name+stagedEnd)
+	if err := stage(fsys, staged, text, mode); err != nil {
+		return false, advise(err)
+	}
+	if err := publish(fsys, staged, path); err != nil {
+		return false, advise(errors.Join(err, gone(fsys.Remove(staged))))
+	}
+	return true, nil
+}
+
+// stagedEnd ends the names of files that wait to be renamed.
+const stagedEnd = ".spigate-new"
+
+// advise says what to do about an error of writing.
+func advise(err error) error {
+	for _, known := range []struct {
+		number syscall.Errno
+		advice string
+	}{
+		{syscall.ENOSPC, "the flash is full: make room there (df tells how much is free), then try again"},
+		{syscall.EDQUOT, "the flash is full: make room there (df tells how much is free), then try again"},
+		{syscall.EROFS, "the flash is read-only: mount -o remount,rw it; if the kernel made it so by itself, dmesg tells why"},
+		{syscall.EIO, "the flash gives errors and may be about to die: dmesg tells more; save the configuration elsewhere"},
+		{syscall.EACCES, "run as the user whom the directory belongs to"},
+		{syscall.EPERM, "run as the user whom the directory belongs to"},
+		{syscall.EBUSY, "the file is mounted by itself and cannot be replaced: mount its directory"},
+	} {
+		if errors.Is(err, known.number) {
+			return fmt.Errorf("%w: %s", err, known.advice)
+		}
+	}
+	return err
+}
