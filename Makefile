@@ -3,8 +3,7 @@
 
 BIN      := bin/spigate
 DIST     := dist
-GOBUILD  := env CGO_ENABLED=0 go build -trimpath -ldflags "-s -w"
-MAIN     := ./cmd/spigate
+GOBUILD  := sh cmd/spigate/build.sh
 FUZZTIME ?= 30s
 
 # These run alone, one after the other: they play machines in real time.
@@ -25,7 +24,8 @@ deps: ## install what the other targets need and the machine lacks
 	@sh tests/deps.sh
 
 build: ## bin/spigate: static and stripped
-	$(GOBUILD) -o $(BIN) $(MAIN)
+	@mkdir -p $(dir $(BIN))
+	$(GOBUILD) $(BIN)
 
 demo: build ## two VPN clients behind one address, plain ESP to one gateway: recorded traffic, then live IKE
 	go run ./tests/netns/demo -spigate $(BIN)
@@ -57,12 +57,12 @@ machines: deps ## virtual ARM machines: the switches of the kernel under the dri
 bench: deps ## benchmarks side by side with the kernel, as ratios
 	go run ./tests/bench
 
-arm: ## static binaries for ARMv7, arm64 and mipsle in dist, with their sizes
+arm: deps ## static binaries for ARMv7, arm64 and mipsle in dist, with their sizes
 	@mkdir -p $(DIST)
 	@set -e; for target in $(CROSS); do \
 		out=$(DIST)/spigate-$${target%%:*}; \
-		env GOOS=linux $$(echo "$${target#*:}" | tr ',' ' ') $(GOBUILD) -o $$out $(MAIN); \
-		printf '%-24s %9d bytes\n' $$out $$(stat -c %s $$out); \
+		env GOOS=linux $$(echo "$${target#*:}" | tr ',' ' ') $(GOBUILD) $$out; \
+		printf '%-24s %9d bytes, %8d after xz -9\n' $$out $$(stat -c %s $$out) $$(xz -9 -T1 -c $$out | wc -c); \
 	done
 
 # By default each new input is made smaller for up to a minute, and a short run

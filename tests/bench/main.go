@@ -88,8 +88,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 
 // build makes the binary as `make build` does.
 func build(ctx context.Context, to string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", to, "./cmd/spigate")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd := exec.CommandContext(ctx, "sh", "cmd/spigate/build.sh", to)
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build spigate (run this from the top of the repository): %w\n%s", err, text)
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 )
 
@@ -22,12 +23,23 @@ func (b *Build) Daemon() (string, error) {
 			return
 		}
 		b.path = filepath.Join(b.dir, "spigate")
-		out, err := exec.Command("go", "build", "-o", b.path, "spigate/cmd/spigate").CombinedOutput()
-		if err != nil {
-			b.err = fmt.Errorf("build spigate: %w\n%s", err, out)
-		}
+		b.err = Compile(b.path)
 	})
 	return b.path, b.err
+}
+
+// Compile makes the daemon's binary as the product is made: what is tested is
+// what is shipped. It can be called from any of the project's folders.
+func Compile(to string) error {
+	module, err := exec.Command("go", "env", "GOMOD").Output()
+	if err != nil {
+		return fmt.Errorf("build spigate: %w", err)
+	}
+	script := filepath.Join(filepath.Dir(strings.TrimSpace(string(module))), "cmd", "spigate", "build.sh")
+	if out, err := exec.Command("sh", script, to).CombinedOutput(); err != nil {
+		return fmt.Errorf("build spigate: %w\n%s", err, out)
+	}
+	return nil
 }
 
 // Remove removes the binary, if there is one.

@@ -40,7 +40,7 @@ func NewBed(ctx context.Context, l *netns.Lab, dir string) (*Bed, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = b.lap("build spigate", func() (err error) { b.Binary, err = BuildSpigate(ctx, dir); return err })
+	err = b.lap("build spigate", func() (err error) { b.Binary, err = BuildSpigate(dir); return err })
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"net/netip"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -19,8 +18,8 @@ import (
 
 func TestTheDemoShowsWhatItPromises(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "spigate")
-	if out, err := exec.Command("go", "build", "-o", binary, "spigate/cmd/spigate").CombinedOutput(); err != nil {
-		t.Fatalf("build spigate: %v\n%s", err, out)
+	if err := netns.Compile(binary); err != nil {
+		t.Fatal(err)
 	}
 	var talk bytes.Buffer
 	r, err := run(context.Background(), options{
