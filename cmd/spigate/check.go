@@ -58,7 +58,8 @@ func load(file string) (*configs.Config, []configs.Warning, error) {
 	more, faults := wire.Check(c, time.Now())
 	warnings = append(warnings, more...)
 	if b, err := boardOf(c); err == nil { // the loading has judged the name
-		warnings = append(warnings, wire.CheckMemory(c, b)...)
+		more, wrong := wire.CheckBoard(c, b)
+		warnings, faults = append(warnings, more...), append(faults, wrong...)
 	}
 	slices.SortStableFunc(warnings, func(a, b configs.Warning) int { return cmp.Compare(a.Line, b.Line) })
 	if len(faults) > 0 {

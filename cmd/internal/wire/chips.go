@@ -26,9 +26,7 @@ func checkSwitches(c *configs.Config) (faults []error) {
 			continue
 		}
 		for _, err := range each(plan(c, sw).Check(caps)) {
-			faults = append(faults, configs.Fault{
-				File: c.File, Line: c.Places.Line("switch", sw.Name), Col: 1, Path: "switch." + sw.Name, Text: err.Error(),
-			})
+			faults = append(faults, c.Fault(err.Error(), "switch", sw.Name))
 		}
 	}
 	return faults

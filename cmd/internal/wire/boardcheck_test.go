@@ -1,0 +1,78 @@
+package wire
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"spigate/board"
+	"spigate/configs"
+)
+
+// onTheOmnia is a configuration of a switch for it.
+const onTheOmnia = `version = 1
+[board]
+model = "turris-omnia"
+[port.lan]
+driver = "raw"
+device = "br-lan"
+[port.wan]
+driver = "raw"
+device = "WAN"
+[switch.sw0]
+driver = "dsa"
+cpu_port = "lan"
+[vlan.inside]
+switch = "sw0"
+id = 20
+untagged = ["lan1", "LAST"]
+`
+
+func TestWhatTheBoardHasNotGotIsSaidBeforeTheRouterStarts(t *testing.T) {
+	b, err := board.Find("turris-omnia")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ wan, last, warning, fault string }{
+		{"eth2", "lan4", "", ""},
+		{"usb0", "lan4", "port.wan.device: warning: Turris Omnia has no device usb0, only eth2, lan0, lan1, lan2, lan3, lan4", ""},
+		{"eth2", "lan5", "", "switch.sw0: port lan5: Turris Omnia has no device lan5"},
+	} {
+		text := strings.NewReplacer("WAN", c.wan, "LAST", c.last).Replace(onTheOmnia)
+		conf, _, err := configs.Parse("omnia.toml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		warnings, faults := CheckBoard(conf, b)
+		said := func(want string, all string) bool { return (want == "") == (all == "") && strings.Contains(all, want) }
+		var warned []string
+		for _, w := range warnings {
+			warned = append(warned, fmt.Sprint(w))
+		}
+		if !said(c.warning, strings.Join(warned, "\n")) {
+			t.Errorf("%s, %s: warned %q, want %q", c.wan, c.last, warned, c.warning)
+		}
+		var wrong []string
+		for _, f := range faults {
+			wrong = append(wrong, f.Error())
+		}
+		if !said(c.fault, strings.Join(wrong, "\n")) {
+			t.Errorf("%s, %s: faults %q, want %q", c.wan, c.last, wrong, c.fault)
+		}
+	}
+}
+
+func TestAnyDeviceWillDoOnABoardWithoutATable(t *testing.T) {
+	b, err := board.Find(board.Generic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conf, _, err := configs.Parse("any.toml", []byte(strings.NewReplacer("WAN", "usb0", "LAST", "lan77", "turris-omnia", "generic").Replace(onTheOmnia)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	warnings, faults := CheckBoard(conf, b)
+	if len(faults)+len(warnings) > 0 {
+		t.Errorf("%v, %v", warnings, faults)
+	}
+}
