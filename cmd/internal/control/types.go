@@ -192,6 +192,8 @@ type Status struct {
 	Flows        uint64       `json:"flows"`
 	FlowCapacity uint64       `json:"flow_capacity"`
 	Ports        []PortStatus `json:"ports"`
+
+	FailedSwitches Words `json:"failed_switches"` // see "show switch"
 }
 
 // MarshalJSON implements json.Marshaler, for the same reason as the gate's.
@@ -231,6 +233,8 @@ func (s *Status) Unhealthy() string {
 		return "the daemon is not ready"
 	case len(down) > 0:
 		return "port down: " + strings.Join(down, ", ")
+	case len(s.FailedSwitches) > 0:
+		return "switch failed: " + strings.Join(s.FailedSwitches, ", ") + ` (see "show switch")`
 	}
 	return ""
 }

@@ -63,6 +63,8 @@ func TestTheDaemonIsUnwellWhenAPortIsDownOrAPartIsNotReady(t *testing.T) {
 		"":                        {Ready: true, Ports: []PortStatus{up}},
 		"the daemon is not ready": {Ports: []PortStatus{down}},
 		"port down: wan":          {Ready: true, Ports: []PortStatus{up, down, down}},
+
+		`switch failed: sw0 (see "show switch")`: {Ready: true, Ports: []PortStatus{up}, FailedSwitches: Words{"sw0"}},
 	} {
 		if got := s.Unhealthy(); got != want {
 			t.Errorf("got %q, want %q", got, want)

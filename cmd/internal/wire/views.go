@@ -39,7 +39,7 @@ var _ control.Backend = (*views)(nil)
 
 // newViews shows c; start shows the Routers too.
 func newViews(c *configs.Config) *views {
-	v := &views{}
+	v := &views{switches: &switches{}}
 	v.config.Store(c)
 	return v
 }
@@ -131,6 +131,11 @@ func (v *views) Status() control.Status {
 	st := control.Status{
 		Ready: v.isReady(), Uptime: ago(v.chassis.Now(), v.began), PID: os.Getpid(), Config: v.config.Load().File,
 		FastHits: flows.Hits, Flows: uint64(flows.Entries), FlowCapacity: uint64(flows.Capacity),
+	}
+	for _, o := range v.switches.all {
+		if !o.keeper.Status().Kept {
+			st.FailedSwitches = append(st.FailedSwitches, o.name)
+		}
 	}
 	for _, c := range v.chassis.Counters() {
 		st.SlowHits += c.Slow
