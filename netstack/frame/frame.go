@@ -53,6 +53,11 @@ func Copy(b []byte, vlan uint16) Frame {
 	return New(mem, TagLen, len(mem), vlan)
 }
 
+// Memory returns where the frame lies: mem[off:end], headroom before it. It is
+// for those who hand a frame to code with a frame type of its own; New is the
+// way back.
+func (f *Frame) Memory() (mem []byte, off, end int) { return f.mem, f.off, f.end }
+
 // Bytes returns the frame from its destination MAC address on.
 func (f *Frame) Bytes() []byte { return f.mem[f.off:f.end] }
 

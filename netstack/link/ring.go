@@ -34,6 +34,14 @@ type RingConfig struct {
 	// header on. 0: the device's MTU with the header and one more tag.
 	Snaplen int
 
+	// Promiscuous lets frames to every address in, as a port of a switch must.
+	Promiscuous bool
+
+	// KeepTags leaves the outermost tag in the frame, whatever its type, with
+	// its priority, as on the wire: VLAN is then always 0. Otherwise an 802.1Q
+	// tag comes in VLAN, and frames with another kind of tag are dropped.
+	KeepTags bool
+
 	Drops *drop.Counters // where frames that the driver itself drops are counted; may be nil
 }
 
@@ -103,7 +111,7 @@ func openRing(c RingConfig) (*ring, error) {
 		r.free()
 		return nil, err
 	}
-	if err := r.openReceive(c, ifi.Index, r.mac != own); err != nil {
+	if err := r.openReceive(c, ifi.Index, c.Promiscuous || r.mac != own); err != nil {
 		r.free()
 		return nil, err
 	}

@@ -154,8 +154,9 @@ type cell struct {
 
 // A sieve turns cells into frames and drops those that cannot pass.
 type sieve struct {
-	snaplen int
-	drops   *drop.Counters
+	snaplen  int
+	keepTags bool // see RingConfig
+	drops    *drop.Counters
 }
 
 // pass returns the frame in c. Frames for other machines pass: the port knows
@@ -168,22 +169,45 @@ func (s *sieve) pass(c *cell) (frame.Frame, bool) {
 	if c.length > s.snaplen || c.snap < c.length {
 		return s.drop(drop.FrameTooBig)
 	}
+	tagged := c.status&unix.TP_STATUS_VLAN_VALID != 0
 	var vlan uint16
-	if c.status&unix.TP_STATUS_VLAN_VALID != 0 {
-		if c.status&unix.TP_STATUS_VLAN_TPID_VALID != 0 && c.tpid != unix.ETH_P_8021Q {
+	if tagged && !s.keepTags {
+		if c.tagType() != unix.ETH_P_8021Q {
 			return s.drop(drop.DoubleTagged) // 802.1ad: its numbers are not ours
 		}
 		vlan = c.tci & 0x0fff
 	}
 	start := c.header + unix.SizeofSockaddrLinklayer
 	f := frame.New(c.mem[start:c.mac+c.snap], c.mac-start, c.mac+c.snap-start, vlan)
-	if vlan == 0 && c.status&unix.TP_STATUS_VLAN_VALID != 0 && f.Len() >= frame.HeaderLen && f.Tagged() {
+	if tagged && !s.keepTags && vlan == 0 && f.Len() >= frame.HeaderLen && f.Tagged() {
 		return s.drop(drop.DoubleTagged) // behind a priority tag; the port would take it for the first
 	}
 	if c.status&unix.TP_STATUS_CSUMNOTREADY != 0 {
 		finishChecksum(&f)
 	}
+	if tagged && s.keepTags && f.Len() >= frame.HeaderLen {
+		f = c.tagBack(start)
+	}
 	return f, true
+}
+
+// tagType returns the type of the tag that the kernel has taken out. Before
+// Linux 3.14 it did not say, and took out no other.
+func (c *cell) tagType() uint16 {
+	if c.status&unix.TP_STATUS_VLAN_TPID_VALID == 0 {
+		return unix.ETH_P_8021Q
+	}
+	return c.tpid
+}
+
+// tagBack puts the tag back where the kernel has taken it out, in the room that
+// ringReserve keeps. start is where the cell's headroom begins.
+func (c *cell) tagBack(start int) frame.Frame {
+	b := c.mem[c.mac-frame.TagLen : c.mac+frame.HeaderLen]
+	copy(b[:12], b[frame.TagLen:])
+	binary.BigEndian.PutUint16(b[12:], c.tagType())
+	binary.BigEndian.PutUint16(b[14:], c.tci)
+	return frame.New(c.mem[start:c.mac+c.snap], c.mac-frame.TagLen-start, c.mac+c.snap-start, 0)
 }
 
 func (s *sieve) drop(r drop.Reason) (frame.Frame, bool) {

@@ -127,7 +127,7 @@ func (r *ring) tryVersion(c RingConfig, g geometry, version int) error {
 		return fmt.Errorf("ring memory: %w", err)
 	}
 	r.mem, r.version = mem, version
-	s := sieve{snaplen: c.Snaplen, drops: c.Drops}
+	s := sieve{snaplen: c.Snaplen, keepTags: c.KeepTags, drops: c.Drops}
 	if version == 3 {
 		r.cells = &ringV3{mem: mem, size: g.blockSize, blocks: g.blocks, sieve: s}
 	} else {

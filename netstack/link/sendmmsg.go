@@ -105,7 +105,7 @@ func (s *sender) chunk(b *sendBatch, batch []frame.Frame) (int, drop.Reason) {
 	n, why := 0, drop.None
 	for i := range batch {
 		f := &batch[i]
-		if f.Len() > s.mtu+frame.HeaderLen {
+		if tooBig(f, s.mtu) {
 			why = drop.FrameTooBig
 			continue
 		}

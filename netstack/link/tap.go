@@ -201,7 +201,7 @@ func (t *tap) Write(batch []frame.Frame) (int, drop.Reason) {
 }
 
 func (t *tap) writeOne(f *frame.Frame) drop.Reason {
-	if f.Len() > t.mtu+frame.HeaderLen {
+	if tooBig(f, t.mtu) {
 		return drop.FrameTooBig
 	}
 	if f.Len() < frame.HeaderLen || !f.PushTag() {

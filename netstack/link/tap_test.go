@@ -186,3 +186,12 @@ func TestATAPRefusesTheKernelsOwnAddress(t *testing.T) {
 	closeRead(t, d)
 	linkNamed(t, "tap0") // and stays
 }
+
+func TestAFullSizedFrameMayHaveItsTagInPlace(t *testing.T) {
+	tap, kernel := openTestTAP(t, TAPConfig{MTU: 1300})
+	raw := ether(hostMAC, routerMAC, 20, frame.TypeIPv4, ip(1300))
+	sendAll(t, tap, frame.Copy(raw, 0))
+	if f := readFrames(t, kernel, 1)[0]; f.Len() != frame.HeaderLen+1300 || f.VLAN != 20 {
+		t.Errorf("%d bytes came, VLAN %d", f.Len(), f.VLAN)
+	}
+}
