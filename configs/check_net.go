@@ -55,11 +55,17 @@ func (w *raw) port(name string) *Port {
 	return nil
 }
 
-func (w *raw) portNames() (names []string) {
+// missingPort reports a reference to a [port.NAME] that is not there. Some write
+// its device.
+func (r *reader) missingPort(at spot, name string, w *raw) {
+	var names []string
 	for _, p := range w.Ports {
-		names = append(names, p.Name)
+		if names = append(names, p.Name); p.Device == name {
+			r.fault(at, "there is no %s: %q is the device of %s, so write %q", label("port", name), name, label("port", p.Name), p.Name)
+			return
+		}
 	}
-	return names
+	r.missing(at, name, names, "port")
 }
 
 // linkVLANs finds each VLAN's port, or its switch and thereby its port; an id is
@@ -97,7 +103,7 @@ func (r *reader) linkVLAN(w *raw, v *VLAN, behind map[*Port]*Switch) string {
 	name := w.portOf[v]
 	v.Port = w.port(name)
 	if v.Port == nil && name != "" {
-		r.missing(keyAt("vlan", v.Name, "port"), name, w.portNames(), "port")
+		r.missingPort(keyAt("vlan", v.Name, "port"), name, w)
 	}
 	if s := behind[v.Port]; s != nil && v.Port != nil {
 		r.fault(keyAt("vlan", v.Name, "port"), "%s has %s behind it, which lets no frame of this VLAN through: write switch = %q and the ports in tagged or untagged instead",

@@ -3,6 +3,7 @@ package configs
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // linkSwitches finds each switch's port of the router.
@@ -14,7 +15,7 @@ func (r *reader) linkSwitches(w *raw) {
 		s.CPUPort = w.port(refs.cpuPort)
 		if s.CPUPort == nil {
 			if refs.cpuPort != "" {
-				r.missing(at, refs.cpuPort, w.portNames(), "port")
+				r.missingPort(at, refs.cpuPort, w)
 			}
 			continue
 		}
@@ -24,7 +25,7 @@ func (r *reader) linkSwitches(w *raw) {
 		} else {
 			taken[p] = s.Name
 		}
-		r.checkCPUPort(s, refs.known)
+		r.checkCPUPort(s, refs.known && !w.anyDriver[p])
 	}
 	for _, p := range w.Ports {
 		if p.Driver == DriverSwitch && taken[p] == "" {
@@ -94,6 +95,9 @@ func (r *reader) checkMembers(w *raw, v *VLAN) {
 			switch other := seen[name]; {
 			case name == "":
 				continue // a fault already
+			case s.isRouter(name, w.switches[s].said):
+				r.fault(at, "%q is the router's own side of %s: it is a tagged member by itself, so leave it out", name, label("switch", s.Name))
+				continue
 			case other == l.key:
 				r.fault(at, "%q is in the list twice", name)
 			case other != "":
@@ -103,9 +107,19 @@ func (r *reader) checkMembers(w *raw, v *VLAN) {
 			r.linkMember(w, s, name, at)
 		}
 	}
-	if len(v.Tagged)+len(v.Untagged) == 0 {
+	if len(v.Tagged)+len(v.Untagged) == 0 && !r.faultBelow("vlan") {
 		r.warn(keyAt("vlan", v.Name, "switch"), "no port of %s is in tagged or untagged: nobody is on this VLAN", label("switch", s.Name))
 	}
+}
+
+// isRouter reports whether name is what the router's own port is called, here
+// or by other programs. Where no ports are said, a name is a device, and the
+// kernel may have one that is called as a [port.NAME].
+func (s *Switch) isRouter(name string, said bool) bool {
+	if s.port(name) != nil {
+		return false
+	}
+	return strings.EqualFold(name, "cpu") || s.CPUPort != nil && (name == s.CPUPort.Device || name == s.CPUPort.Name && said)
 }
 
 // linkMember finds a port by its name, or makes it where names are devices.
@@ -218,8 +232,12 @@ func (r *reader) checkSwitchDevices(w *raw) {
 	}
 }
 
-// checkIdle warns of what does nothing.
+// checkIdle warns of what does nothing. Where something about VLANs or switches
+// is wrong, that is why.
 func (r *reader) checkIdle(w *raw, s *Switch) {
+	if r.faultBelow("vlan") || r.faultBelow("switch") {
+		return
+	}
 	used, vlans := map[string]bool{}, 0
 	for _, v := range w.VLANs {
 		if v.Switch == s {

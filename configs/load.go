@@ -65,12 +65,14 @@ func (r *reader) parse(name string, text []byte) (*Config, []Warning, error) {
 // that they refer to, not yet resolved.
 type raw struct {
 	*Config
-	portOf   map[*VLAN]string
-	switchOf map[*VLAN]string // of the VLANs that say one
-	switches map[*Switch]switchRefs
-	namedAt  map[*SwitchPort]spot // where a VLAN names a port that has no table
-	domainOf []int                // of Routes, as written, or unsaid
-	refs     map[*Group]groupRefs
+	portOf map[*VLAN]string
+	// anyDriver has the ports that say no driver of ours: nothing follows from it.
+	anyDriver map[*Port]bool
+	switchOf  map[*VLAN]string // of the VLANs that say one
+	switches  map[*Switch]switchRefs
+	namedAt   map[*SwitchPort]spot // where a VLAN names a port that has no table
+	domainOf  []int                // of Routes, as written, or unsaid
+	refs      map[*Group]groupRefs
 	// attributes are the names in an application profile's list.
 	attributes map[*AppsProfile][]string
 	// written tells of an object whether the user wrote a key (see preset.go).
@@ -94,7 +96,7 @@ type groupRefs struct {
 func (r *reader) config() *Config {
 	root := &table{reader: r, keys: r.doc.root}
 	w := &raw{
-		Config: &Config{File: r.doc.file, Places: r.doc.placed()}, portOf: map[*VLAN]string{}, switchOf: map[*VLAN]string{},
+		Config: &Config{File: r.doc.file, Places: r.doc.placed()}, portOf: map[*VLAN]string{}, anyDriver: map[*Port]bool{}, switchOf: map[*VLAN]string{},
 		switches: map[*Switch]switchRefs{}, namedAt: map[*SwitchPort]spot{}, refs: map[*Group]groupRefs{},
 		attributes: map[*AppsProfile][]string{}, written: map[any]func(string) bool{},
 		ltm: newLTMRefs(), ipsec: newIPsecRefs(),

@@ -85,21 +85,26 @@ func (l Limits) or(usual Limits) Limits {
 
 func (r *reader) ports(root *table, w *raw) {
 	for _, t := range root.named("port", longName) {
-		p := &Port{Name: t.name(), Driver: t.driver()}
-		if p.Driver == DriverSwitch {
+		p := &Port{Name: t.name()}
+		var known bool
+		switch p.Driver, known = t.driver(); {
+		case !known:
+			p.Device = t.text("device", "")
+			w.anyDriver[p] = true
+		case p.Driver == DriverSwitch:
 			t.cable()
-		} else {
+		default:
 			p.Device = t.need("device")
 		}
 		p.MAC, p.HasMAC = t.mac()
 		// 576: what every IPv4 host takes (RFC 791). 9216: the largest jumbo
 		// frames of common switch chips.
 		p.MTU = t.size("mtu", 0, 576, 9216)
-		if p.Driver == DriverRaw && t.has("mtu") {
+		if known && p.Driver == DriverRaw && t.has("mtu") {
 			r.fault(t.at("mtu"), "a raw port has its device's MTU: set it there, with ip link")
 		}
 		p.Sink = t.text("sink", "")
-		if p.Driver != DriverPcap && t.has("sink") {
+		if known && p.Driver != DriverPcap && t.has("sink") {
 			r.fault(t.at("sink"), "only a port with driver pcap has a sink")
 		}
 		r.checkDevice(t, p)
@@ -122,20 +127,28 @@ func (t *table) mac() (mac [6]byte, ok bool) {
 	return mac, err == nil
 }
 
-// driver reads the driver of a port. There is no default: which one it is says
-// what happens to the kernel's device.
-func (t *table) driver() Driver {
+// driver reads the driver of a port; ok is false if it says none. There is no
+// default: which one it is says what happens to the kernel's device.
+func (t *table) driver() (d Driver, ok bool) {
+	const none = Driver(255)
 	text, _ := t.keys["driver"].(string)
+	ofSwitch, is := lookup(switchDriverWords(), text)
 	switch {
 	case !t.has("driver"):
 		t.fault(t.at("driver"), `is missing: "raw", "tap", "pcap" or "switch"`)
 	case strings.EqualFold(text, "xdp"):
 		t.fault(t.at("driver"), `"xdp" is not in this build: use "raw"`)
+	case is && ofSwitch == SwitchSoft:
+		t.fault(t.at("driver"), `%q is a driver of a [switch.NAME]: the port that is its cpu_port has "switch"`, text)
+	case is:
+		t.fault(t.at("driver"), `%q is a driver of a [switch.NAME]: the port that is its cpu_port has "raw"`, text)
 	default:
-		return choose(t, "driver", DriverRaw, driverWords())
+		if d = choose(t, "driver", none, driverWords()); d != none {
+			return d, true
+		}
 	}
 	t.known = append(t.known, "driver")
-	return DriverRaw
+	return DriverRaw, false
 }
 
 // checkDevice refuses names that the kernel would refuse later and less clearly.
@@ -181,6 +194,7 @@ func (t *table) ring(d Driver) Ring {
 func (r *reader) vlans(root *table, w *raw) {
 	for _, t := range root.named("vlan", longName) {
 		v := &VLAN{Name: t.name(), ID: t.vlanID()}
+		t.elsewhere = vlanElsewhere()
 		t.membership(v, w)
 		v.Addresses = list(t, "addresses", parseInterface)
 		v.Domain = t.trafficDomain()
@@ -190,6 +204,19 @@ func (r *reader) vlans(root *table, w *raw) {
 	// One byte holds the number of an interface, and 0 is no interface.
 	if len(w.VLANs) > 255 {
 		r.fault(root.at("vlan"), "there are %d VLANs: at most 255 are supported", len(w.VLANs))
+	}
+}
+
+// vlanElsewhere has words by which other routers and switches go.
+func vlanElsewhere() map[string]string {
+	const both = ": ports that send its frames with a tag are in tagged, the others in untagged"
+	return map[string]string{
+		"members": both, "ports": both, "interfaces": both,
+		"access": `; did you mean "untagged"?`, "trunk": `; did you mean "tagged"?`,
+		"pvid":   ": the id of the one VLAN that has a port in untagged is that port's PVID",
+		"native": ": the id of the one VLAN that has a port in untagged is that port's PVID",
+		"tag":    `; did you mean "id"?`, "vid": `; did you mean "id"?`,
+		"device": `; did you mean "port"?`, "interface": `; did you mean "port"?`,
 	}
 }
 

@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -25,6 +26,7 @@ type switchRefs struct {
 // boardTable reads [board]. Which models there are is known outside.
 func (r *reader) boardTable(root *table, w *raw) {
 	t := root.sub("board")
+	t.elsewhere = map[string]string{"name": `; did you mean "model"?`}
 	w.Board = Board{Model: t.text("model", "auto")}
 	if w.Board.Model == "" {
 		r.fault(t.at("model"), `must not be empty: write a model, or "auto"`)
@@ -51,6 +53,10 @@ func (r *reader) switches(root *table, w *raw) {
 		if refs.known && !refs.said && s.Driver != SwitchDSA {
 			r.fault(t.at("port"), "is missing: a switch with driver %s has a [switch.%s.port.NAME] for each port", s.Driver, s.Name)
 		}
+		t.elsewhere = map[string]string{
+			"ports": ": each port has a table, [switch." + s.Name + ".port.NAME]", "device": `; did you mean "cpu_port"?`,
+			"bridge": ": the device of the port that is the cpu_port is the bridge", "conduit": `; did you mean "cpu_port"?`,
+		}
 		t.done()
 		w.Switches = append(w.Switches, s)
 		w.switches[s] = refs
@@ -59,16 +65,19 @@ func (r *reader) switches(root *table, w *raw) {
 
 // switchDriver reads the driver of a switch. ok is false if it says none.
 func (t *table) switchDriver() (d SwitchDriver, ok bool) {
-	const none = SwitchDriver(255)
+	forms := longForms(switchDriverWords())
 	if !t.has("driver") {
 		t.known = append(t.known, "driver")
-		t.fault(t.at("driver"), "is missing: %s", orWords(longForms(switchDriverWords())))
+		t.fault(t.at("driver"), "is missing: %s", orWords(forms))
 		return SwitchDSA, false
 	}
-	if d = choose(t, "driver", none, switchDriverWords()); d == none {
-		return SwitchDSA, false
+	text, isText := get[string](t, "driver")
+	d, ok = lookup(switchDriverWords(), text)
+	if isText && !ok {
+		t.fault(t.at("driver"), "%q is not one of %s%s", text, strings.Join(forms, ", "),
+			cmp.Or(didYouMean(text, forms), ": dsa is for every chip that has a driver in the kernel"))
 	}
-	return d, true
+	return d, ok
 }
 
 // orWords prints "a", "b" or "c".

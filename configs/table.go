@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -37,6 +38,8 @@ type table struct {
 	path  []string
 	keys  map[string]any
 	known []string
+	// elsewhere says of words that other programs use what ours is.
+	elsewhere map[string]string
 }
 
 // at is the place of a key's value; here is the place of the table itself.
@@ -103,12 +106,21 @@ func (t *table) sub(key string) *table {
 
 // children returns the tables below key, which users name, in the file's order.
 func (t *table) children(key string) []*table {
+	if _, array := t.keys[key].([]map[string]any); array {
+		t.known = append(t.known, key)
+		t.fault(t.at(key), "must be a table, not an array of tables: write [%s.NAME], with a name of yours, instead of [[%[1]s]]", t.at(key))
+		return nil
+	}
 	parent := t.sub(key)
 	var out []*table
-	for name := range parent.keys {
-		if keys, ok := get[map[string]any](parent, name); ok {
-			out = append(out, &table{reader: t.reader, path: parent.at(name).path, keys: keys})
+	for name, value := range parent.keys {
+		parent.known = append(parent.known, name)
+		keys, ok := value.(map[string]any)
+		if !ok {
+			t.fault(parent.at(name), "must be a table, not %s: tables here have names of yours, as in [%s.NAME]", kind(value), parent.here())
+			continue
 		}
+		out = append(out, &table{reader: t.reader, path: parent.at(name).path, keys: keys})
 	}
 	slices.SortFunc(out, func(a, b *table) int {
 		return cmp.Or(t.doc.offset(a.here())-t.doc.offset(b.here()), strings.Compare(a.name(), b.name()))
@@ -212,7 +224,7 @@ func (t *table) duration(key string, s span) time.Duration {
 func list[T any](t *table, key string, parse func(string) (T, error)) []T {
 	if text, single := t.keys[key].(string); single {
 		t.known = append(t.known, key)
-		t.fault(t.at(key), "must be an array of strings: write [%q]", text)
+		t.fault(t.at(key), "must be an array of strings: write [%s]", quotedWords(text))
 		return nil
 	}
 	elements, _ := get[[]any](t, key)
@@ -231,6 +243,15 @@ func list[T any](t *table, key string, parse func(string) (T, error)) []T {
 		out[i] = v
 	}
 	return out
+}
+
+// quotedWords prints "a, b" as "a", "b".
+func quotedWords(text string) string {
+	words := strings.Split(text, ",")
+	for i, w := range words {
+		words[i] = strconv.Quote(strings.TrimSpace(w))
+	}
+	return strings.Join(words, ", ")
 }
 
 // needList is list for a key that must be there with at least one element.
@@ -301,7 +322,7 @@ func (t *table) done() {
 		if !slices.Contains(t.known, key) {
 			at := t.at(key)
 			at.onKey = true
-			t.fault(at, "unknown key%s", didYouMean(key, t.known))
+			t.fault(at, "unknown key%s", cmp.Or(t.elsewhere[key], didYouMean(key, t.known)))
 		}
 	}
 }
