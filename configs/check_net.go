@@ -56,8 +56,8 @@ func (w *raw) port(name string) *Port {
 }
 
 // missingPort reports a reference to a [port.NAME] that is not there. Some write
-// its device.
-func (r *reader) missingPort(at spot, name string, w *raw) {
+// its device; hint is for those who write something else.
+func (r *reader) missingPort(at spot, name string, w *raw, hint string) {
 	var names []string
 	for _, p := range w.Ports {
 		if names = append(names, p.Name); p.Device == name {
@@ -65,7 +65,7 @@ func (r *reader) missingPort(at spot, name string, w *raw) {
 			return
 		}
 	}
-	r.missing(at, name, names, "port")
+	r.fault(at, "there is no %s%s", label("port", name), cmp.Or(didYouMean(name, names), hint))
 }
 
 // linkVLANs finds each VLAN's port, or its switch and thereby its port; an id is
@@ -103,7 +103,7 @@ func (r *reader) linkVLAN(w *raw, v *VLAN, behind map[*Port]*Switch) string {
 	name := w.portOf[v]
 	v.Port = w.port(name)
 	if v.Port == nil && name != "" {
-		r.missingPort(keyAt("vlan", v.Name, "port"), name, w)
+		r.missingPort(keyAt("vlan", v.Name, "port"), name, w, "")
 	}
 	if s := behind[v.Port]; s != nil && v.Port != nil {
 		r.fault(keyAt("vlan", v.Name, "port"), "%s has %s behind it, which lets no frame of this VLAN through: write switch = %q and the ports in tagged or untagged instead",

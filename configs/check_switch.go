@@ -15,7 +15,7 @@ func (r *reader) linkSwitches(w *raw) {
 		s.CPUPort = w.port(refs.cpuPort)
 		if s.CPUPort == nil {
 			if refs.cpuPort != "" {
-				r.missingPort(at, refs.cpuPort, w)
+				r.missingPort(at, refs.cpuPort, w, ": cpu_port is the name of a [port.NAME], whose device leads to the switch")
 			}
 			continue
 		}
@@ -77,9 +77,9 @@ func (r *reader) checkSwitches(w *raw) {
 	for _, s := range w.Switches {
 		r.checkUntagged(w, s)
 		r.checkNumbers(s)
-		r.checkIdle(w, s)
 	}
 	r.checkSwitchDevices(w)
+	r.checkIdle(w)
 }
 
 // checkMembers: a member is a port of the switch, and one once. Ports of a
@@ -106,9 +106,6 @@ func (r *reader) checkMembers(w *raw, v *VLAN) {
 			seen[name] = l.key
 			r.linkMember(w, s, name, at)
 		}
-	}
-	if len(v.Tagged)+len(v.Untagged) == 0 && !r.faultBelow("vlan") {
-		r.warn(keyAt("vlan", v.Name, "switch"), "no port of %s is in tagged or untagged: nobody is on this VLAN", label("switch", s.Name))
 	}
 }
 
@@ -234,30 +231,35 @@ func (r *reader) checkSwitchDevices(w *raw) {
 
 // checkIdle warns of what does nothing. Where something about VLANs or switches
 // is wrong, that is why.
-func (r *reader) checkIdle(w *raw, s *Switch) {
+func (r *reader) checkIdle(w *raw) {
 	if r.faultBelow("vlan") || r.faultBelow("switch") {
 		return
 	}
-	used, vlans := map[string]bool{}, 0
+	used, vlans := map[*SwitchPort]bool{}, map[*Switch]int{}
 	for _, v := range w.VLANs {
-		if v.Switch == s {
-			vlans++
-			for _, name := range slices.Concat(v.Tagged, v.Untagged) {
-				used[name] = true
-			}
+		if v.Switch == nil {
+			continue
+		}
+		vlans[v.Switch]++
+		members := slices.Concat(v.Untagged, v.Tagged)
+		for _, name := range members {
+			used[v.Switch.port(name)] = true
+		}
+		if len(members) == 0 {
+			r.warn(keyAt("vlan", v.Name, "switch"), "no port of %s is in tagged or untagged: nobody is on this VLAN", label("switch", v.Switch.Name))
 		}
 	}
-	if vlans == 0 {
+	for _, s := range w.Switches {
 		at := keyAt("switch", s.Name)
-		at.onKey = true
-		r.warn(at, "no VLAN has switch = %q: all of its ports are off", s.Name)
-		return
-	}
-	for _, p := range s.Ports {
-		if !used[p.Name] {
+		if at.onKey = true; vlans[s] == 0 {
+			r.warn(at, "no VLAN has switch = %q: all of its ports are off", s.Name)
+			continue
+		}
+		for _, p := range s.Ports {
 			at := keyAt("switch", s.Name, "port", p.Name)
-			at.onKey = true
-			r.warn(at, "is in no VLAN: the port is off")
+			if at.onKey = true; !used[p] {
+				r.warn(at, "is in no VLAN: the port is off")
+			}
 		}
 	}
 }

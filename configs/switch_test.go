@@ -186,6 +186,8 @@ func TestSwitches(t *testing.T) {
 			`switch.soft0.cpu_port: [port.lab] has driver tap: the router's end of a switch with driver soft has driver = "switch", and no device`},
 		{"a cable to nowhere", "[port.wan]", "[port.lose]\ndriver = \"switch\"\n[port.wan]",
 			`port.lose.driver: "switch" is the router's end of a switch in software, and no [switch.NAME] with driver = "soft" has cpu_port = "lose"`},
+		{"a device of nobody for a name", `cpu_port = "lan"`, `cpu_port = "swp0cpu"`,
+			"switch.sw0.cpu_port: there is no [port.swp0cpu]: cpu_port is the name of a [port.NAME], whose device leads to the switch"},
 		{"a device for a name", `cpu_port = "lan"`, `cpu_port = "br-lan"`, `switch.sw0.cpu_port: there is no [port.br-lan]: "br-lan" is the device of [port.lan], so write "lan"`},
 		{"the chip's name for a driver", `"dsa"`, `"mv88e6xxx"`,
 			`switch.sw0.driver: "mv88e6xxx" is not one of dsa, soft, qca8337, ar8327: dsa is for every chip that has a driver in the kernel`},

@@ -23,7 +23,11 @@ func BoardOf(model string, proc fs.FS) (board.Board, error) {
 	}
 	b, err := board.Find(model)
 	if err != nil {
-		return board.Board{}, err
+		names := []string{"auto"}
+		for _, known := range board.Boards() {
+			names = append(names, known.Name)
+		}
+		return board.Board{}, fmt.Errorf("%w%s", err, configs.DidYouMean(model, names))
 	}
 	if here.RAM > 0 && (b.RAM == 0 || here.RAM < b.RAM) {
 		b = b.With(here.RAM)

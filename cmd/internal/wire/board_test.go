@@ -50,7 +50,11 @@ func TestTablesAreOfTheBoardsSize(t *testing.T) {
 			t.Errorf("%s: %+v, %v", c.name, got, err)
 		}
 	}
-	_, err := loadOn(t, small, "[board]\nmodel = \"toaster\"\n")
+	_, err := loadOn(t, small, "[board]\nmodel = \"turris omnia\"\n")
+	if err == nil || !strings.HasSuffix(err.Error(), `; did you mean "turris-omnia"?`) {
+		t.Errorf("a board that is nearly known: %v", err)
+	}
+	_, err = loadOn(t, small, "[board]\nmodel = \"toaster\"\n")
 	if err == nil || !strings.Contains(err.Error(), `:3:9: board.model: no board "toaster" is known`) {
 		t.Errorf("a board that is not known: %v", err)
 	}
