@@ -1,0 +1,78 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"debug/buildinfo"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+// binary is the router's program.
+type binary struct {
+	data     []byte
+	info     *buildinfo.BuildInfo
+	revision string // of the version control; with "+changed" if files were; "" if there is none
+	epoch    int64  // seconds since 1970: the time of all that has one
+}
+
+// compile builds the router for ARMv7. Neither the path of the sources nor the
+// user gets into the file; the revision does, so that a router can say what it
+// is.
+func compile(ctx context.Context, temp string) (*binary, error) {
+	file := filepath.Join(temp, "spigate")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", file, "./cmd/spigate")
+	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=arm", "GOARM=7", "GOFLAGS=")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(file); err != nil {
+		return nil, err
+	}
+	return readBinary(data, os.Getenv("SOURCE_DATE_EPOCH"))
+}
+
+// readBinary takes from the file what it says about itself. The image's time
+// is epoch if that is set, otherwise that of the revision, otherwise 0.
+func readBinary(data []byte, epoch string) (*binary, error) {
+	info, err := buildinfo.Read(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("build information: %w", err)
+	}
+	b := &binary{data: data, info: info}
+	changed := false
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			b.revision = s.Value
+		case "vcs.modified":
+			changed = s.Value == "true"
+		case "vcs.time":
+			t, err := time.Parse(time.RFC3339, s.Value)
+			if err != nil {
+				return nil, fmt.Errorf("time of the revision: %w", err)
+			}
+			b.epoch = t.Unix()
+		}
+	}
+	if changed {
+		b.revision += "+changed"
+	}
+	if epoch != "" {
+		if b.epoch, err = strconv.ParseInt(epoch, 10, 64); err != nil {
+			return nil, fmt.Errorf("SOURCE_DATE_EPOCH: %w", err)
+		}
+	}
+	if b.epoch < 0 || b.epoch > 1<<32-1 {
+		return nil, fmt.Errorf("SOURCE_DATE_EPOCH: %d is no time that a flash can have", b.epoch)
+	}
+	return b, nil
+}
