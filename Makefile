@@ -15,7 +15,7 @@ UNIT   = $(shell go list ./... | grep -v -e '/tests/netns' -e '/tests/programs$$
 CROSS := armv7:GOARCH=arm,GOARM=7 arm64:GOARCH=arm64 mipsle:GOARCH=mipsle,GOMIPS=softfloat
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test test-fast peers soak machines bench arm fuzz clean
+.PHONY: help deps build demo test test-fast peers soak machines bench arm image fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,8 +51,8 @@ peers: deps ## real IKE daemons in a virtual machine (SPIGATE_VM=uml: in process
 soak: deps ## the same, every pair of daemons in every scenario; an hour
 	SPIGATE_PEERS=1 SPIGATE_SOAK=1 go test -v -count=1 -timeout 5h $(PEERS)
 
-machines: deps ## virtual ARM machines: the switches of the kernel under the driver for them
-	SPIGATE_ARM=1 go test -v -count=1 -timeout 15m ./tests/arm
+machines: deps ## virtual ARM machines: the switches of the kernel under the driver for them; the image built twice
+	SPIGATE_ARM=1 go test -v -count=1 -timeout 15m ./tests/arm ./board/image
 
 bench: deps ## benchmarks side by side with the kernel, as ratios
 	go run ./tests/bench
@@ -64,6 +64,11 @@ arm: deps ## static binaries for ARMv7, arm64 and mipsle in dist, with their siz
 		env GOOS=linux $$(echo "$${target#*:}" | tr ',' ' ') $(GOBUILD) $$out; \
 		printf '%-24s %9d bytes, %8d after xz -9\n' $$out $$(stat -c %s $$out) $$(xz -9 -T1 -c $$out | wc -c); \
 	done
+
+image: ## the router's image for ARMv7 in dist/image, which run.sh there starts in qemu
+	@sh board/image/deps.sh
+	@mkdir -p $(DIST)
+	go run ./board/image -o $(DIST)/image
 
 # By default each new input is made smaller for up to a minute, and a short run
 # would do nothing else.

@@ -20,15 +20,18 @@ type binary struct {
 	epoch    int64  // seconds since 1970: the time of all that has one
 }
 
+// buildScript builds the product, for whomever.
+const buildScript = "cmd/spigate/build.sh"
+
 // compile builds the router for ARMv7. Neither the path of the sources nor the
 // user gets into the file; the revision does, so that a router can say what it
 // is.
 func compile(ctx context.Context, temp string) (*binary, error) {
 	file := filepath.Join(temp, "spigate")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", file, "./cmd/spigate")
+	cmd := exec.CommandContext(ctx, "sh", buildScript, file)
 	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=arm", "GOARM=7", "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("go build: %w\n%s", err, out)
+		return nil, fmt.Errorf("%s: %w\n%s", buildScript, err, out)
 	}
 	data, err := os.ReadFile(file)
 	if err != nil {

@@ -16,6 +16,13 @@ func always() []string {
 	return []string{"virtio_mmio", "virtio_net", "virtio_blk", "ext4", "tun"}
 }
 
+// asked lists what modules ask the kernel for when a device is found, which has
+// nobody to answer by then: a switch's tag on its way to the CPU, the bus and the
+// transceivers of a network device.
+func asked() map[string][]string {
+	return map[string][]string{"mv88e6xxx": {"tag_dsa"}, "mvneta": {"mvmdio", "marvell"}}
+}
+
 // last stands at the end of every list: a watchdog in software, which gets
 // /dev/watchdog only where no module before it found one in hardware.
 const last = "softdog"
@@ -62,10 +69,14 @@ func rootFS(bin *binary, k *kernel, factory []byte) (files.Tree, []moduleCost, e
 	return t, costs(t, users), nil
 }
 
-// present leaves out the modules that this kernel has neither as a file nor
-// built in: a board's list is for all kernels that it may have.
+// present adds what the modules ask for, and leaves out those without a file in
+// this kernel: a board's list is for all kernels that it may have.
 func (k *kernel) present(names []string) []string {
-	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !k.modules.Has(n) })
+	var all []string
+	for _, n := range names {
+		all = append(append(all, asked()[n]...), n)
+	}
+	return slices.DeleteFunc(all, func(n string) bool { return !k.modules.Has(n) })
 }
 
 // list writes the modules, and all that they need, in order, and adds their
