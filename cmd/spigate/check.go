@@ -98,7 +98,7 @@ func (a *app) checkJSON(warnings []configs.Warning, faulty error) error {
 	for _, w := range warnings {
 		found = append(found, finding{"warning", w.File, w.Line, w.Col, w.Path, w.Text})
 	}
-	if err := printJSON(a.out, withoutError(slices.Values(found))); err != nil {
+	if err := printJSON(a.out, local(found...)); err != nil {
 		return err
 	}
 	if faulty != nil {

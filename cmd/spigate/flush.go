@@ -67,6 +67,22 @@ type operator[T any] struct {
 
 // operation makes the cobra command of an operator.
 func operation[T any](f *flusher, o operator[T]) *cobra.Command {
+	shared := words{o.noun, o.short, o.aliases, o.long, o.named, o.filters}
+	return f.command(shared, func(ctx context.Context, client *control.Client, filter control.Filter) error {
+		done, err := o.do(client, ctx, filter)
+		if err != nil {
+			return err
+		}
+		if f.json {
+			return printJSON(f.out, local(done))
+		}
+		_, err = fmt.Fprintln(f.out, o.told(done))
+		return err
+	})
+}
+
+// command makes a cobra command that does something once.
+func (f *flusher) command(o words, do func(context.Context, *control.Client, control.Filter) error) *cobra.Command {
 	var filter control.Filter
 	cmd := &cobra.Command{
 		Use: o.noun, Aliases: o.aliases, Short: o.short, Long: o.long,
@@ -75,15 +91,7 @@ func operation[T any](f *flusher, o operator[T]) *cobra.Command {
 			if err := setName(&filter, args); err != nil {
 				return err
 			}
-			done, err := o.do(control.NewClient(f.socket), cmd.Context(), filter)
-			if err != nil {
-				return err
-			}
-			if f.json {
-				return printJSON(f.out, func(yield func(T, error) bool) { yield(done, nil) })
-			}
-			_, err = fmt.Fprintln(f.out, o.told(done))
-			return err
+			return do(cmd.Context(), control.NewClient(f.socket), filter)
 		},
 	}
 	if o.named {

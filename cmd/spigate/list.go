@@ -70,7 +70,7 @@ func (s *shower) listObjects(ctx context.Context, w io.Writer, kind control.LTMK
 		return err
 	}
 	if s.json {
-		return printJSON(w, withoutError(slices.Values(objects)))
+		return printJSON(w, local(objects...))
 	}
 	var text strings.Builder
 	for i := range objects {

@@ -65,11 +65,39 @@ type view[T any] struct {
 	filters     []string
 	ask         func(*control.Client, context.Context, control.Filter) iter.Seq2[T, error]
 	print       func(w io.Writer, bold bool, rows iter.Seq2[T, error]) error
-	verdict     func(rows []T) error // what the exit code says about the rows; may be nil
+	verdict     func() error // what the exit code says about the rows that were shown; may be nil
 }
 
-// command makes the cobra command of a view.
+// words is what of a view does not depend on its rows.
+type words struct {
+	noun, short string
+	aliases     []string
+	long        string
+	named       bool
+	filters     []string
+}
+
+// command makes the cobra command of a view. There are many kinds of rows, and
+// the compiler makes the generic functions for each of them: what they share is
+// in functions that are not generic.
 func command[T any](s *shower, v view[T]) *cobra.Command {
+	shared := words{v.noun, v.short, v.aliases, v.long, v.named, v.filters}
+	return s.command(shared, func(ctx context.Context, w io.Writer, client *control.Client, filter control.Filter) error {
+		rows, err := v.ask(client, ctx, filter), error(nil)
+		if s.json {
+			err = printJSON(w, untyped(rows))
+		} else {
+			err = v.print(w, s.bold(), rows)
+		}
+		if err == nil && v.verdict != nil {
+			return v.verdict()
+		}
+		return err
+	})
+}
+
+// command makes a cobra command that draws once, or again and again.
+func (s *shower) command(v words, draw func(context.Context, io.Writer, *control.Client, control.Filter) error) *cobra.Command {
 	var filter control.Filter
 	cmd := &cobra.Command{
 		Use: v.noun, Aliases: v.aliases, Short: v.short, Long: v.long,
@@ -83,8 +111,7 @@ func command[T any](s *shower, v view[T]) *cobra.Command {
 			}
 			client := control.NewClient(s.socket)
 			return s.repeat(cmd.Context(), cmd.CommandPath(), s.watch, func(w io.Writer) error {
-				rows := v.ask(client, cmd.Context(), filter)
-				return draw(s, v, w, rows)
+				return draw(cmd.Context(), w, client, filter)
 			})
 		},
 	}
@@ -110,38 +137,6 @@ func addFilters(cmd *cobra.Command, f *control.Filter, names []string) {
 	for _, name := range names {
 		flag := &filterFlag{filter: f, name: name}
 		cmd.Flags().Var(flag, strings.ReplaceAll(name, "_", "-"), filterHelp(cmd.Name(), name))
-	}
-}
-
-// draw prints the rows in the form asked for, then judges them.
-func draw[T any](s *shower, v view[T], w io.Writer, rows iter.Seq2[T, error]) error {
-	var kept []T
-	if v.verdict != nil {
-		rows = keep(rows, &kept)
-	}
-	var err error
-	if s.json {
-		err = printJSON(w, rows)
-	} else {
-		err = v.print(w, s.bold(), rows)
-	}
-	if err == nil && v.verdict != nil {
-		return v.verdict(kept)
-	}
-	return err
-}
-
-// keep passes rows on and remembers them; for views of a row or two.
-func keep[T any](rows iter.Seq2[T, error], kept *[]T) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		for row, err := range rows {
-			if err == nil {
-				*kept = append(*kept, row)
-			}
-			if !yield(row, err) {
-				return
-			}
-		}
 	}
 }
 

@@ -13,22 +13,25 @@ import (
 )
 
 func (s *shower) status() *cobra.Command {
+	var shown control.Status
 	return command(s, view[control.Status]{
 		noun: "status", short: "Is the router well: ports, fast and slow path",
 		long: "The daemon's health. The exit code is 6 if it is not ready or a port is down.",
 		ask: func(c *control.Client, ctx context.Context, _ control.Filter) iter.Seq2[control.Status, error] {
-			return func(yield func(control.Status, error) bool) { yield(c.Status(ctx)) }
+			return func(yield func(control.Status, error) bool) {
+				var err error
+				shown, err = c.Status(ctx)
+				yield(shown, err)
+			}
 		},
 		print:   printStatus,
-		verdict: verdict,
+		verdict: func() error { return verdict(&shown) },
 	})
 }
 
-func verdict(rows []control.Status) error {
-	for i := range rows {
-		if why := rows[i].Unhealthy(); why != "" {
-			return &coded{exitUnhealthy, errors.New("unhealthy: " + why)}
-		}
+func verdict(s *control.Status) error {
+	if why := s.Unhealthy(); why != "" {
+		return &coded{exitUnhealthy, errors.New("unhealthy: " + why)}
 	}
 	return nil
 }

@@ -119,19 +119,19 @@ func writeFields(w io.Writer, kind, name string, fields []field) error {
 // fields of each.
 func pagesOf[T any](form *tmshForm, one func(io.Writer, *tmshForm, *T) error) func(io.Writer, bool, iter.Seq2[T, error]) error {
 	return func(w io.Writer, _ bool, rows iter.Seq2[T, error]) error {
-		first := true
+		gap := ""
 		for row, err := range rows {
 			if err != nil {
 				return err
 			}
-			if !first && !form.fieldFmt {
-				if _, err := io.WriteString(w, "\n"); err != nil {
-					return err
-				}
+			if _, err := io.WriteString(w, gap); err != nil {
+				return err
 			}
-			first = false
 			if err := one(w, form, &row); err != nil {
 				return err
+			}
+			if !form.fieldFmt {
+				gap = "\n"
 			}
 		}
 		return nil
@@ -142,7 +142,11 @@ func pagesOf[T any](form *tmshForm, one func(io.Writer, *tmshForm, *T) error) fu
 func pageCommand[T any](s *shower, v view[T], one func(io.Writer, *tmshForm, *T) error) *cobra.Command {
 	form := &tmshForm{}
 	v.print = pagesOf(form, one)
-	cmd := command(s, v)
+	return s.withForm(form, command(s, v))
+}
+
+// withForm gives a command the flags of the form.
+func (s *shower) withForm(form *tmshForm, cmd *cobra.Command) *cobra.Command {
 	form.addFlags(cmd)
 	inner := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -15,7 +14,7 @@ func (a *app) newVersion() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if a.json {
-				return printJSON(a.out, withoutError(slices.Values([]control.Version{control.BuildVersion()})))
+				return printJSON(a.out, local(control.BuildVersion()))
 			}
 			_, err := fmt.Fprintln(a.out, versionLine())
 			return err

@@ -16,26 +16,38 @@ import (
 // rowsOf prints a plain table: a header and a function that makes the cells.
 func rowsOf[T any](header []string, cells func(T) []string) func(io.Writer, bool, iter.Seq2[T, error]) error {
 	return func(w io.Writer, bold bool, rows iter.Seq2[T, error]) error {
-		var t *table
-		for row, err := range rows {
-			if err != nil {
-				if t != nil {
-					t.end()
+		return printTable(w, bold, header, func(yield func([]string, error) bool) {
+			rows(func(row T, err error) bool {
+				if err != nil {
+					return yield(nil, err)
 				}
-				return err
+				return yield(cells(row), nil)
+			})
+		})
+	}
+}
+
+// printTable prints rows that are cells already.
+func printTable(w io.Writer, bold bool, header []string, rows iter.Seq2[[]string, error]) error {
+	var t *table
+	for cells, err := range rows {
+		if err != nil {
+			if t != nil {
+				t.end()
 			}
-			if t == nil {
-				t = newTable(w, bold, header...)
-			}
-			if err := t.row(cells(row)...); err != nil {
-				return err
-			}
+			return err
 		}
 		if t == nil {
 			t = newTable(w, bold, header...)
 		}
-		return t.end()
+		if err := t.row(cells...); err != nil {
+			return err
+		}
 	}
+	if t == nil {
+		t = newTable(w, bold, header...)
+	}
+	return t.end()
 }
 
 func (s *shower) ipsecSession() *cobra.Command {

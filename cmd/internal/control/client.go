@@ -125,21 +125,36 @@ func ask[T any](ctx context.Context, c *Client, path string, f Filter) iter.Seq2
 	return rowsOf[T](ctx, c, http.MethodGet, path, f)
 }
 
-// rowsOf is ask with any method.
+// rowsOf is ask with any method. There are many kinds of rows, and the compiler
+// makes this function for each of them: what they share is in receive.
 func rowsOf[T any](ctx context.Context, c *Client, method, path string, f Filter) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		var none T
-		body, err := c.send(ctx, method, path, f)
+		err := c.receive(ctx, method, path, f, func(read func(any) error) (bool, error) {
+			var row T
+			if err := read(&row); err != nil {
+				return false, err
+			}
+			return yield(row, nil), nil
+		})
 		if err != nil {
+			var none T
 			yield(none, err)
-			return
-		}
-		defer body.Close()
-		more, err := decode(body, yield)
-		if err != nil && more {
-			yield(none, fmt.Errorf("control socket %s: %w", c.socket, err))
 		}
 	}
+}
+
+// receive asks, and lets item read each row of the answer until it wants no
+// more of them.
+func (c *Client) receive(ctx context.Context, method, path string, f Filter, item func(read func(any) error) (more bool, err error)) error {
+	body, err := c.send(ctx, method, path, f)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if err := decode(body, item); err != nil {
+		return fmt.Errorf("control socket %s: %w", c.socket, err)
+	}
+	return nil
 }
 
 // send returns the body of a good answer, or the error that the other end or
@@ -193,30 +208,30 @@ func isTimeout(err error) bool {
 	return errors.As(err, &t) && t.Timeout()
 }
 
-// decode reads {"version":1,"items":[…]} and yields each item. more is false
-// if the reader has had enough.
-func decode[T any](body io.Reader, yield func(T, error) bool) (more bool, err error) {
+// decode reads {"version":1,"items":[…]} and lets item read each item until it
+// wants no more.
+func decode(body io.Reader, item func(read func(any) error) (more bool, err error)) error {
 	limited := &itemReader{r: body}
 	dec := json.NewDecoder(limited)
 	if err := decodeHead(dec); err != nil {
-		return true, notWhole(err)
+		return notWhole(err)
 	}
 	for dec.More() {
 		limited.n = 0
-		var item T
-		if err := dec.Decode(&item); err != nil {
-			return true, notWhole(err)
+		more, err := item(dec.Decode)
+		if err != nil {
+			return notWhole(err)
 		}
-		if !yield(item, nil) {
-			return false, nil
+		if !more {
+			return nil
 		}
 	}
 	for _, want := range []json.Delim{']', '}'} {
 		if t, err := dec.Token(); err != nil || t != want {
-			return true, notWhole(err)
+			return notWhole(err)
 		}
 	}
-	return true, nil
+	return nil
 }
 
 // decodeHead reads up to the first item. The fields come in this order

@@ -40,9 +40,9 @@ func (s *Server) netIPsec(mux *http.ServeMux) {
 		return b.FlushNetIPsec(f)
 	}))
 	for path, do := range map[string]func(Filter) (NetIPsecAsked, error){
-		pathNetIPsecRekeyPeer:     ofOne(nounPeer, b.NetIPsecPeers, b.RekeyNetIPsecPeer),
-		pathNetIPsecRekeySelector: ofOne(nounSelector, b.NetIPsecSelectors, b.RekeyNetIPsecSelector),
-		pathNetIPsecInitiate:      ofOne(nounSelector, b.NetIPsecSelectors, b.InitiateNetIPsec),
+		pathNetIPsecRekeyPeer:     ofOne(nounPeer, objectsOf(b.NetIPsecPeers), b.RekeyNetIPsecPeer),
+		pathNetIPsecRekeySelector: ofOne(nounSelector, objectsOf(b.NetIPsecSelectors), b.RekeyNetIPsecSelector),
+		pathNetIPsecInitiate:      ofOne(nounSelector, objectsOf(b.NetIPsecSelectors), b.InitiateNetIPsec),
 	} {
 		mux.Handle(path, operation(s, path, []string{ByName, ByTD}, do))
 	}
@@ -56,7 +56,7 @@ const (
 
 // ofOne refuses a request without a name, which would look as if it meant all,
 // and one with a name that is not there.
-func ofOne[T object](kind string, all func() []T, do func(Filter) (NetIPsecAsked, error)) func(Filter) (NetIPsecAsked, error) {
+func ofOne(kind string, all func() []object, do func(Filter) (NetIPsecAsked, error)) func(Filter) (NetIPsecAsked, error) {
 	return func(f Filter) (NetIPsecAsked, error) {
 		if f.Name == "" {
 			return NetIPsecAsked{}, &Error{kind + ": a name is missing", CodeBadRequest}
@@ -71,10 +71,10 @@ func ofOne[T object](kind string, all func() []T, do func(Filter) (NetIPsecAsked
 // knownTunnel refuses a filter with a selector or peer that is not there: no
 // rows would look as if it had no SAs.
 func (s *Server) knownTunnel(f Filter) error {
-	if err := checkName(nounSelector, Filter{Name: f.Selector, TD: f.TD}, s.backend.NetIPsecSelectors()); err != nil {
+	if err := checkName(nounSelector, Filter{Name: f.Selector, TD: f.TD}, objectsOf(s.backend.NetIPsecSelectors)()); err != nil {
 		return err
 	}
-	return checkName(nounPeer, Filter{Name: f.Peer, TD: f.TD}, s.backend.NetIPsecPeers())
+	return checkName(nounPeer, Filter{Name: f.Peer, TD: f.TD}, objectsOf(s.backend.NetIPsecPeers)())
 }
 
 // NetIPsecSAs yields the SAs that pass the filter.

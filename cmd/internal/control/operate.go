@@ -3,10 +3,8 @@ package control
 import (
 	"context"
 	"encoding/json"
-	"iter"
 	"net/http"
 	"net/url"
-	"slices"
 )
 
 // Operator is the part of a Backend that changes something. A filter that
@@ -78,12 +76,17 @@ func FiltersOfLSNFlush() []string {
 // refused: what stands there would be taken for a filter by the one who wrote
 // it, and the operation would then be done to everything.
 func operation[T row](s *Server, path string, allowed []string, do func(Filter) (T, error)) http.Handler {
-	answer := handle(s, http.MethodPost, allowed, func(f Filter) (iter.Seq[T], error) {
+	return s.operation(path, allowed, func(f Filter) (row, error) { return do(f) })
+}
+
+func (s *Server) operation(path string, allowed []string, do func(Filter) (row, error)) http.Handler {
+	answer := s.handle(http.MethodPost, allowed, func(f Filter, yield func(row) bool) error {
 		done, err := do(f)
 		if err == nil {
 			s.log.Info("control: operator", "path", path, "filter", readable(f), "done", inJSON(done))
+			yield(done)
 		}
-		return slices.Values([]T{done}), err
+		return err
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost && r.ContentLength != 0 {

@@ -2,7 +2,6 @@ package control
 
 import (
 	"encoding/json"
-	"iter"
 	"net/http"
 	"slices"
 )
@@ -121,15 +120,39 @@ func FiltersOfObjects() []string { return []string{ByTD} }
 
 // setting answers a view of named objects. kind is the noun: "lsn pool".
 func setting[T object](s *Server, kind string, all func() []T, filters ...string) http.Handler {
-	return view(s, append(filters, ByName), func(f Filter) (iter.Seq[T], error) {
+	return s.setting(kind, objectsOf(all), append(filters, ByName))
+}
+
+func (s *Server) setting(kind string, all func() []object, filters []string) http.Handler {
+	return s.handle(http.MethodGet, filters, func(f Filter, yield func(row) bool) error {
 		rows := all()
-		return slices.Values(rows), checkName(kind, f, rows)
+		if err := checkName(kind, f, rows); err != nil {
+			return err
+		}
+		for _, r := range rows {
+			if !yield(r) {
+				break
+			}
+		}
+		return nil
 	})
 }
 
+// objectsOf makes objects of rows of one kind.
+func objectsOf[T object](all func() []T) func() []object {
+	return func() []object {
+		rows := all()
+		out := make([]object, len(rows))
+		for i := range rows {
+			out[i] = rows[i]
+		}
+		return out
+	}
+}
+
 // checkName refuses a name that none of the rows has which pass the filter.
-func checkName[T object](kind string, f Filter, rows []T) error {
-	if f.Name == "" || slices.ContainsFunc(rows, func(r T) bool { return r.passes(&f) }) {
+func checkName(kind string, f Filter, rows []object) error {
+	if f.Name == "" || slices.ContainsFunc(rows, func(r object) bool { return r.passes(&f) }) {
 		return nil
 	}
 	var known []string

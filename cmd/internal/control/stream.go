@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"net/http"
 	"slices"
@@ -21,13 +20,22 @@ func plain[T row](all func() []T) func(Filter) (iter.Seq[T], error) {
 	return func(Filter) (iter.Seq[T], error) { return slices.Values(all()), nil }
 }
 
-// view answers a path that changes nothing.
+// view answers a path that changes nothing. There are many kinds of rows, and
+// the compiler makes the generic functions for each of them: what they share is
+// in functions that are not generic.
 func view[T row](s *Server, allowed []string, rows func(Filter) (iter.Seq[T], error)) http.Handler {
-	return handle(s, http.MethodGet, allowed, rows)
+	return s.handle(http.MethodGet, allowed, func(f Filter, yield func(row) bool) error {
+		seq, err := rows(f)
+		if err == nil {
+			seq(func(r T) bool { return yield(r) })
+		}
+		return err
+	})
 }
 
-// handle answers one path, for one method.
-func handle[T row](s *Server, method string, allowed []string, rows func(Filter) (iter.Seq[T], error)) http.Handler {
+// handle answers one path, for one method. rows gives its rows to yield until
+// that returns false, or gives none and returns an error.
+func (s *Server) handle(method string, allowed []string, rows func(f Filter, yield func(row) bool) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != method {
 			w.Header().Set("Allow", method)
@@ -41,35 +49,42 @@ func handle[T row](s *Server, method string, allowed []string, rows func(Filter)
 			refuse(w, http.StatusBadRequest, &Error{err.Error(), CodeBadRequest})
 			return
 		}
-		seq, err := rows(f)
-		if err != nil {
+		w.Header().Set("Content-Type", "application/json")
+		e := &encoder{ctx: r.Context(), filter: &f, out: NewItemWriter(out)}
+		if err := rows(f, e.add); err != nil {
 			refuseError(w, err)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
-		if err := encode(r.Context(), out, seq, &f); err != nil {
+		if err := e.end(); err != nil {
 			s.log.Debug("control: answer cut short", "path", r.URL.Path, "error", err)
 			out.fail(&Error{err.Error(), CodeInternal})
 		}
 	})
 }
 
-// encode writes the rows that pass the filter, one at a time.
-func encode[T row](ctx context.Context, out io.Writer, rows iter.Seq[T], f *Filter) error {
-	w := NewItemWriter(out)
-	for item := range rows {
-		// Whoever asked may be gone, also while no row passes the filter.
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if !item.passes(f) {
-			continue
-		}
-		if err := w.Add(item); err != nil {
-			return err
-		}
+// encoder writes the rows that pass the filter, one at a time.
+type encoder struct {
+	ctx    context.Context
+	filter *Filter
+	out    *ItemWriter
+	err    error
+}
+
+// add takes a row. It returns false if no more can be written.
+func (e *encoder) add(r row) bool {
+	// Whoever asked may be gone, also while no row passes the filter.
+	if e.err = e.ctx.Err(); e.err == nil && r.passes(e.filter) {
+		e.err = e.out.Add(r)
 	}
-	return w.End()
+	return e.err == nil
+}
+
+// end returns the first error.
+func (e *encoder) end() error {
+	if e.err != nil {
+		return e.err
+	}
+	return e.out.End()
 }
 
 // stallWriter gives every piece of an answer its own time, so that a long
