@@ -66,7 +66,7 @@ func TestSPIsOfNobodyAreLoggedAFewTimes(t *testing.T) {
 func TestVR32_WhatAnSAWasNotMadeForIsLoggedWithItsFlow(t *testing.T) {
 	e := withEnd(t, nil)
 	e.w.fromWAN(e.seals(udpTo(at(server, 53), at(near, 9), "from elsewhere")))
-	e.w.wantLine("its SA was not made for", fmt.Sprintf("spi=%08x", testSPI), "proto=17", "src="+at(server, 53).String(), "dst="+at(near, 9).String(), "remedy=")
+	e.w.wantLine("its SA was not made for", fmt.Sprintf("spi=%08x", uint32(testSPI)), "proto=17", "src="+at(server, 53).String(), "dst="+at(near, 9).String(), "remedy=")
 }
 
 func TestVR32_WhatCameInClearIsLoggedWithItsSelector(t *testing.T) {
