@@ -36,6 +36,26 @@ func (c *Config) FaultOf(i int, text string, path ...string) Fault {
 	return f
 }
 
+// PortFault is Fault for a port of a switch, at its device. A port without a
+// table of its own is where the first VLAN names it.
+func (c *Config) PortFault(s *Switch, port, text string) Fault {
+	if c.Places.Line("switch", s.Name, "port", port) != 0 {
+		return c.Fault(text, "switch", s.Name, "port", port, "device")
+	}
+	for _, v := range c.VLANs {
+		if v.Switch != s {
+			continue
+		}
+		if i := slices.Index(v.Untagged, port); i >= 0 {
+			return c.FaultOf(i, text, "vlan", v.Name, "untagged")
+		}
+		if i := slices.Index(v.Tagged, port); i >= 0 {
+			return c.FaultOf(i, text, "vlan", v.Name, "tagged")
+		}
+	}
+	return c.Fault(text, "switch", s.Name)
+}
+
 // Warning is Fault for what works, but perhaps not as its author thinks.
 func (c *Config) Warning(text string, path ...string) Warning { return Warning(c.Fault(text, path...)) }
 

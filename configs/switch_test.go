@@ -376,6 +376,11 @@ func TestAFaultThatAnotherOneFindsStandsInTheFile(t *testing.T) {
 		{c.Fault("bad", "switch", "sw0", "mtu").Error(), "f:15:9: switch.sw0.mtu: bad"},
 		{c.FaultOf(1, "bad", "vlan", "home", "untagged").Error(), "f:37:21: vlan.home.untagged[1]: bad"},
 		{c.FaultOf(7, "bad\nbad", "vlan", "home", "untagged").Error(), "f:37:12: vlan.home.untagged[7]: bad bad"},
+		{c.PortFault(c.Switches[0], "lan4", "bad").Error(), "f:38:11: vlan.home.tagged[0]: bad"},
+		{c.PortFault(c.Switches[0], "lan1", "bad").Error(), "f:37:21: vlan.home.untagged[1]: bad"},
+		{c.PortFault(c.Switches[1], "b", "bad").Error(), "f:26:10: switch.soft0.port.b.device: bad"},
+		{c.PortFault(c.Switches[2], "p2", "bad").Error(), "f:32:19: switch.chip.port.p2.device: bad"},
+		{c.PortFault(c.Switches[2], "p3", "bad").Error(), "f:27:9: switch.chip: bad"},
 		{c.Fault("bad", "nowhere").Error(), "f:1:1: nowhere: bad"},
 		{c.Warning("odd", "vlan", "home", "id").String(), "f:36:6: vlan.home.id: warning: odd"},
 	} {

@@ -42,8 +42,8 @@ func checkSockets(c *configs.Config, sw *configs.Switch, b board.Board) (faults 
 	}
 	for _, p := range sw.Ports {
 		if !b.Device(p.Device) {
-			text := fmt.Sprintf("port %s: %s has no device %s, only %s", p.Name, b.Title, p.Device, devices(b))
-			faults = append(faults, c.Fault(text, "switch", sw.Name))
+			text := fmt.Sprintf("%s has no device %s, only %s", b.Title, p.Device, devices(b))
+			faults = append(faults, c.PortFault(sw, p.Name, text))
 		}
 	}
 	return faults

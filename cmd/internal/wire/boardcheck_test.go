@@ -36,7 +36,7 @@ func TestWhatTheBoardHasNotGotIsSaidBeforeTheRouterStarts(t *testing.T) {
 	for _, c := range []struct{ wan, last, warning, fault string }{
 		{"eth2", "lan4", "", ""},
 		{"usb0", "lan4", "port.wan.device: warning: Turris Omnia has no device usb0, only eth2, lan0, lan1, lan2, lan3, lan4", ""},
-		{"eth2", "lan5", "", "switch.sw0: port lan5: Turris Omnia has no device lan5"},
+		{"eth2", "lan5", "", ":16:21: vlan.inside.untagged[1]: Turris Omnia has no device lan5, only eth2, lan0"},
 	} {
 		text := strings.NewReplacer("WAN", c.wan, "LAST", c.last).Replace(onTheOmnia)
 		conf, _, err := configs.Parse("omnia.toml", []byte(text))
