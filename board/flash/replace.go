@@ -53,21 +53,47 @@ func gone(err error) error {
 
 // Replace makes text the content of the file at path, whole or not at all, also
 // if the power is cut meanwhile. The file need not be there; changed is false if
-// it has the text already. After an error the file is as it was, unless the
-// error is that of the directory's sync: then it is the old or the new one.
-func Replace(fsys FS, path string, text []byte, mode fs.FileMode) (changed bool, err error) {
-	if now, err := fsys.Read(path, len(text)+1); err == nil && bytes.Equal(now, text) {
-		return false, nil
+// it has the text already. live, which may be nil, is called when the text is on
+// the flash under another name, and before the file is replaced; it is undone if
+// that fails. After an error the file is as it was, or the error says that this
+// is not certain.
+func Replace(fsys FS, path string, text []byte, mode fs.FileMode, live Live) (changed bool, err error) {
+	if live == nil {
+		live = func() (func() error, error) { return nil, nil }
 	}
+	was, err := fsys.Read(path, maxFile)
+	if err == nil && bytes.Equal(was, text) {
+		_, err := live()
+		return false, err
+	}
+	absent := errors.Is(err, fs.ErrNotExist)
 	dir, name := filepath.Split(path)
 	staged := filepath.Join(dir, "."+name+stagedEnd)
 	if err := stage(fsys, staged, text, mode); err != nil {
 		return false, advise(err)
 	}
-	if err := publish(fsys, staged, path); err != nil {
-		return false, advise(errors.Join(err, gone(fsys.Remove(staged))))
+	undo, err := live()
+	if err != nil {
+		return false, errors.Join(err, gone(fsys.Remove(staged)))
 	}
-	return true, nil
+	err = publish(fsys, staged, path)
+	if err == nil {
+		return true, nil
+	}
+	err = advise(errors.Join(err, gone(fsys.Remove(staged))))
+	if undo != nil {
+		err = errors.Join(err, undo())
+	}
+	if now, _ := fsys.Read(path, maxFile); !bytes.Equal(now, was) && !absent {
+		back := stage(fsys, staged, was, mode)
+		if back == nil {
+			back = publish(fsys, staged, path)
+		}
+		if back != nil {
+			err = fmt.Errorf("%w; and the file could not be put back (%w): the next start may read the old one or the new one", err, back)
+		}
+	}
+	return false, err
 }
 
 // stagedEnd ends the names of files that wait to be renamed.

@@ -264,7 +264,7 @@ func TestReplacingAFileIsAtomicToo(t *testing.T) {
 	start := flashtest.New(dir)
 	start.Put(path, []byte(oldText))
 	replace := func(fsys flash.FS) error {
-		_, err := flash.Replace(fsys, path, []byte(newText), 0o640)
+		_, err := flash.Replace(fsys, path, []byte(newText), 0o640, nil)
 		return err
 	}
 	flashtest.Crashes(start, replace, func(after *flashtest.Disk, at flashtest.Point) bool {
@@ -281,7 +281,7 @@ func TestReplacingAFileIsAtomicToo(t *testing.T) {
 		}
 		return true
 	})
-	if changed, err := flash.Replace(start, path, []byte(oldText), 0o600); changed || err != nil || start.Calls != 0 {
+	if changed, err := flash.Replace(start, path, []byte(oldText), 0o600, nil); changed || err != nil || start.Calls != 0 {
 		t.Errorf("the same again: %t, %d calls, %v", changed, start.Calls, err)
 	}
 }

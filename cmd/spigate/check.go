@@ -1,17 +1,13 @@
 package main
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"spigate/board"
 	"spigate/cmd/internal/wire"
 	"spigate/configs"
 )
@@ -33,7 +29,7 @@ func (a *app) newCheck() *cobra.Command {
 }
 
 func (a *app) check(file string) error {
-	_, warnings, err := load(file)
+	_, warnings, err := wire.Load(file, time.Now())
 	if err != nil && len(configs.Faults(err)) == 0 {
 		return err // the file could not be read at all
 	}
@@ -46,31 +42,6 @@ func (a *app) check(file string) error {
 	}
 	_, err = fmt.Fprintf(a.out, "%s: ok\n", file)
 	return err
-}
-
-// load reads a configuration, and asks those who would run it. It returns what
-// "check" prints and what the daemon logs.
-func load(file string) (*configs.Config, []configs.Warning, error) {
-	c, warnings, err := configs.LoadWith(file, wire.LoadOptions(os.DirFS("/proc")))
-	if err != nil {
-		return nil, warnings, err
-	}
-	more, faults := wire.Check(c, time.Now())
-	warnings = append(warnings, more...)
-	if b, err := boardOf(c); err == nil { // the loading has judged the name
-		more, wrong := wire.CheckBoard(c, b)
-		warnings, faults = append(warnings, more...), append(faults, wrong...)
-	}
-	slices.SortStableFunc(warnings, func(a, b configs.Warning) int { return cmp.Compare(a.Line, b.Line) })
-	if len(faults) > 0 {
-		return nil, warnings, errors.Join(faults...)
-	}
-	return c, warnings, nil
-}
-
-// boardOf is the board that c is for.
-func boardOf(c *configs.Config) (board.Board, error) {
-	return wire.BoardOf(c.Board.Model, os.DirFS("/proc"))
 }
 
 // printWarnings tells warnings, each on its line.

@@ -10,47 +10,91 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"spigate/board/flash"
 	"spigate/cmd/internal/wire"
 	"spigate/configs"
 )
 
+// defaultStateDir is where configuration slots are on a router's flash.
+const defaultStateDir = "/overlay/spigate"
+
+// runFlags say where the configuration is.
+type runFlags struct{ file, stateDir, factory string }
+
 func newRunCommand() *cobra.Command {
-	var file string
+	var f runFlags
 	cmd := &cobra.Command{
-		Use:   "run --config FILE",
+		Use:   "run {--config FILE | --state-dir [DIR]}",
 		Short: "The router, in the foreground",
-		Long: `Runs the router on one configuration file, in the foreground, as root.
-It logs to stderr, tells systemd when it is ready (NOTIFY_SOCKET), and ends
+		Long: `Runs the router in the foreground, as root. It logs to stderr, tells systemd
+when it is ready and that it is well (NOTIFY_SOCKET, WATCHDOG_USEC), and ends
 cleanly on SIGTERM: kernel ports are given back as they were.
-SIGHUP reads the file again. Changes in [lsn.…] and [ipsecalg.…] take effect at
-once: sessions whose NAT address, group or profile is gone end, all others go
-on. If anything else has changed, or is wrong, the log says what, and nothing
-changes.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return run(cmd.Context(), file, cmd.ErrOrStderr())
+
+With --config it runs on that file. With --state-dir it runs on the slots of a
+directory on flash, which survive a power cut at any moment: it boots the
+confirmed one; if that is damaged, or this build refuses it, the running one,
+then the candidate, then the file of --factory. The log says which, and why.
+Files that a configuration names are relative to its own directory.
+
+SIGHUP reads the file, or the running slot, again. What can change without a
+restart takes effect at once: sessions whose NAT address, group or profile is
+gone end, all others go on. If anything else has changed, or is wrong, the log
+says what, and nothing changes. "spigate config apply" does it with an answer.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			keeper, err := f.keeper(cmd.Flags().Changed("state-dir"), args)
+			if err != nil {
+				return err
+			}
+			return run(cmd.Context(), keeper, cmd.ErrOrStderr())
 		},
 	}
-	cmd.Flags().StringVar(&file, "config", "", "the configuration file")
-	if err := cmd.MarkFlagRequired("config"); err != nil {
-		panic("spigate: " + err.Error())
-	}
+	cmd.Flags().StringVar(&f.file, "config", "", "run on this configuration `FILE`")
+	cmd.Flags().StringVar(&f.stateDir, "state-dir", "", "run on the configuration slots in this `DIR`")
+	// Without a value it is the usual one; a value behind a space is then an
+	// argument to pflag, and not to those who type it.
+	cmd.Flags().Lookup("state-dir").NoOptDefVal = defaultStateDir
+	cmd.Flags().StringVar(&f.factory, "factory", "", "with --state-dir: run on this `FILE` if no slot can be booted")
 	return cmd
 }
 
-func run(ctx context.Context, file string, stderr io.Writer) error {
+// keeper is where the configuration of this run is.
+func (f *runFlags) keeper(slots bool, args []string) (wire.Keeper, error) {
+	switch {
+	case slots && f.file != "":
+		return nil, usagef("--config and --state-dir: one of them")
+	case !slots && f.factory != "":
+		return nil, usagef("--factory goes with --state-dir")
+	case slots && len(args) == 1 && f.stateDir == defaultStateDir:
+		f.stateDir = args[0]
+	case len(args) > 0:
+		return nil, usagef("unknown word %q", args[0])
+	}
+	if slots {
+		keeper, err := wire.KeepSlots(f.stateDir, f.factory, flash.OS{})
+		if err != nil {
+			return nil, usagef("%w", err)
+		}
+		return keeper, nil
+	}
+	if f.file == "" {
+		return nil, usagef("want --config FILE, or --state-dir DIR for the slots in DIR (usually %s)", defaultStateDir)
+	}
+	return wire.KeepFile(f.file), nil
+}
+
+func run(ctx context.Context, keeper wire.Keeper, stderr io.Writer) error {
 	log := slog.New(slog.NewTextHandler(stderr, nil))
-	c, warnings, err := load(file)
+	c, warnings, err := keeper.Boot(time.Now(), log)
 	if err != nil {
 		return err
 	}
 	warn(log, warnings)
-	if b, err := boardOf(c); err == nil {
-		wire.UseMemory(c, b, log)
-	}
+	wire.UseMemoryOf(c, log)
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP) // first: its default would end us with ports half taken
 	defer signal.Stop(hup)
@@ -65,10 +109,11 @@ func run(ctx context.Context, file string, stderr io.Writer) error {
 		select {
 		case <-ready:
 			ready = nil
-			log.Info("ready", "config", file, "socket", c.Control.Socket)
+			log.Info("ready", "config", c.File, "socket", c.Control.Socket)
 			notify(log, "READY=1")
+			keeper.Started(log)
 		case <-hup:
-			reload(log, file, d.Reload)
+			reload(log, keeper, d.Reload)
 		case err := <-done:
 			log.Info("ended")
 			return err
@@ -77,17 +122,17 @@ func run(ctx context.Context, file string, stderr io.Writer) error {
 }
 
 // reload answers SIGHUP.
-func reload(log *slog.Logger, file string, apply func(*configs.Config) error) {
-	c, warnings, err := load(file)
+func reload(log *slog.Logger, keeper wire.Keeper, apply func(*configs.Config) error) {
+	c, warnings, err := keeper.Again(time.Now())
 	if err == nil {
 		err = apply(c)
 	}
 	if err != nil {
-		log.Error("still running the old configuration", "config", file, "reason", strings.ReplaceAll(err.Error(), "\n", "; "))
+		log.Error("still running the old configuration", "config", keeper.Path(), "reason", strings.ReplaceAll(err.Error(), "\n", "; "))
 		return
 	}
 	warn(log, warnings)
-	log.Info("reloaded", "config", file)
+	log.Info("reloaded", "config", keeper.Path())
 }
 
 // warn says what is odd about a configuration that runs.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"spigate/cmd/internal/wire"
 	"spigate/configs"
 )
 
@@ -27,7 +28,7 @@ func TestAReloadSaysWhatIsOddAboutTheNewConfiguration(t *testing.T) {
 	} {
 		var out bytes.Buffer
 		log := slog.New(slog.NewTextHandler(&out, nil))
-		reload(log, filepath.Join(dir, tc.file), func(*configs.Config) error { return tc.refused })
+		reload(log, wire.KeepFile(filepath.Join(dir, tc.file)), func(*configs.Config) error { return tc.refused })
 		for _, want := range tc.want {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("%s: %q is missing in\n%s", tc.file, want, out.String())
@@ -59,7 +60,7 @@ func TestSelectorsThatMissTheirPacketsAreToldByCheckAndByReload(t *testing.T) {
 		t.Errorf("as JSON %q", stdout)
 	}
 	var out bytes.Buffer
-	reload(slog.New(slog.NewTextHandler(&out, nil)), file, func(*configs.Config) error { return nil })
+	reload(slog.New(slog.NewTextHandler(&out, nil)), wire.KeepFile(file), func(*configs.Config) error { return nil })
 	if !strings.Contains(out.String(), `ltm nat \"NAT-1\" rewrites`) || !strings.Contains(out.String(), "msg=reloaded") {
 		t.Errorf("a reload: %s", out.String())
 	}

@@ -69,6 +69,13 @@ func CheckMemory(c *configs.Config, b board.Board) []configs.Warning {
 	return []configs.Warning{c.Warning(text, "limits")}
 }
 
+// UseMemoryOf is UseMemory with the board that c is for.
+func UseMemoryOf(c *configs.Config, log *slog.Logger) {
+	if b, err := BoardOf(c.Board.Model, os.DirFS("/proc")); err == nil { // the loading has judged the name
+		UseMemory(c, b, log)
+	}
+}
+
 // UseMemory sets how much memory the process may use and logs it with the sizes
 // of the tables. An operator's GOMEMLIMIT goes before the board's: the runtime
 // has read it already.

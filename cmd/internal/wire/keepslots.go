@@ -1,0 +1,116 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"spigate/board/flash"
+	"spigate/cmd/internal/control"
+	"spigate/configs"
+)
+
+// slots keep a configuration on flash.
+type slots struct {
+	store   *flash.Store
+	factory string     // file for when no slot can be booted, or ""
+	booted  flash.Slot // valid with some
+	some    bool       // a slot was booted
+}
+
+// KeepSlots keeps the configuration in the slots of a directory. factory is the
+// file that is run when none of them can be; "" is none.
+func KeepSlots(dir, factory string, fsys flash.FS) (Keeper, error) {
+	store, err := flash.Open(dir, fsys)
+	if err != nil {
+		return nil, err
+	}
+	return &slots{store: store, factory: factory}, nil
+}
+
+// Boot implements Keeper. A slot that this build refuses, perhaps because it is
+// older than the one that wrote it, is passed over as a damaged one is.
+func (s *slots) Boot(now time.Time, log *slog.Logger) (*configs.Config, []configs.Warning, error) {
+	if err := s.store.Health(); err != nil {
+		log.Warn("configurations cannot be kept; the router runs all the same", "state_dir", s.store.Dir(), "reason", err)
+	}
+	var c *configs.Config
+	var warnings []configs.Warning
+	b, err := s.store.Boot(func(slot flash.Slot, text []byte) (err error) {
+		c, warnings, err = LoadText(s.store.Path(slot), text, now)
+		return err
+	})
+	for _, f := range b.Damaged {
+		log.Error("a slot is not booted", "slot", f.Slot, "file", f.Path, "reason", flat(f.Reason),
+			"do", "nothing: it stays as it is until the next spigate config apply")
+	}
+	if err == nil {
+		s.booted, s.some = b.Slot, true
+		log.Info("boot", "slot", b.Slot, "sequence", b.Sequence, "written", written(b.Note.Time), "comment", b.Note.Comment)
+		return c, warnings, nil
+	}
+	if s.factory == "" {
+		return nil, nil, fmt.Errorf("%w that can be booted: start it with --factory FILE, then give it one with: spigate config apply FILE", err)
+	}
+	log.Warn("boot: the factory configuration, for no slot can be booted", "state_dir", s.store.Dir(), "file", s.factory)
+	return Load(s.factory, now)
+}
+
+// written is when a slot was, for people.
+func written(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return at.UTC().Format(time.RFC3339)
+}
+
+// Started implements Keeper: what runs is the running slot, also after a crash
+// between it and the confirmed one.
+func (s *slots) Started(log *slog.Logger) {
+	if !s.some || s.booted == flash.Running {
+		return
+	}
+	changed, err := s.store.Promote(s.booted, flash.Running)
+	switch {
+	case err != nil:
+		log.Warn("the running slot is not what runs", "booted", s.booted, "reason", err)
+	case changed:
+		log.Info("the running slot is what was booted", "booted", s.booted)
+	}
+}
+
+// Again implements Keeper: SIGHUP reads the running slot.
+func (s *slots) Again(now time.Time) (*configs.Config, []configs.Warning, error) {
+	i, err := s.store.Read(flash.Running)
+	if err != nil {
+		return nil, nil, err
+	}
+	return LoadText(s.Path(), i.Text, now)
+}
+
+// Path implements Keeper.
+func (s *slots) Path() string { return s.store.Path(flash.Running) }
+
+// Commit implements Keeper.
+func (s *slots) Commit(text []byte, note flash.Note, live flash.Live) (Kept, error) {
+	done, err := s.store.Commit(text, note, live)
+	return Kept{len(done.Written) > 0, done.Sequence}, err
+}
+
+// Show implements Keeper.
+func (s *slots) Show(word string) (Shown, error) {
+	if word == "" {
+		word = flash.Running.String()
+	}
+	slot, ok := flash.SlotOf(word)
+	if !ok {
+		return Shown{}, control.NotFound("slot", word, "candidate", "running", "confirmed")
+	}
+	i, err := s.store.Read(slot)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Shown{}, &control.Error{Message: fmt.Sprintf("slot %s of %s is empty", slot, s.store.Dir()), Code: control.CodeNotFound}
+	}
+	return Shown{word, s.store.Path(slot), i}, err
+}
