@@ -26,8 +26,10 @@ type fakePort struct {
 	down   bool
 	full   bool // refuses every second frame
 	broken error
-	once   sync.Once
-	closed chan struct{}
+
+	malformed, overrun uint64
+	once               sync.Once
+	closed             chan struct{}
 }
 
 func newFakePort() *fakePort {
@@ -70,6 +72,12 @@ func (p *fakePort) Up() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return !p.down
+}
+
+func (p *fakePort) Lost() (malformed, overrun uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.malformed, p.overrun
 }
 
 func (p *fakePort) Close() error {

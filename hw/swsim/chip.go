@@ -18,6 +18,16 @@ const (
 	maxMTU = 65535
 )
 
+// Limits returns what a switch with these ports can do, the router's own named
+// cpu. mtu is the most that its ports can pass, in bytes of IP.
+func Limits(cpu string, ports []string, mtu int) hw.Capabilities {
+	c := hw.Capabilities{Driver: "soft", Chip: "software switch", Untagged: 1, MaxMTU: mtu}
+	for _, name := range ports {
+		c.Ports = append(c.Ports, hw.Port{Name: name, CPU: name == cpu})
+	}
+	return c
+}
+
 // Capabilities implements hw.Chip.
 func (s *Switch) Capabilities() hw.Capabilities {
 	c := s.caps
@@ -220,6 +230,7 @@ func (s *Switch) Counters() ([]hw.Counters, error) {
 			Port: p.Name, RxFrames: p.count.rxFrames.Load(), RxBytes: p.count.rxBytes.Load(),
 			TxFrames: p.count.txFrames.Load(), TxBytes: p.count.txBytes.Load(), TxDropped: p.count.txDropped.Load(),
 		}
+		c.RxErrors, c.RxDropped = p.Lost()
 		for why := Taken + 1; why < reasons; why++ {
 			if n := p.refused[why].Load(); why.malformed() {
 				c.RxErrors += n

@@ -16,6 +16,7 @@ type sink struct{ frames atomic.Uint64 }
 func (*sink) Read([]Frame) (int, error) { return 0, net.ErrClosed }
 func (*sink) Up() bool                  { return true }
 func (*sink) Close() error              { return nil }
+func (*sink) Lost() (uint64, uint64)    { return 0, 0 }
 
 func (s *sink) Write(batch []Frame) int {
 	s.frames.Add(uint64(len(batch)))

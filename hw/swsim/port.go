@@ -24,6 +24,11 @@ type Port interface {
 	// Up reports whether frames can pass.
 	Up() bool
 
+	// Lost returns how many frames were lost since the beginning before Read
+	// could return them: those that were malformed, and those for which there
+	// was no room.
+	Lost() (malformed, overrun uint64)
+
 	// Close ends a Read that is waiting.
 	Close() error
 }
@@ -38,7 +43,7 @@ type NamedPort struct {
 type port struct {
 	NamedPort
 	number int
-	failed atomic.Bool // can be read no more
+	failed atomic.Bool // cannot be read any more
 
 	// busy is held while a batch that came in here is worked on. Whoever has
 	// changed the tables takes it once: what was decided by the former ones is
@@ -95,4 +100,10 @@ func (p *port) up() bool { return !p.failed.Load() && p.Up() }
 func (p *port) settle() {
 	p.busy.Lock()
 	defer p.busy.Unlock()
+}
+
+// letGo drops what refers to memory of the device: it may be unmapped by now.
+func (p *port) letGo() {
+	clear(p.batch[:])
+	clear(p.out[:])
 }

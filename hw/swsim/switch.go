@@ -77,14 +77,15 @@ func New(c Config) (*Switch, error) {
 	s := &Switch{
 		name: c.Name, byName: map[string]*port{}, now: c.Now, log: c.Log,
 		addresses: newTable(c.Entries, c.Ageing), changes: make(chan struct{}, 1),
-		caps: hw.Capabilities{Driver: "soft", Chip: "software switch", Untagged: 1, MaxMTU: c.MTU},
 	}
+	var names []string
 	for n, p := range c.Ports {
 		one := &port{NamedPort: p, number: n}
 		s.ports = append(s.ports, one)
 		s.byName[p.Name] = one
-		s.caps.Ports = append(s.caps.Ports, hw.Port{Name: p.Name, CPU: p.Name == c.CPU})
+		names = append(names, p.Name)
 	}
+	s.caps = Limits(c.CPU, names, c.MTU)
 	t := newTables(c.MTU)
 	t.up = s.links()
 	s.tables.Store(t)
@@ -150,6 +151,7 @@ func (s *Switch) Run(ctx context.Context) error {
 
 // loop forwards what comes in at a port until it is closed.
 func (s *Switch) loop(p *port) {
+	defer p.letGo()
 	for {
 		n, err := p.Read(p.batch[:])
 		if errors.Is(err, net.ErrClosed) {

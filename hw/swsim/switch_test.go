@@ -228,6 +228,15 @@ func TestAPortThatTakesNotAllIsCounted(t *testing.T) {
 	}
 }
 
+func TestWhatADeviceLosesIsCountedAtItsPort(t *testing.T) {
+	b := newOffice(t)
+	b.send("lan1", make([]byte, 5), ether(everybody, alice, "x", 20))
+	b.ports["lan1"].malformed, b.ports["lan1"].overrun = 10, 20
+	if c := b.counters("lan1"); c.RxErrors != 11 || c.RxDropped != 21 || c.RxFrames != 2 {
+		t.Errorf("counted %+v", c)
+	}
+}
+
 func TestAPortWithoutHeadroomLosesOnlyWhatNeedsIt(t *testing.T) {
 	b := newOffice(t)
 	raw := ether(everybody, alice, "x")

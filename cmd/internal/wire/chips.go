@@ -10,12 +10,20 @@ import (
 )
 
 // openChip opens the chip of a [switch] with the driver that it names.
-func openChip(_ *configs.Config, sw *configs.Switch, _ *slog.Logger) (openedChip, error) {
+func openChip(_ *configs.Config, sw *configs.Switch, log *slog.Logger) (openedChip, error) {
+	if sw.Driver == configs.SwitchSoft {
+		return openSoft(sw, log)
+	}
 	return openedChip{}, fmt.Errorf("driver %s is not in this build", sw.Driver)
 }
 
 // limits are what the driver of a [switch] knows about its chip without asking.
-func limits(*configs.Switch) (hw.Capabilities, bool) { return hw.Capabilities{}, false }
+func limits(sw *configs.Switch) (hw.Capabilities, bool) {
+	if sw.Driver == configs.SwitchSoft {
+		return softLimits(sw), true
+	}
+	return hw.Capabilities{}, false
+}
 
 // checkSwitches asks the drivers what they would refuse. Each fault stands at
 // the table of its switch.
