@@ -46,8 +46,8 @@ func newSwitches(log *slog.Logger) switches {
 	return switches{log: log, now: func() int64 { return int64(time.Since(began)) }, openChip: openChip}
 }
 
-// open opens every switch and tells it what to do. A chip that does not answer
-// is no error: the router starts with what passes, and the chip is tried again.
+// open opens every switch and tells it what to do. A chip that fails then is no
+// error: the router starts with what passes, and the chip is tried again.
 func (s *switches) open(c *configs.Config) error {
 	for _, sw := range c.Switches {
 		one, err := s.openOne(c, sw)
@@ -55,9 +55,10 @@ func (s *switches) open(c *configs.Config) error {
 			return fmt.Errorf("switch %s: %w", sw.Name, err)
 		}
 		s.all = append(s.all, one)
-		if _, err := one.keeper.SetPlan(plan(c, sw), s.now()); err != nil && !errors.Is(err, hw.ErrSilent) {
+		if err := plan(c, sw).Check(one.keeper.Capabilities()); err != nil {
 			return fmt.Errorf("switch %s: %w", sw.Name, err)
 		}
+		_, _ = one.keeper.SetPlan(plan(c, sw), s.now()) // the keeper has told what fails
 	}
 	return nil
 }

@@ -130,7 +130,22 @@ func TestASilentSwitchDoesNotKeepTheRouterFromStarting(t *testing.T) {
 	}
 }
 
-func TestAChipThatRefusesThePlanIsAnErrorAtTheStart(t *testing.T) {
+func TestAChipThatForgetsWhatItWasToldIsToldAgain(t *testing.T) {
+	b := newSwitchBench(chip())
+	b.chip.Forget("set 20")
+	if err := b.open(withSwitch(t)); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(b.log.String(), "has not done what it was told: VLAN 20 is missing") {
+		t.Errorf("the log says %q", b.log)
+	}
+	b.all[0].keeper.Step(2e9)
+	if !b.all[0].keeper.Status().Kept {
+		t.Errorf("still %v", b.all[0].keeper.Status().Err)
+	}
+}
+
+func TestAPlanBeyondTheChipIsAnErrorAtTheStart(t *testing.T) {
 	small := hwtest.NewFake(hw.Capabilities{Chip: "a small chip", VLANs: 1, Ports: []hw.Port{{Name: "br-lan", CPU: true}, {Name: "lan1"}, {Name: "lan2"}, {Name: "lan3"}}})
 	b := newSwitchBench(small)
 	if err := b.open(withSwitch(t)); err == nil || !strings.Contains(err.Error(), "switch sw0: there are 2 VLANs, and the table of a small chip has 1 rows") {
