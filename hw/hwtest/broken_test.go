@@ -147,16 +147,15 @@ func without(names, others []string) []string {
 
 const walk, astray = "from plan to plan", "from plan to plan no frame goes astray"
 
-// wrongs are faults of drivers, and the tests that must find each.
-func wrongs() map[string]struct {
+// wrong is a fault of a driver, and the tests that must find it.
+type wrong struct {
 	chip  broken
 	found []string
-} {
-	type wrong = struct {
-		chip  broken
-		found []string
-	}
-	one := func(tests ...string) []string { return tests }
+}
+
+func one(tests ...string) []string { return tests }
+
+func wrongRows() map[string]wrong {
 	return map[string]wrong{
 		"forgets PVIDs": {broken{pvid: func(*hwtest.Fake, string, uint16) error { return nil }},
 			one("frames without tag: each port has its own VLAN", walk)},
@@ -210,6 +209,11 @@ func wrongs() map[string]struct {
 			}
 			return f.RemoveVLAN(id)
 		}}, one("a row is set, replaced, removed and read back")},
+	}
+}
+
+func wrongElsewhere() map[string]wrong {
+	return map[string]wrong{
 		"turns ports on only": {broken{port: func(f *hwtest.Fake, p string, on bool) error {
 			return f.SetPort(p, true)
 		}}, one("each port is turned on and off by itself", walk)},
@@ -291,7 +295,9 @@ func wrongs() map[string]struct {
 // TestABrokenChipIsFound: a suite that finds nothing wrong with these would be
 // worth nothing.
 func TestABrokenChipIsFound(t *testing.T) {
-	for name, wrong := range wrongs() {
+	all := wrongRows()
+	maps.Copy(all, wrongElsewhere())
+	for name, wrong := range all {
 		t.Run(name, func(t *testing.T) {
 			o := hwtest.Options{
 				Open: func(testing.TB) hw.Chip {

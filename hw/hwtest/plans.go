@@ -22,19 +22,7 @@ func Draw(rng *rand.Rand, c hw.Capabilities, most int) hw.Plan {
 	var p hw.Plan
 	untagged := map[string]bool{}
 	for _, id := range slices.Compact(ids)[:rng.IntN(min(most, 5)+1)] {
-		v := hw.VLAN{ID: id}
-		for _, name := range users(c) {
-			switch rng.IntN(3) {
-			case 1:
-				v.Tagged = append(v.Tagged, name)
-			case 2:
-				if !untagged[name] {
-					v.Untagged = append(v.Untagged, name)
-				}
-				untagged[name] = true
-			}
-		}
-		p.VLANs = append(p.VLANs, v)
+		p.VLANs = append(p.VLANs, drawMembers(rng, id, users(c), untagged))
 	}
 	if rng.IntN(4) == 0 {
 		p.MTU = []int{1400, 1500}[rng.IntN(2)]
@@ -43,6 +31,21 @@ func Draw(rng *rand.Rand, c hw.Capabilities, most int) hw.Plan {
 		}
 	}
 	return p
+}
+
+// drawMembers draws who is in a VLAN; untagged are the ports that are so already.
+func drawMembers(rng *rand.Rand, id uint16, names []string, untagged map[string]bool) hw.VLAN {
+	v := hw.VLAN{ID: id}
+	for _, name := range names {
+		switch k := rng.IntN(3); {
+		case k == 1:
+			v.Tagged = append(v.Tagged, name)
+		case k == 2 && !untagged[name]:
+			v.Untagged = append(v.Untagged, name)
+			untagged[name] = true
+		}
+	}
+	return v
 }
 
 // plans calls visit for the drawn pairs, the same on each run.

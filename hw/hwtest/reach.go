@@ -57,19 +57,29 @@ func (tr Transition) Judge(now Reach) (faults []string) {
 	for _, from := range tr.Ports {
 		for _, tag := range tr.tags() {
 			was, will, is := before(from, tag), after(from, tag), now(from, tag)
-			for _, o := range is {
-				if !slices.Contains(was, o) && !slices.Contains(will, o) {
-					faults = append(faults, fmt.Sprintf("a frame %s at %s leaves at %s %s", tagged(tag), from, o.Port, tagged(o.Tag)))
-				}
-			}
-			if tag == 0 && tr.Before.PVID[from] != tr.After.PVID[from] {
-				continue // from a VLAN to another, with nothing in between
-			}
-			for _, o := range was {
-				if has(will, o.Port) && !has(is, o.Port) {
-					faults = append(faults, fmt.Sprintf("a frame %s at %s does not get to %s any more, for a moment", tagged(tag), from, o.Port))
-				}
-			}
+			frame := fmt.Sprintf("a frame %s at %s", tagged(tag), from)
+			faults = append(faults, strays(frame, was, will, is)...)
+			if tag != 0 || tr.Before.PVID[from] == tr.After.PVID[from] {
+				faults = append(faults, gaps(frame, was, will, is)...)
+			} // else it goes from a VLAN to another, with nothing in between
+		}
+	}
+	return faults
+}
+
+func strays(frame string, was, will, is []Out) (faults []string) {
+	for _, o := range is {
+		if !slices.Contains(was, o) && !slices.Contains(will, o) {
+			faults = append(faults, fmt.Sprintf("%s leaves at %s %s", frame, o.Port, tagged(o.Tag)))
+		}
+	}
+	return faults
+}
+
+func gaps(frame string, was, will, is []Out) (faults []string) {
+	for _, o := range was {
+		if has(will, o.Port) && !has(is, o.Port) {
+			faults = append(faults, fmt.Sprintf("%s does not get to %s any more, for a moment", frame, o.Port))
 		}
 	}
 	return faults
