@@ -124,7 +124,7 @@ func astray(t testing.TB, o Options) {
 	}
 	watching, moments, where := false, 0, ""
 	step := func(what string, r Reach) {
-		if !watching {
+		if !watching || t.Failed() {
 			return
 		}
 		moments++

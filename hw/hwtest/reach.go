@@ -51,7 +51,7 @@ type Transition struct {
 
 // Judge returns what is wrong about a moment: a frame that gets where it got
 // neither before nor after, or one that got there before and after and does not
-// now. Empty: nothing.
+// now, unless the MTU changes. Empty: nothing.
 func (tr Transition) Judge(now Reach) (faults []string) {
 	before, after := ReachOf(tr.Before), ReachOf(tr.After)
 	for _, from := range tr.Ports {
@@ -59,12 +59,20 @@ func (tr Transition) Judge(now Reach) (faults []string) {
 			was, will, is := before(from, tag), after(from, tag), now(from, tag)
 			frame := fmt.Sprintf("a frame %s at %s", tagged(tag), from)
 			faults = append(faults, strays(frame, was, will, is)...)
+			if tr.stops() {
+				continue
+			}
 			if tag != 0 || tr.Before.PVID[from] == tr.After.PVID[from] {
 				faults = append(faults, gaps(frame, was, will, is)...)
 			} // else it goes from a VLAN to another, with nothing in between
 		}
 	}
 	return faults
+}
+
+// stops reports whether the MTU changes, for which a chip may stand still.
+func (tr Transition) stops() bool {
+	return tr.After.MTU != 0 && tr.After.MTU != tr.Before.MTU
 }
 
 func strays(frame string, was, will, is []Out) (faults []string) {

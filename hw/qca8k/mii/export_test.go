@@ -1,0 +1,6 @@
+package mii
+
+import "unsafe"
+
+// RequestSize is that of a request, in bytes.
+const RequestSize = unsafe.Sizeof(request{})
