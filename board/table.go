@@ -41,7 +41,7 @@ func qemuVirt() Board {
 		},
 		RAM:      128 * miB,
 		Flash:    Flash{Dir: "/overlay/spigate", Bytes: slotBytes},
-		Modules:  []string{"virtio_mmio", "virtio_pci", "virtio_net", "virtio_blk", "virtio_console", "ext4", "i6300esb"},
+		Modules:  []string{"virtio_mmio", "virtio_net", "virtio_blk", "ext4", "softdog"},
 		Watchdog: "/dev/watchdog", Console: "ttyAMA0",
 	}
 }

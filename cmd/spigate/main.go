@@ -18,6 +18,10 @@ import (
 )
 
 func main() {
+	if isInit(os.Getpid(), os.Args) {
+		report(os.Stderr, runInit())
+		os.Exit(exitFailed)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal asks for a clean end; a second one must not have to.
 	context.AfterFunc(ctx, stop)
