@@ -7,8 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"runtime"
-	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -55,9 +53,6 @@ func Run(c Config) error {
 		Config: c, typed: newAhead(), breaks: make(chan struct{}, 1), pace: make(chan struct{}, 1),
 		lines: make(chan string, 64), notes: make(chan note, 4), wells: make(chan error, 1), socket: defaultSocket,
 	}
-	// One small program that waits for most of its time.
-	runtime.GOMAXPROCS(1)
-	debug.SetGCPercent(20)
 	m.begin()
 	for !m.stopped {
 		m.turn()

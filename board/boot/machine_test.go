@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -71,10 +72,11 @@ func startBench(t *testing.T, f *fake) *bench {
 // something is so.
 func (b *bench) until(what string, so func() bool) {
 	b.t.Helper()
-	for range 20_000 {
+	for range 1_000_000 {
 		if so() {
 			return
 		}
+		runtime.Gosched() // to those who wait for files
 		b.now.Add(int64(time.Second / 4))
 		select {
 		case b.ticks <- struct{}{}:

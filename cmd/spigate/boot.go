@@ -4,6 +4,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -21,6 +23,10 @@ func isInit(pid int, args []string) bool {
 
 // runInit is process 1 of the image. It returns only when that has failed.
 func runInit() error {
+	// A small program that waits for most of its time, on a machine whose memory
+	// is the router's.
+	runtime.GOMAXPROCS(1)
+	debug.SetGCPercent(20)
 	signals := make(chan os.Signal, 16)
 	// The last four are caught because they would end us otherwise, and not
 	// ignored because children would inherit that.
