@@ -130,7 +130,7 @@ func TestTheMachineComesUpAndRunsTheRouter(t *testing.T) {
 	for _, want := range []string{"board qemu-virt-arm", "1 kernel modules loaded", prompt} {
 		b.until(want, b.shows(want))
 	}
-	order := []string{"mount /proc", "module /m/a.ko", "mount /overlay", "mkdir /overlay/spigate", "watchdog /dev/watchdog", "start run", "pet"}
+	order := []string{"mount /proc", "module /m/a.ko", "mount /overlay", "mkdir /overlay/spigate", "watchdog /dev/watchdog", "pet", "start run"}
 	b.until("a pet", func() bool { return f.did("pet") })
 	inOrder(t, f, order...)
 }
