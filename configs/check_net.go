@@ -45,14 +45,13 @@ func (r *reader) checkPorts(w *raw) {
 	}
 }
 
-// port returns the port of a name, or nil.
-func (w *raw) port(name string) *Port {
+// byName has the ports by their names.
+func (w *raw) byName() map[string]*Port {
+	out := map[string]*Port{}
 	for _, p := range w.Ports {
-		if p.Name == name {
-			return p
-		}
+		out[p.Name] = p
 	}
-	return nil
+	return out
 }
 
 // missingPort reports a reference to a [port.NAME] that is not there. Some write
@@ -76,15 +75,16 @@ func (r *reader) linkVLANs(w *raw) {
 		sw   *Switch
 		id   uint16
 	}
-	behind := map[*Port]*Switch{} // the switch that a port leads to
+	on := carriers{w.byName(), map[string]*Switch{}, map[*Port]*Switch{}}
 	for _, s := range w.Switches {
-		if s.CPUPort != nil && behind[s.CPUPort] == nil {
-			behind[s.CPUPort] = s
+		on.switches[s.Name] = s
+		if s.CPUPort != nil && on.behind[s.CPUPort] == nil {
+			on.behind[s.CPUPort] = s
 		}
 	}
 	taken := map[place]string{}
 	for _, v := range w.VLANs {
-		where := r.linkVLAN(w, v, behind)
+		where := r.linkVLAN(w, v, on)
 		if v.Port == nil && v.Switch == nil || v.Switch != nil && v.ID == 0 {
 			continue // a fault already
 		}
@@ -95,17 +95,25 @@ func (r *reader) linkVLANs(w *raw) {
 	}
 }
 
+// carriers are what a VLAN can be on.
+type carriers struct {
+	ports    map[string]*Port
+	switches map[string]*Switch
+	behind   map[*Port]*Switch // the switch that a port leads to
+}
+
 // linkVLAN finds what a VLAN is on, and returns it as messages spell it.
-func (r *reader) linkVLAN(w *raw, v *VLAN, behind map[*Port]*Switch) string {
+func (r *reader) linkVLAN(w *raw, v *VLAN, on carriers) string {
 	if name, ok := w.switchOf[v]; ok {
-		return r.linkToSwitch(w, v, name)
+		r.linkToSwitch(w, v, name, on)
+		return label("switch", name)
 	}
 	name := w.portOf[v]
-	v.Port = w.port(name)
+	v.Port = on.ports[name]
 	if v.Port == nil && name != "" {
 		r.missingPort(keyAt("vlan", v.Name, "port"), name, w, "")
 	}
-	if s := behind[v.Port]; s != nil && v.Port != nil {
+	if s := on.behind[v.Port]; s != nil {
 		r.fault(keyAt("vlan", v.Name, "port"), "%s has %s behind it, which lets no frame of this VLAN through: write switch = %q and the ports in tagged or untagged instead",
 			label("port", name), label("switch", s.Name), s.Name)
 		v.Port = nil
@@ -113,17 +121,18 @@ func (r *reader) linkVLAN(w *raw, v *VLAN, behind map[*Port]*Switch) string {
 	return label("port", name)
 }
 
-func (r *reader) linkToSwitch(w *raw, v *VLAN, name string) string {
+func (r *reader) linkToSwitch(w *raw, v *VLAN, name string, on carriers) {
+	if v.Switch = on.switches[name]; v.Switch != nil {
+		v.Port = v.Switch.CPUPort
+		return
+	}
 	var names []string
 	for _, s := range w.Switches {
-		if names = append(names, s.Name); s.Name == name {
-			v.Switch, v.Port = s, s.CPUPort
-		}
+		names = append(names, s.Name)
 	}
-	if v.Switch == nil && name != "" {
+	if name != "" {
 		r.missing(keyAt("vlan", v.Name, "switch"), name, names, "switch")
 	}
-	return label("switch", name)
 }
 
 // block is a piece of address space with the place that claims it.

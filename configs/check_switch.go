@@ -8,11 +8,11 @@ import (
 
 // linkSwitches finds each switch's port of the router.
 func (r *reader) linkSwitches(w *raw) {
-	taken := map[*Port]string{}
+	taken, ports := map[*Port]string{}, w.byName()
 	for _, s := range w.Switches {
 		refs := w.switches[s]
 		at := keyAt("switch", s.Name, "cpu_port")
-		s.CPUPort = w.port(refs.cpuPort)
+		s.CPUPort = ports[refs.cpuPort]
 		if s.CPUPort == nil {
 			if refs.cpuPort != "" {
 				r.missingPort(at, refs.cpuPort, w, ": cpu_port is the name of a [port.NAME], whose device leads to the switch")
@@ -74,8 +74,8 @@ func (r *reader) checkSwitches(w *raw) {
 			r.checkMembers(w, v)
 		}
 	}
+	r.checkUntagged(w)
 	for _, s := range w.Switches {
-		r.checkUntagged(w, s)
 		r.checkNumbers(s)
 	}
 	r.checkSwitchDevices(w)
@@ -95,7 +95,7 @@ func (r *reader) checkMembers(w *raw, v *VLAN) {
 			switch other := seen[name]; {
 			case name == "":
 				continue // a fault already
-			case s.isRouter(name, w.switches[s].said):
+			case s.isRouter(name, w.switches[s]):
 				r.fault(at, "%q is the router's own side of %s: it is a tagged member by itself, so leave it out", name, label("switch", s.Name))
 				continue
 			case other == l.key:
@@ -112,17 +112,17 @@ func (r *reader) checkMembers(w *raw, v *VLAN) {
 // isRouter reports whether name is what the router's own port is called, here
 // or by other programs. Where no ports are said, a name is a device, and the
 // kernel may have one that is called as a [port.NAME].
-func (s *Switch) isRouter(name string, said bool) bool {
-	if s.port(name) != nil {
+func (s *Switch) isRouter(name string, refs *switchRefs) bool {
+	if refs.ports[name] != nil {
 		return false
 	}
-	return strings.EqualFold(name, "cpu") || s.CPUPort != nil && (name == s.CPUPort.Device || name == s.CPUPort.Name && said)
+	return strings.EqualFold(name, "cpu") || s.CPUPort != nil && (name == s.CPUPort.Device || name == s.CPUPort.Name && refs.said)
 }
 
 // linkMember finds a port by its name, or makes it where names are devices.
 func (r *reader) linkMember(w *raw, s *Switch, name string, at spot) {
 	refs := w.switches[s]
-	if s.port(name) != nil || !refs.known || !refs.said && s.Driver != SwitchDSA {
+	if refs.ports[name] != nil || !refs.known || !refs.said && s.Driver != SwitchDSA {
 		return
 	}
 	if refs.said {
@@ -137,10 +137,14 @@ func (r *reader) linkMember(w *raw, s *Switch, name string, at spot) {
 		r.fault(at, "%v: without a [switch.%s.port.NAME] a port's name is that of its device", err, s.Name)
 		return
 	}
-	if len(s.Ports) == maxSwitchPorts {
-		r.fault(at, "is port number %d: a switch has at most %d", maxSwitchPorts+1, maxSwitchPorts)
+	switch n := len(s.Ports); {
+	case n == maxSwitchPorts:
+		r.fault(at, "is port number %d: a switch has at most %d", n+1, n)
+	case n > maxSwitchPorts:
+		return // said
 	}
-	w.namedAt[s.add(name)] = at
+	p := s.add(name)
+	refs.ports[name], w.namedAt[p] = p, at
 }
 
 // add takes up a port that only VLANs name, in alphabetical order.
@@ -151,31 +155,23 @@ func (s *Switch) add(name string) *SwitchPort {
 	return p
 }
 
-// port returns the port of a name, or nil.
-func (s *Switch) port(name string) *SwitchPort {
-	for _, p := range s.Ports {
-		if p.Name == name {
-			return p
-		}
-	}
-	return nil
-}
-
 // checkUntagged: what comes in without a tag is of one VLAN.
-func (r *reader) checkUntagged(w *raw, s *Switch) {
-	taken := map[string]*VLAN{}
+func (r *reader) checkUntagged(w *raw) {
+	type member struct {
+		of   *Switch
+		name string
+	}
+	taken := map[member]*VLAN{}
 	for _, v := range w.VLANs {
-		if v.Switch != s {
-			continue
-		}
 		for i, name := range v.Untagged {
-			other := taken[name]
-			if other != nil && other != v && name != "" {
+			m := member{v.Switch, name}
+			switch other := taken[m]; {
+			case v.Switch == nil || name == "": // a fault already
+			case other == nil:
+				taken[m] = v
+			case other != v:
 				r.fault(keyAt("vlan", v.Name, "untagged").of(i), "%q is untagged in %s already: a frame without a tag is of one VLAN; write it in tagged in one of the two",
 					name, label("vlan", other.Name))
-			}
-			if other == nil {
-				taken[name] = v
 			}
 		}
 	}
@@ -222,6 +218,8 @@ func (r *reader) checkSwitchDevices(w *raw) {
 			case p.Device == "": // a chip's, or a fault
 			case twice:
 				r.fault(at, "%q is already the device of %s", p.Device, owner)
+			case named:
+				taken[p.Device] = "a port of " + label("switch", s.Name)
 			default:
 				taken[p.Device] = label("switch", s.Name, "port", p.Name)
 			}
@@ -243,7 +241,7 @@ func (r *reader) checkIdle(w *raw) {
 		vlans[v.Switch]++
 		members := slices.Concat(v.Untagged, v.Tagged)
 		for _, name := range members {
-			used[v.Switch.port(name)] = true
+			used[w.switches[v.Switch].ports[name]] = true
 		}
 		if len(members) == 0 {
 			r.warn(keyAt("vlan", v.Name, "switch"), "no port of %s is in tagged or untagged: nobody is on this VLAN", label("switch", v.Switch.Name))

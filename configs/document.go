@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -23,6 +24,7 @@ type document struct {
 	file string
 	text string
 	root map[string]any
+	ends []int // where the lines end
 	places
 }
 
@@ -30,6 +32,11 @@ type document struct {
 // be trusted.
 func read(file string, text []byte) (*document, error) {
 	d := &document{file: file, text: strings.TrimPrefix(string(text), "\ufeff")}
+	for at := range len(d.text) {
+		if d.text[at] == '\n' {
+			d.ends = append(d.ends, at)
+		}
+	}
 	if len(text) > maxText {
 		return nil, Fault{file, 1, 1, "", fmt.Sprintf("the file has %d bytes; at most %d are read", len(text), maxText)}
 	}
@@ -56,8 +63,13 @@ func (d *document) syntax(err error) Fault {
 
 // position turns an offset into line and column, both from 1.
 func (d *document) position(offset int) (line, col int) {
-	before := d.text[:min(max(offset, 0), len(d.text))]
-	return 1 + strings.Count(before, "\n"), len(before) - strings.LastIndex(before, "\n")
+	offset = min(max(offset, 0), len(d.text))
+	before, _ := slices.BinarySearch(d.ends, offset)
+	begin := 0
+	if before > 0 {
+		begin = d.ends[before-1] + 1
+	}
+	return before + 1, offset - begin + 1
 }
 
 // oneLine keeps a message on one line, whatever bytes the file had.

@@ -69,7 +69,7 @@ type raw struct {
 	// anyDriver has the ports that say no driver of ours: nothing follows from it.
 	anyDriver map[*Port]bool
 	switchOf  map[*VLAN]string // of the VLANs that say one
-	switches  map[*Switch]switchRefs
+	switches  map[*Switch]*switchRefs
 	namedAt   map[*SwitchPort]spot // where a VLAN names a port that has no table
 	domainOf  []int                // of Routes, as written, or unsaid
 	refs      map[*Group]groupRefs
@@ -97,7 +97,7 @@ func (r *reader) config() *Config {
 	root := &table{reader: r, keys: r.doc.root}
 	w := &raw{
 		Config: &Config{File: r.doc.file, Places: r.doc.placed()}, portOf: map[*VLAN]string{}, anyDriver: map[*Port]bool{}, switchOf: map[*VLAN]string{},
-		switches: map[*Switch]switchRefs{}, namedAt: map[*SwitchPort]spot{}, refs: map[*Group]groupRefs{},
+		switches: map[*Switch]*switchRefs{}, namedAt: map[*SwitchPort]spot{}, refs: map[*Group]groupRefs{},
 		attributes: map[*AppsProfile][]string{}, written: map[any]func(string) bool{},
 		ltm: newLTMRefs(), ipsec: newIPsecRefs(),
 	}

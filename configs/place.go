@@ -62,19 +62,9 @@ func (c *Config) Warning(text string, path ...string) Warning { return Warning(c
 // placed finds the places of everything that the text has.
 func (d *document) placed() Places {
 	p := Places{map[string]Place{}}
-	var breaks []int // where lines end
-	for at, c := range []byte(d.text) {
-		if c == '\n' {
-			breaks = append(breaks, at)
-		}
-	}
 	put := func(path []string, offset int) {
-		line, _ := slices.BinarySearch(breaks, offset)
-		begin := 0
-		if line > 0 {
-			begin = breaks[line-1] + 1
-		}
-		p.at[id(path)] = Place{line + 1, offset - begin + 1}
+		line, col := d.position(offset)
+		p.at[id(path)] = Place{line, col}
 	}
 	d.walk(nil, d.root, put)
 	return p

@@ -21,6 +21,7 @@ type switchRefs struct {
 	cpuPort string
 	known   bool // its driver is one of ours: else nothing is said about its keys
 	said    bool // its ports are in the file
+	ports   map[string]*SwitchPort
 }
 
 // boardTable reads [board]. Which models there are is known outside.
@@ -37,7 +38,7 @@ func (r *reader) boardTable(root *table, w *raw) {
 func (r *reader) switches(root *table, w *raw) {
 	for _, t := range root.named("switch", longName) {
 		s := &Switch{Name: t.name()}
-		refs := switchRefs{cpuPort: t.need("cpu_port")}
+		refs := &switchRefs{cpuPort: t.need("cpu_port"), ports: map[string]*SwitchPort{}}
 		s.Driver, refs.known = t.switchDriver()
 		s.MTU = t.size("mtu", 0, 576, 9216)
 		s.Ageing = t.ageing(s.Driver, refs.known)
@@ -45,7 +46,9 @@ func (r *reader) switches(root *table, w *raw) {
 		ports := t.named("port", longName)
 		refs.said = len(ports) > 0
 		for _, pt := range ports {
-			s.Ports = append(s.Ports, pt.switchPort(s.Driver, refs.known))
+			p := pt.switchPort(s.Driver, refs.known)
+			s.Ports = append(s.Ports, p)
+			refs.ports[p.Name] = p
 		}
 		if n := len(ports); n > maxSwitchPorts {
 			r.fault(t.at("port"), "there are %d ports: a switch has at most %d", n, maxSwitchPorts)

@@ -244,13 +244,15 @@ func TestPortsOfSwitches(t *testing.T) {
 		{"a kernel port that is in no list", "[switch.soft0]", "[switch.sw0.port.lan1]\n[switch.sw0.port.lan2]\n[switch.sw0.port.lan3]\n[switch.soft0]",
 			"vlan.home.tagged[0]: there is no [switch.sw0.port.lan4]; did you mean \"lan1\"?\nvlan.guest.tagged[0]: there is no [switch.sw0.port.lan4]; did you mean \"lan1\"?"},
 		{"one device for two ports of a switch", `"eth3"`, `"tap-a"`, `switch.soft0.port.b.device: "tap-a" is already the device of [switch.soft0.port.a]`},
-		{"a device of two switches", `"eth3"`, `"lan2"`, `switch.soft0.port.b.device: "lan2" is already the device of [switch.sw0.port.lan2]`},
+		{"a device of two switches", `"eth3"`, `"lan2"`, `switch.soft0.port.b.device: "lan2" is already the device of a port of [switch.sw0]`},
 		{"a device of a port of the router", `"eth3"`, `"eth2"`, `switch.soft0.port.b.device: "eth2" is already the device of [port.wan]`},
 		{"the bridge as one of its ports", `tagged = ["lan4"]`, `tagged = ["lan4", "br-lan"]`, `vlan.home.tagged[1]: "br-lan" is the router's own side of [switch.sw0]: it is a tagged member by itself, so leave it out`},
 		{"a device name that is too long", `"eth3"`, `"enp0s31f6-left-hand"`, `switch.soft0.port.b.device: "enp0s31f6-left-hand": a device name has at most 15 characters`},
 		{"a device name that is none", `"eth3"`, `"eth3:1"`, `switch.soft0.port.b.device: "eth3:1" is not the name of a device`},
 		{"a device name that is a folder", `"eth3"`, `".."`, `switch.soft0.port.b.device: ".." is not the name of a device`},
 		{"an empty device name", `"eth3"`, `""`, `switch.soft0.port.b.device: must not be empty`},
+		{"a kernel port of two switches", "[switch.soft0]", "[port.l2]\ndriver = \"raw\"\ndevice = \"br2\"\n[switch.sw1]\ndriver = \"dsa\"\ncpu_port = \"l2\"\n[vlan.x]\nswitch = \"sw1\"\nid = 9\ntagged = [\"lan4\"]\n[switch.soft0]",
+			`vlan.x.tagged[0]: "lan4" is already the device of a port of [switch.sw0]`},
 		{"a port in no VLAN", "tagged = [\"b\"]\n", "", "switch.soft0.port.b: warning: is in no VLAN: the port is off"},
 	})
 }
@@ -303,7 +305,7 @@ func TestVLANsOnSwitches(t *testing.T) {
 
 func TestASwitchHasSoManyPorts(t *testing.T) {
 	var names []string
-	for i := range maxSwitchPorts + 1 {
+	for i := range maxSwitchPorts + 2 {
 		names = append(names, fmt.Sprintf("%q", fmt.Sprint("p", i)))
 	}
 	head := "version = 1\n[port.l]\ndriver = \"raw\"\ndevice = \"b\"\n[switch.s]\ndriver = \"dsa\"\ncpu_port = \"l\"\n"
@@ -316,7 +318,7 @@ func TestASwitchHasSoManyPorts(t *testing.T) {
 	for _, name := range names {
 		tables.WriteString("[switch.s.port." + name + "]\n")
 	}
-	want = []string{"f:8:11: switch.s.port: there are 129 ports: a switch has at most 128"}
+	want = []string{"f:8:11: switch.s.port: there are 130 ports: a switch has at most 128"}
 	if _, got := parse(head + tables.String() + vlan); !cmp.Equal(want, got) {
 		t.Errorf("(-want +got):\n%s", cmp.Diff(want, got))
 	}
