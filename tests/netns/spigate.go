@@ -29,6 +29,7 @@ type DaemonConfig struct {
 	// random address of the pool, and the clients are to share one.
 	OneAddress bool
 	TAP        bool              // on the devices of Site.RouterTAPs
+	Devices    bool              // as the template has them, in place of lan and wan
 	Line       func(line string) // each line of the daemon's log, may be nil
 }
 
@@ -72,6 +73,9 @@ func writeConfig(c DaemonConfig, d *Daemon) error {
 		return fmt.Errorf("template: %w", err)
 	}
 	for _, port := range []string{"lan", "wan"} {
+		if c.Devices {
+			break
+		}
 		p, ok := table(doc, "port")[port].(map[string]any)
 		if !ok {
 			return fmt.Errorf("template %s: no [port.%s]", c.Template, port)
