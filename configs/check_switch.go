@@ -26,6 +26,7 @@ func (r *reader) linkSwitches(w *raw) {
 			taken[p] = s.Name
 		}
 		r.checkCPUPort(s, refs.known && !w.anyDriver[p])
+		r.checkNames(s, refs)
 	}
 	for _, p := range w.Ports {
 		if p.Driver == DriverSwitch && taken[p] == "" {
@@ -50,6 +51,20 @@ func (r *reader) checkCPUPort(s *Switch, known bool) {
 		r.fault(at, `%s has driver %s: frames of a switch with driver %s come by a device of the kernel, so it must be "raw"`, label("port", p.Name), p.Driver, s.Driver)
 	case s.Driver.overMDIO() && s.MDIO == "":
 		s.MDIO = p.Device
+	}
+}
+
+// checkNames: the router's own side has a name among those of the ports. It is
+// its [port.NAME], or the device of it.
+func (r *reader) checkNames(s *Switch, refs *switchRefs) {
+	for _, name := range []string{s.CPUPort.Name, s.CPUPort.Device} {
+		at := keyAt("switch", s.Name, "port", name)
+		if at.onKey = true; refs.ports[name] != nil {
+			r.fault(at, "the router's own side of the switch has this name: call the port otherwise")
+		}
+		if s.CPUPort.Device == s.CPUPort.Name {
+			return
+		}
 	}
 }
 

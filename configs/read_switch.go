@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// maxSwitchPorts bounds the ports of one switch: the largest chips have 66, and
-// each port of one in software costs memory.
-const maxSwitchPorts = 128
+// maxSwitchPorts bounds the ports of one switch: with the router's own they are
+// a set of 64.
+const maxSwitchPorts = 63
 
 // lastChipPort is the greatest port of a QCA8337 or AR8327. Ports 0 and 6 lead
 // to a processor, and to nothing else.
@@ -94,9 +94,9 @@ func orWords(words []string) string {
 }
 
 // ageing reads after which time addresses are forgotten: 802.1Q, table 8-4, has
-// the range and the default.
+// the least and the default, and more than its million seconds.
 func (t *table) ageing(d SwitchDriver, known bool) time.Duration {
-	age := t.duration("ageing", span{5 * time.Minute, 10 * time.Second, 1_000_000 * time.Second, time.Second})
+	age := t.duration("ageing", span{5 * time.Minute, 10 * time.Second, 24 * time.Hour, time.Second})
 	if !d.overMDIO() {
 		return age
 	}

@@ -204,7 +204,7 @@ func TestSwitches(t *testing.T) {
 			"port.lab.mtu: a port with driver switch has its switch's MTU: write it in the [switch.NAME]"},
 		{"a MAC address of a cable", `driver = "switch"`, "driver = \"switch\"\nmac = \"02:00:5e:00:00:01\"", ""},
 		{"an MTU that no chip passes", `cpu_port = "lan"`, "cpu_port = \"lan\"\nmtu = 65535", "switch.sw0.mtu: must be from 576 to 9216, not 65535"},
-		{"an age that is too short", `cpu_port = "lan"`, "cpu_port = \"lan\"\nageing = \"1s\"", `switch.sw0.ageing: must be from 10s to 1000000s, not "1s"`},
+		{"an age that is too short", `cpu_port = "lan"`, "cpu_port = \"lan\"\nageing = \"1s\"", `switch.sw0.ageing: must be from 10s to 86400s, not "1s"`},
 		{"an age without a unit", `cpu_port = "lan"`, "cpu_port = \"lan\"\nageing = 300", `switch.sw0.ageing: a duration is a string with a unit: write "300s" or "300m", not 300`},
 		{"the age of a chip", `cpu_port = "trunk"`, "cpu_port = \"trunk\"\nageing = \"5m\"",
 			"switch.chip.ageing: only a switch with driver dsa or soft has it: a chip over MDIO keeps its own time"},
@@ -253,6 +253,10 @@ func TestPortsOfSwitches(t *testing.T) {
 		{"an empty device name", `"eth3"`, `""`, `switch.soft0.port.b.device: must not be empty`},
 		{"a kernel port of two switches", "[switch.soft0]", "[port.l2]\ndriver = \"raw\"\ndevice = \"br2\"\n[switch.sw1]\ndriver = \"dsa\"\ncpu_port = \"l2\"\n[vlan.x]\nswitch = \"sw1\"\nid = 9\ntagged = [\"lan4\"]\n[switch.soft0]",
 			`vlan.x.tagged[0]: "lan4" is already the device of a port of [switch.sw0]`},
+		{"a port that is called as the router's", "[switch.soft0.port.b]", "[switch.soft0.port.lab]\ndriver = \"tap\"\ndevice = \"t7\"\n[switch.soft0.port.b]",
+			"switch.soft0.port.lab: the router's own side of the switch has this name: call the port otherwise"},
+		{"a port that is called as the router's device", "[switch.chip.port.p1]", "[switch.chip.port.eth0]\nnumber = 5\n[switch.chip.port.p1]",
+			"switch.chip.port.eth0: the router's own side of the switch has this name: call the port otherwise"},
 		{"a port in no VLAN", "tagged = [\"b\"]\n", "", "switch.soft0.port.b: warning: is in no VLAN: the port is off"},
 	})
 }
@@ -310,7 +314,7 @@ func TestASwitchHasSoManyPorts(t *testing.T) {
 	}
 	head := "version = 1\n[port.l]\ndriver = \"raw\"\ndevice = \"b\"\n[switch.s]\ndriver = \"dsa\"\ncpu_port = \"l\"\n"
 	vlan := "[vlan.v]\nswitch = \"s\"\nid = 1\ntagged = [" + strings.Join(names, ", ") + "]\n"
-	want := []string{fmt.Sprintf("f:11:%d: vlan.v.tagged[128]: is port number 129: a switch has at most 128", len("tagged = [")+len(strings.Join(names[:128], ", "))+3)}
+	want := []string{fmt.Sprintf("f:11:%d: vlan.v.tagged[63]: is port number 64: a switch has at most 63", len("tagged = [")+len(strings.Join(names[:63], ", "))+3)}
 	if _, got := parse(head + vlan); !cmp.Equal(want, got) {
 		t.Errorf("(-want +got):\n%s", cmp.Diff(want, got))
 	}
@@ -318,7 +322,7 @@ func TestASwitchHasSoManyPorts(t *testing.T) {
 	for _, name := range names {
 		tables.WriteString("[switch.s.port." + name + "]\n")
 	}
-	want = []string{"f:8:11: switch.s.port: there are 130 ports: a switch has at most 128"}
+	want = []string{"f:8:11: switch.s.port: there are 65 ports: a switch has at most 63"}
 	if _, got := parse(head + tables.String() + vlan); !cmp.Equal(want, got) {
 		t.Errorf("(-want +got):\n%s", cmp.Diff(want, got))
 	}
