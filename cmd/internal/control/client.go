@@ -8,15 +8,10 @@ import (
 	"io"
 	"io/fs"
 	"iter"
-	"net"
 	"net/http"
 	"os"
 	"syscall"
-	"time"
 )
-
-// headerTimeout is how long a daemon may think before it begins to answer.
-const headerTimeout = 10 * time.Second
 
 // maxItem bounds what is read for one row, so that a stranger behind the
 // socket cannot fill our memory.
@@ -25,22 +20,11 @@ const maxItem = 1 << 20
 // Client asks a daemon. It holds no connection between two questions.
 type Client struct {
 	socket string
-	http   *http.Client
 }
 
 // NewClient returns a client for the daemon behind socket. Nothing is dialed
 // until the first question.
-func NewClient(socket string) *Client {
-	dialer := net.Dialer{Timeout: dialTimeout}
-	return &Client{socket: socket, http: &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "unix", socket)
-		},
-		DisableKeepAlives:     true, // nothing to close afterwards
-		DisableCompression:    true,
-		ResponseHeaderTimeout: headerTimeout,
-	}}}
-}
+func NewClient(socket string) *Client { return &Client{socket: socket} }
 
 // IPsecSessions yields the ESP sessions that pass the filter. Like all
 // sequences of the client it ends at the first error, which comes last and
@@ -160,12 +144,7 @@ func (c *Client) receive(ctx context.Context, method, path string, f Filter, ite
 // send returns the body of a good answer, or the error that the other end or
 // the way there gave.
 func (c *Client) send(ctx context.Context, method, path string, f Filter) (io.ReadCloser, error) {
-	request, err := http.NewRequestWithContext(ctx, method, "http://spigate"+path, nil)
-	if err != nil {
-		return nil, fmt.Errorf("control: %w", err)
-	}
-	request.URL.RawQuery = f.Values().Encode()
-	response, err := c.http.Do(request)
+	response, err := roundTrip(ctx, c.socket, method, path+"?"+f.Values().Encode())
 	if err != nil {
 		return nil, c.explain(err)
 	}

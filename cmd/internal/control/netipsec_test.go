@@ -193,7 +193,7 @@ func TestWhatAnOperatorSaysOfTunnelsIsPassedOn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			answer, err := NewClient(socket).http.Do(r)
+			answer, err := plainClient(socket).Do(r)
 			if err != nil {
 				t.Fatal(err)
 			}
