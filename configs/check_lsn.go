@@ -3,6 +3,7 @@ package configs
 import (
 	"net/netip"
 	"slices"
+	"sort"
 )
 
 // checkLSN resolves the names in groups and compares pools, clients and groups.
@@ -96,7 +97,7 @@ func (r *reader) checkClients(w *raw) {
 	}
 	// Of two that begin together the longer network comes first, so that the
 	// warning stands at the one inside.
-	slices.SortStableFunc(blocks, func(a, b block) int { return b.to.Compare(a.to) })
+	sort.SliceStable(blocks, func(i, j int) bool { return blocks[j].to.Less(blocks[i].to) })
 	clashes(blocks, func(b, earlier block) {
 		r.warn(b.at, "%s lies inside %s of %s: the longer prefix decides (rule R13)", b.text, earlier.text, earlier.owner)
 	})

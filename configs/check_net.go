@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -147,8 +148,9 @@ type block struct {
 // clashes sorts blocks and calls report for each one that overlaps another
 // one of the same traffic domain, which begins before it.
 func clashes(blocks []block, report func(b, earlier block)) {
-	slices.SortStableFunc(blocks, func(a, b block) int {
-		return cmp.Or(cmp.Compare(a.domain, b.domain), a.from.Compare(b.from))
+	sort.SliceStable(blocks, func(i, j int) bool {
+		a, b := &blocks[i], &blocks[j]
+		return cmp.Or(cmp.Compare(a.domain, b.domain), a.from.Compare(b.from)) < 0
 	})
 	for i := 1; i < len(blocks); i++ {
 		last := blocks[i-1]

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"slices"
+	"sort"
 )
 
 // Fault is one thing that is wrong with a configuration.
@@ -53,7 +53,7 @@ func Faults(err error) []Fault {
 // join sorts faults as a reader meets them, so that the same text gives the
 // same error although TOML tables come in no order.
 func join(faults []Fault) error {
-	slices.SortFunc(faults, byPlace)
+	sort.Slice(faults, func(i, j int) bool { return byPlace(faults[i], faults[j]) < 0 })
 	errs := make([]error, len(faults))
 	for i, f := range faults {
 		errs[i] = f

@@ -3,7 +3,7 @@ package configs
 import (
 	"fmt"
 	"os"
-	"slices"
+	"sort"
 )
 
 // Options is what a configuration depends on beside its text.
@@ -54,7 +54,7 @@ func (r *reader) parse(name string, text []byte) (*Config, []Warning, error) {
 		return nil, nil, err
 	}
 	c := r.config()
-	slices.SortFunc(r.warnings, func(a, b Warning) int { return byPlace(Fault(a), Fault(b)) })
+	sort.Slice(r.warnings, func(i, j int) bool { return byPlace(Fault(r.warnings[i]), Fault(r.warnings[j])) < 0 })
 	if len(r.faults) > 0 {
 		return nil, r.warnings, join(r.faults)
 	}

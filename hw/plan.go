@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -99,7 +100,7 @@ func (p Plan) Table(c Capabilities) Table {
 		}
 	}
 	t.On[cpu] = true
-	slices.SortFunc(t.VLANs, func(a, b VLAN) int { return int(a.ID) - int(b.ID) })
+	sort.Slice(t.VLANs, func(i, j int) bool { return t.VLANs[i].ID < t.VLANs[j].ID })
 	return t
 }
 

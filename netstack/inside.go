@@ -1,10 +1,9 @@
 package netstack
 
 import (
-	"cmp"
 	"encoding/binary"
 	"net/netip"
-	"slices"
+	"sort"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 
@@ -33,7 +32,7 @@ func paths(table []tcpip.Route) (out []path) {
 		id := route.Destination.ID()
 		out = append(out, path{binary.BigEndian.Uint32(id.AsSlice()) & mask, mask, frame.Interface(route.NIC)})
 	}
-	slices.SortStableFunc(out, func(a, b path) int { return cmp.Compare(b.mask, a.mask) })
+	sort.SliceStable(out, func(i, j int) bool { return out[i].mask > out[j].mask })
 	return out
 }
 

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
-	"slices"
+	"sort"
 	"strings"
 	"sync"
 
@@ -93,8 +93,9 @@ func (r *Router) VLANMisses() (out []VLANMiss) {
 	for _, m := range r.misses.of {
 		out = append(out, m.VLANMiss)
 	}
-	slices.SortFunc(out, func(a, b VLANMiss) int {
-		return cmp.Or(cmp.Compare(a.Kind, b.Kind), strings.Compare(a.Server, b.Server), cmp.Compare(a.In, b.In))
+	sort.Slice(out, func(i, j int) bool {
+		a, b := &out[i], &out[j]
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), strings.Compare(a.Server, b.Server), cmp.Compare(a.In, b.In)) < 0
 	})
 	return out
 }

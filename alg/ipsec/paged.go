@@ -3,6 +3,7 @@ package ipsec
 import (
 	"iter"
 	"slices"
+	"sort"
 )
 
 // A view of a million sessions must neither grow the daemon nor stop a packet:
@@ -68,7 +69,7 @@ func sorted[V any](rows iter.Seq[V], order func(x, y V) int) iter.Seq[V] {
 			}
 		}
 		if !many {
-			slices.SortFunc(few, order)
+			sort.Slice(few, func(i, j int) bool { return order(few[i], few[j]) < 0 })
 			all(few, yield)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"sort"
 	"time"
 
 	"spigate/hw"
@@ -80,7 +81,7 @@ func (s *Switch) Table() (hw.Table, error) {
 			out.VLANs = append(out.VLANs, hw.VLAN{ID: r.id, Tagged: s.names(r.tagged), Untagged: s.names(r.untagged)})
 		}
 	}
-	slices.SortFunc(out.VLANs, func(a, b hw.VLAN) int { return cmp.Compare(a.ID, b.ID) })
+	sort.Slice(out.VLANs, func(i, j int) bool { return out.VLANs[i].ID < out.VLANs[j].ID })
 	for _, p := range s.ports {
 		if id := t.pvid[p.number]; id != 0 {
 			out.PVID[p.Name] = id

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
+	"sort"
 )
 
 // List looks at all SAs, by SPI.
@@ -16,8 +17,9 @@ func (db *Database) List(now int64) []Info {
 		i.Selectors = slices.Clone(sa.selectors)
 		out = append(out, i)
 	}
-	slices.SortFunc(out, func(a, b Info) int {
-		return cmp.Or(cmp.Compare(a.SPI, b.SPI), bytes.Compare(a.Local.Addr[:], b.Local.Addr[:]))
+	sort.Slice(out, func(i, j int) bool {
+		a, b := &out[i], &out[j]
+		return cmp.Or(cmp.Compare(a.SPI, b.SPI), bytes.Compare(a.Local.Addr[:], b.Local.Addr[:])) < 0
 	})
 	return out
 }

@@ -3,6 +3,7 @@ package ipsec
 import (
 	"net/netip"
 	"slices"
+	"sort"
 
 	"spigate/netstack/frame"
 )
@@ -165,7 +166,7 @@ func (p *Policies) Locals() []netip.Addr {
 			out = append(out, q.Local)
 		}
 	}
-	slices.SortFunc(out, netip.Addr.Compare)
+	sort.Slice(out, func(i, j int) bool { return out[i].Less(out[j]) })
 	return slices.Compact(out)
 }
 
@@ -177,7 +178,7 @@ func (p *Policies) Ends() []netip.Addr {
 		m := &p.manual[i]
 		out = append(out, netip.AddrFrom4(m.config(p.policies[m.Policy], nil).Local))
 	}
-	slices.SortFunc(out, netip.Addr.Compare)
+	sort.Slice(out, func(i, j int) bool { return out[i].Less(out[j]) })
 	return slices.Compact(out)
 }
 

@@ -1,10 +1,10 @@
 package link
 
 import (
-	"cmp"
 	"encoding/binary"
 	"net/netip"
 	"slices"
+	"sort"
 
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 
@@ -30,7 +30,7 @@ func newProxySet(prefixes []netip.Prefix) *proxySet {
 		first := binary.BigEndian.Uint32(a[:])
 		all = append(all, span{first, first | uint32(uint64(1)<<(32-p.Bits())-1)})
 	}
-	slices.SortFunc(all, func(a, b span) int { return cmp.Compare(a.first, b.first) })
+	sort.Slice(all, func(i, j int) bool { return all[i].first < all[j].first })
 	set := make(proxySet, 0, len(all))
 	for _, s := range all {
 		if n := len(set); n > 0 && uint64(s.first) <= uint64(set[n-1].last)+1 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sort"
 
 	"spigate/netstack/frame"
 )
@@ -40,7 +41,7 @@ func (c *clients) add(cl Client, g *Group) error {
 		c.groups[n] = g
 		if bits := uint8(p.Bits()); !slices.Contains(c.lengths, bits) {
 			c.lengths = append(c.lengths, bits)
-			slices.SortFunc(c.lengths, func(a, b uint8) int { return int(b) - int(a) })
+			sort.Slice(c.lengths, func(i, j int) bool { return c.lengths[i] > c.lengths[j] })
 		}
 	}
 	return nil

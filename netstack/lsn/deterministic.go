@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sort"
 
 	"spigate/netstack/frame"
 )
@@ -50,7 +51,8 @@ func newDealing(policy AllocPolicy, size, addresses int, networks []netip.Prefix
 		d.total += s.size
 		d.byNumber = append(d.byNumber, s)
 	}
-	d.byAddress = slices.SortedFunc(slices.Values(d.byNumber), func(a, b section) int { return cmp.Compare(a.first, b.first) })
+	d.byAddress = slices.Clone(d.byNumber)
+	sort.Slice(d.byAddress, func(i, j int) bool { return d.byAddress[i].first < d.byAddress[j].first })
 	for i := 1; i < len(d.byAddress); i++ {
 		if before := d.byAddress[i-1]; uint64(before.first)+before.size > uint64(d.byAddress[i].first) {
 			return nil, fmt.Errorf("networks of a deterministic client overlap at %v", addrOf(d.byAddress[i].first))

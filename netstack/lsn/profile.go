@@ -1,9 +1,11 @@
 package lsn
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"time"
 
 	"spigate/netstack/frame"
@@ -245,11 +247,10 @@ func (set *settings) buildRules(g *Group) error {
 			r := set.newRules(g, AppProfile{Name: "default", Proto: proto}, transports[i])
 			faults = append(faults, g.addChoice(i, choice{PortRange{0, 65535}, r}))
 		}
-		slices.SortStableFunc(g.choices[i], func(a, b choice) int {
-			if d := int(a.Last-a.First) - int(b.Last-b.First); d != 0 {
-				return d
-			}
-			return int(a.First) - int(b.First)
+		choices := g.choices[i]
+		sort.SliceStable(choices, func(i, j int) bool {
+			a, b := choices[i].PortRange, choices[j].PortRange
+			return cmp.Or(cmp.Compare(a.Last-a.First, b.Last-b.First), cmp.Compare(a.First, b.First)) < 0
 		})
 	}
 	if len(set.rules) > 1<<16 {
@@ -321,7 +322,7 @@ func (a *AppProfile) idles(p TransportProfile) (out []portIdle) {
 	if a.Proto == frame.ProtoUDP && !slices.ContainsFunc(out, func(i portIdle) bool { return i.First <= stunPort && stunPort <= i.Last }) {
 		out = append(out, portIdle{PortRange{stunPort, stunPort}, p.StunTimeout})
 	}
-	slices.SortStableFunc(out, func(x, y portIdle) int { return int(x.Last-x.First) - int(y.Last-y.First) })
+	sort.SliceStable(out, func(i, j int) bool { return out[i].Last-out[i].First < out[j].Last-out[j].First })
 	return out
 }
 

@@ -3,6 +3,7 @@ package vserver
 import (
 	"maps"
 	"slices"
+	"sort"
 
 	"spigate/netstack/frame"
 )
@@ -136,7 +137,8 @@ func (l *Listeners) Adopt(old *Listeners) {
 }
 
 func newListenerNest(by map[network][]*Listener) listenerNest {
-	ps := slices.SortedFunc(maps.Keys(by), byNetwork)
+	ps := slices.Collect(maps.Keys(by))
+	sort.Slice(ps, func(i, j int) bool { return byNetwork(ps[i], ps[j]) < 0 })
 	n := listenerNest{newNest(ps), make([][]*Listener, len(ps))}
 	for i, p := range ps {
 		n.lists[i] = by[p]

@@ -2,7 +2,7 @@ package vserver
 
 import (
 	"cmp"
-	"slices"
+	"sort"
 )
 
 // row is what a look-up asks of one virtual server, in one cache line: with
@@ -135,7 +135,7 @@ func newWide(all []placed, base int32) *wide {
 	for src := range lists {
 		srcs = append(srcs, src)
 	}
-	slices.SortFunc(srcs, byNetwork)
+	sort.Slice(srcs, func(i, j int) bool { return byNetwork(srcs[i], srcs[j]) < 0 })
 	for _, src := range srcs {
 		w.lists = append(w.lists, lists[src])
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sort"
 	"time"
 
 	"spigate/configs"
@@ -30,8 +31,9 @@ func Check(c *configs.Config, now time.Time) (warnings []configs.Warning, faults
 	}
 	faults = append(faults, checkSwitches(c)...)
 	a.certificates(now)
-	slices.SortFunc(a.out, func(a, b configs.Warning) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Text, b.Text))
+	sort.Slice(a.out, func(i, j int) bool {
+		x, y := &a.out[i], &a.out[j]
+		return cmp.Or(cmp.Compare(x.Line, y.Line), cmp.Compare(x.Text, y.Text)) < 0
 	})
 	return a.out, faults
 }

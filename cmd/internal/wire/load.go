@@ -1,11 +1,10 @@
 package wire
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"os"
-	"slices"
+	"sort"
 	"time"
 
 	"spigate/configs"
@@ -37,7 +36,7 @@ func judged(c *configs.Config, warnings []configs.Warning, err error, now time.T
 	}
 	more, wrong := CheckBoard(c, b)
 	warnings, faults = append(warnings, more...), append(faults, wrong...)
-	slices.SortStableFunc(warnings, func(a, b configs.Warning) int { return cmp.Compare(a.Line, b.Line) })
+	sort.SliceStable(warnings, func(i, j int) bool { return warnings[i].Line < warnings[j].Line })
 	if len(faults) > 0 {
 		return nil, warnings, errors.Join(faults...)
 	}

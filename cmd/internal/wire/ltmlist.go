@@ -2,9 +2,8 @@ package wire
 
 import (
 	"fmt"
-	"slices"
+	"sort"
 	"strconv"
-	"strings"
 	"time"
 
 	"spigate/cmd/internal/control"
@@ -35,12 +34,12 @@ func (v *views) LTMConfig(kind control.LTMKind) (out []control.LTMObject) {
 			out = append(out, tmshObject(p.Name, nil, fastL4Properties(p)))
 		}
 	}
-	slices.SortFunc(out, func(a, b control.LTMObject) int { return strings.Compare(a.Name, b.Name) })
+	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
 	return out
 }
 
 func tmshObject(name string, domain *uint16, properties []control.LTMProperty) control.LTMObject {
-	slices.SortFunc(properties, func(a, b control.LTMProperty) int { return strings.Compare(a.Name, b.Name) })
+	sort.Slice(properties, func(i, j int) bool { return properties[i].Name < properties[j].Name })
 	return control.LTMObject{Name: name, TD: domain, Properties: properties}
 }
 

@@ -5,8 +5,8 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sort"
 	"strconv"
-	"strings"
 	"time"
 
 	"spigate/cmd/internal/control"
@@ -40,7 +40,7 @@ func (v *views) LTMVirtuals() (out []control.LTMVirtual) {
 		}
 		out = append(out, row)
 	}
-	slices.SortFunc(out, func(a, b control.LTMVirtual) int { return strings.Compare(a.Name, b.Name) })
+	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
 	return out
 }
 
@@ -53,7 +53,7 @@ func (v *views) LTMNATs() (out []control.LTMNAT) {
 			Name: n.Name, TD: n.Domain, Originating: n.Originating.String(), Translation: n.Translation.String(), LTMTraffic: traffic(&st),
 		})
 	}
-	slices.SortFunc(out, func(a, b control.LTMNAT) int { return strings.Compare(a.Name, b.Name) })
+	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
 	return out
 }
 
@@ -66,7 +66,7 @@ func (v *views) LTMSNATs() (out []control.LTMSNAT) {
 			Name: s.Name, TD: s.Domain, Origins: texts(s.Origins), Translation: texts(s.Addresses()), Automap: s.Automap, LTMTraffic: traffic(&st),
 		})
 	}
-	slices.SortFunc(out, func(a, b control.LTMSNAT) int { return strings.Compare(a.Name, b.Name) })
+	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
 	return out
 }
 

@@ -7,6 +7,7 @@ import (
 	"math/bits"
 	"net/netip"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -55,9 +56,10 @@ func (v *views) NetIPsecSAs() (out []control.NetIPsecSA) {
 			n.about(&i, &row)
 			rows = append(rows, row)
 		}
-		slices.SortFunc(rows, func(a, b control.NetIPsecSA) int {
+		sort.Slice(rows, func(i, j int) bool {
+			a, b := &rows[i], &rows[j]
 			return cmp.Or(strings.Compare(strings.Join(a.Selectors, " "), strings.Join(b.Selectors, " ")),
-				-strings.Compare(a.Direction, b.Direction), cmp.Compare(a.Age, b.Age), cmp.Compare(a.SPI, b.SPI))
+				-strings.Compare(a.Direction, b.Direction), cmp.Compare(a.Age, b.Age), cmp.Compare(a.SPI, b.SPI)) < 0
 		})
 		out = append(out, rows...)
 	}
