@@ -15,6 +15,7 @@ and of the machine:
 
   log                           what was logged, as far as it is kept
   dmesg                         the kernel's log
+  memory                        what the machine, the router and process 1 have of it
   restart                       end the router and start it again, with its own configuration
   signal hup|quit|stop|cont     send the router a signal: read its configuration again, end
                                 with a report of what it was doing, halt, go on
@@ -79,6 +80,8 @@ func (m *machine) command(words []string) {
 		m.job = print(m.log.Text(), m.screen)
 	case len(words) == 1 && words[0] == "dmesg":
 		m.job = m.kernelLog()
+	case len(words) == 1 && words[0] == "memory":
+		m.job = print(memory(m.System, m.sup.Pid()), m.screen)
 	case len(words) == 1 && words[0] == "restart":
 		m.order(Restart)
 	case len(words) == 1 && words[0] == "reboot":

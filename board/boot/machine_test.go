@@ -267,6 +267,18 @@ func TestAMachineWithoutAnythingStillComesUp(t *testing.T) {
 	}
 }
 
+func TestTheConsoleTellsWhoHasHowMuchMemory(t *testing.T) {
+	f := newFake()
+	f.files["/proc/meminfo"] = []byte("MemTotal:         110592 kB\nMemFree: 7 kB\n")
+	f.files["/proc/1/smaps_rollup"] = []byte("00010000-be9 ---p 00000000 00:00 0 [rollup]\nRss:                5120 kB\nPss:  900 kB\n")
+	b := startBench(t, f)
+	b.started("run")
+	b.typeKeys("memory\n")
+	for _, want := range []string{"machine  MemTotal 110592 kB MemFree 7 kB", "init     Rss 5120 kB Pss 900 kB Private_Dirty ?", "router   open /proc/"} {
+		b.until(want, b.shows(want))
+	}
+}
+
 func TestOneWhoAnswersIsWell(t *testing.T) {
 	for answer, well := range map[string]bool{
 		"HTTP/1.1 200 OK\r\n\r\n":                  true,

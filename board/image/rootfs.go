@@ -11,9 +11,10 @@ import (
 )
 
 // always lists the modules that every machine loads: a block device and a file
-// system for the flash, ports of a virtual machine, and TAP devices.
+// system for the flash, ports of a virtual machine, TAP devices, and what keeps
+// the kernel away from a port that the router has taken.
 func always() []string {
-	return []string{"virtio_mmio", "virtio_net", "virtio_blk", "ext4", "tun"}
+	return []string{"virtio_mmio", "virtio_net", "virtio_blk", "ext4", "tun", "sch_ingress", "cls_bpf"}
 }
 
 // asked lists what modules ask the kernel for when a device is found, which has

@@ -110,7 +110,7 @@ func run(ctx context.Context, keeper wire.Keeper, stderr io.Writer) error {
 		case <-ready:
 			ready = nil
 			log.Info("ready", "config", c.File, "socket", c.Control.Socket)
-			notify(log, "READY=1")
+			notify(log, "READY=1\nX_SPIGATE_SOCKET="+c.Control.Socket)
 			keeper.Started(log)
 		case <-hup:
 			reload(log, keeper, d.Reload)
@@ -142,7 +142,9 @@ func warn(log *slog.Logger, warnings []configs.Warning) {
 	}
 }
 
-// notify tells systemd, if it is the one that started us (sd_notify(3)).
+// notify tells systemd, or process 1 of the image, if one of them has started us
+// (sd_notify(3)). Words that begin with X_ are passed over by systemd; ours tells
+// process 1 where it can ask whether we are well.
 func notify(log *slog.Logger, state string) {
 	name := os.Getenv("NOTIFY_SOCKET")
 	if name == "" {
