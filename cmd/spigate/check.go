@@ -17,12 +17,7 @@ func (a *app) newCheck() *cobra.Command {
 		Long: "Reads a configuration file and changes nothing. Faults and warnings go to\n" +
 			"stderr, each as file:line:col: path: text. The exit code is 5 if there is a\n" +
 			"fault; warnings alone are fine.",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usagef("want one FILE, not %d", len(args))
-			}
-			return nil
-		},
+		Args: oneFile,
 		RunE: func(_ *cobra.Command, args []string) error { return a.check(args[0]) },
 	}
 }

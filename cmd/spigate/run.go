@@ -102,6 +102,7 @@ func run(ctx context.Context, keeper wire.Keeper, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	d.KeepIn(keeper)
 	done := make(chan error, 1)
 	go func() { done <- d.Run(ctx) }()
 	ready := d.Ready()

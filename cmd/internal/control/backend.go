@@ -34,6 +34,7 @@ type Backend interface {
 	Switches
 	Explainer
 	Operator
+	Configurer
 }
 
 // The paths of the views, and of the operations.

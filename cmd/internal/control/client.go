@@ -14,8 +14,8 @@ import (
 )
 
 // maxItem bounds what is read for one row, so that a stranger behind the
-// socket cannot fill our memory.
-const maxItem = 1 << 20
+// socket cannot fill our memory. The text of a configuration is a row.
+const maxItem = 8 * MaxConfig
 
 // Client asks a daemon. It holds no connection between two questions.
 type Client struct {
@@ -144,7 +144,12 @@ func (c *Client) receive(ctx context.Context, method, path string, f Filter, ite
 // send returns the body of a good answer, or the error that the other end or
 // the way there gave.
 func (c *Client) send(ctx context.Context, method, path string, f Filter) (io.ReadCloser, error) {
-	response, err := roundTrip(ctx, c.socket, method, path+"?"+f.Values().Encode())
+	return c.exchange(ctx, question{method: method, target: path + "?" + f.Values().Encode(), patience: headerTimeout})
+}
+
+// exchange is send with a question of any kind.
+func (c *Client) exchange(ctx context.Context, q question) (io.ReadCloser, error) {
+	response, err := roundTrip(ctx, c.socket, q)
 	if err != nil {
 		return nil, c.explain(err)
 	}
@@ -152,12 +157,12 @@ func (c *Client) send(ctx context.Context, method, path string, f Filter) (io.Re
 		return response.Body, nil
 	}
 	defer response.Body.Close()
-	var e Error
-	body := io.LimitReader(response.Body, maxBody)
+	var e invalid
+	body := io.LimitReader(response.Body, maxItem)
 	if err := json.NewDecoder(body).Decode(&e); err != nil || e.Message == "" {
 		return nil, fmt.Errorf("control socket %s: unexpected answer %q: is this spigate?", c.socket, response.Status)
 	}
-	return nil, &e
+	return nil, e.err()
 }
 
 // explain turns an error of the HTTP client into one that says what to do.

@@ -47,6 +47,8 @@ type fake struct {
 	computed []LSNDeterministic
 	blocks   []LSNBlock
 	owners   []Who
+	applied  []ConfigNew
+	refuses  error // what an apply is told
 	settings
 }
 

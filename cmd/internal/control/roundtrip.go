@@ -13,11 +13,17 @@ import (
 // headerTimeout is how long a daemon may think before it begins to answer.
 const headerTimeout = 10 * time.Second
 
-// roundTrip asks one question over a connection of its own. target is the path
-// with what follows it, escaped already. What net/http's client does besides
+// question is one request.
+type question struct {
+	method, target string // the path with what follows it, escaped already
+	body           []byte // not with GET
+	patience       time.Duration
+}
+
+// roundTrip asks one question over a connection of its own. What net/http's client does besides
 // (proxies, TLS, names in all scripts, connections that are kept) nobody needs
 // on a socket, and it takes a third of a megabyte of the router's flash.
-func roundTrip(ctx context.Context, socket, method, target string) (*http.Response, error) {
+func roundTrip(ctx context.Context, socket string, q question) (*http.Response, error) {
 	dialer := net.Dialer{Timeout: dialTimeout}
 	conn, err := dialer.DialContext(ctx, "unix", socket)
 	if err != nil {
@@ -25,7 +31,7 @@ func roundTrip(ctx context.Context, socket, method, target string) (*http.Respon
 	}
 	body := &answerBody{ctx: ctx, conn: conn}
 	body.unwatch = context.AfterFunc(ctx, func() { conn.Close() })
-	response, err := body.exchange(method, target)
+	response, err := body.exchange(q)
 	if err != nil {
 		body.Close()
 		return nil, body.reason(err)
@@ -43,15 +49,19 @@ type answerBody struct {
 }
 
 // exchange writes the question and reads the head of the answer.
-func (b *answerBody) exchange(method, target string) (*http.Response, error) {
-	if err := b.conn.SetDeadline(time.Now().Add(headerTimeout)); err != nil {
+func (b *answerBody) exchange(q question) (*http.Response, error) {
+	if err := b.conn.SetDeadline(time.Now().Add(q.patience)); err != nil {
 		return nil, err
 	}
-	_, err := fmt.Fprintf(b.conn, "%s %s HTTP/1.1\r\nHost: spigate\r\nConnection: close\r\n\r\n", method, target)
-	if err != nil {
+	length := ""
+	if q.body != nil {
+		length = fmt.Sprintf("Content-Length: %d\r\n", len(q.body))
+	}
+	head := fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: spigate\r\nConnection: close\r\n%s\r\n", q.method, q.target, length)
+	if _, err := b.conn.Write(append(head, q.body...)); err != nil {
 		return nil, err
 	}
-	response, err := http.ReadResponse(bufio.NewReader(b.conn), &http.Request{Method: method})
+	response, err := http.ReadResponse(bufio.NewReader(b.conn), &http.Request{Method: q.method})
 	if err != nil {
 		return nil, err
 	}

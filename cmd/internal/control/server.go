@@ -167,6 +167,7 @@ func (s *Server) handler() http.Handler {
 	s.lsnWorks(mux)
 	s.ltm(mux)
 	s.netIPsec(mux)
+	s.config(mux)
 	s.switches(mux)
 	mux.Handle(pathIPsecClearBasic, s.clearing(pathIPsecClearBasic, ClearBasic))
 	mux.Handle(pathIPsecClearFull, s.clearing(pathIPsecClearFull, ClearFull))
@@ -188,11 +189,12 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			refuse(w, http.StatusServiceUnavailable, &Error{"too many requests at a time", CodeBusy})
 			return
 		}
-		if r.ContentLength > maxBody {
+		limit := bodyLimit(r.URL.Path)
+		if r.ContentLength > limit {
 			refuse(w, http.StatusRequestEntityTooLarge, &Error{"the request is too large", CodeTooLarge})
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		r.Body = http.MaxBytesReader(w, r.Body, limit)
 		next.ServeHTTP(w, r)
 	})
 }

@@ -134,6 +134,8 @@ func refuseError(w http.ResponseWriter, err error) {
 		refuse(w, http.StatusInternalServerError, &Error{err.Error(), CodeInternal})
 	case e.Code == CodeNotFound:
 		refuse(w, http.StatusNotFound, e)
+	case e.Code == CodeBusy:
+		refuse(w, http.StatusServiceUnavailable, e)
 	default:
 		refuse(w, http.StatusBadRequest, e)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"spigate/cmd/internal/control"
 	"spigate/cmd/internal/task"
@@ -27,6 +28,9 @@ type Daemon struct {
 	server   *control.Server
 	views    *views
 	group    *task.Group
+	keeper   Keeper
+
+	changing sync.Mutex // held while the configuration changes
 }
 
 // portsDir is where the former state of kernel ports is kept: on a file system

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"spigate/board/flash"
+	"spigate/cmd/internal/control"
 	"spigate/configs"
 )
 
@@ -82,7 +83,7 @@ func (f file) Commit(text []byte, _ flash.Note, live flash.Live) (Kept, error) {
 // Show implements Keeper.
 func (f file) Show(slot string) (Shown, error) {
 	if slot != "" {
-		return Shown{}, fmt.Errorf("there is no slot %s: the router runs on the file %s", slot, f.path)
+		return Shown{}, &control.Error{Message: fmt.Sprintf("there is no slot %s: the router runs on the file %s", slot, f.path), Code: control.CodeNotFound}
 	}
 	text, err := os.ReadFile(f.path)
 	return Shown{Path: f.path, Image: flash.Image{Text: text}}, err

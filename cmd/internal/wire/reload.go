@@ -14,9 +14,15 @@ import (
 // a restart: [lsn.…], [ipsecalg.…], [ltm.…], [net.ipsec.…] and [sys.db] (R10,
 // R11, N28, VR11), and which ports of a switch are members of which VLAN.
 // If c changes anything else, or something that a router cannot take, nothing
-// is changed, and the error names it all. Reload must not be called twice at a
-// time.
+// is changed, and the error names it all. It waits for what else is changing the
+// configuration.
 func (d *Daemon) Reload(c *configs.Config) error {
+	d.changing.Lock()
+	defer d.changing.Unlock()
+	return d.reload(c)
+}
+
+func (d *Daemon) reload(c *configs.Config) error {
 	if fixed := fixedChanges(d.views.config.Load(), c); len(fixed) > 0 {
 		return fmt.Errorf("%s: changed in the file; that takes effect at the next start only, so nothing was changed",
 			strings.Join(fixed, ", "))

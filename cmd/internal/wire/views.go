@@ -29,6 +29,7 @@ type views struct {
 	natLog   *natlog.Log     // nil: there is none
 	began    int64           // monotonic ns
 	ready    <-chan struct{} // closed when the daemon is
+	daemon   *Daemon         // that keeps a configuration, or nil
 
 	mu      sync.Mutex
 	rates   control.Rates

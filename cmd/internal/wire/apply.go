@@ -1,0 +1,114 @@
+package wire
+
+import (
+	"bytes"
+	"errors"
+	"time"
+
+	"spigate/board/flash"
+	"spigate/cmd/internal/control"
+	"spigate/configs"
+)
+
+// KeepIn says where the daemon's configuration is kept: without it there is no
+// "config apply". It is called before Run.
+func (d *Daemon) KeepIn(k Keeper) { d.keeper, d.views.daemon = k, d }
+
+// applyConfig makes a text the configuration. If all of what changes can change
+// live, it does; else nothing does before the next start: parts of one
+// configuration with parts of another are neither, and nobody has checked them.
+// The order, and what a crash or a failure in between leaves, is the Keeper's.
+func (d *Daemon) applyConfig(n control.ConfigNew) (control.ConfigApplied, error) {
+	if !d.changing.TryLock() {
+		return control.ConfigApplied{}, &control.Error{Message: "another configuration is being applied: try again when it is done", Code: control.CodeBusy}
+	}
+	defer d.changing.Unlock()
+	now := time.Now()
+	c, warnings, err := LoadText(d.keeper.Path(), n.Text, now)
+	if err != nil {
+		return control.ConfigApplied{}, inFile(n.File, d.keeper.Path(), err)
+	}
+	old := d.views.config.Load()
+	out := control.ConfigApplied{Applied: control.AppliedLive, Tables: fixedChanges(old, c), Path: d.keeper.Path()}
+	live := func() (func() error, error) {
+		return func() error { return d.reload(old) }, d.reload(c)
+	}
+	if len(out.Tables) > 0 {
+		out.Applied = control.AppliedNextStart
+		live = func() (func() error, error) { return nil, nil }
+	}
+	kept, err := d.keeper.Commit(n.Text, flash.Note{Time: now, Comment: n.Comment}, live)
+	if err != nil {
+		return control.ConfigApplied{}, err
+	}
+	out.Written = kept.Written
+	if kept.Sequence > 0 {
+		out.Sequence = &kept.Sequence
+	}
+	for _, w := range warnings {
+		w.File = fileOf(n.File, d.keeper.Path(), w.File)
+		out.Warnings = append(out.Warnings, control.ConfigFinding(w))
+	}
+	return out, nil
+}
+
+// inFile gives faults the name of the file that the operator knows.
+func inFile(name, path string, err error) error {
+	faults := configs.Faults(err)
+	if len(faults) == 0 {
+		return err
+	}
+	errs := make([]error, len(faults))
+	for i, f := range faults {
+		f.File = fileOf(name, path, f.File)
+		errs[i] = f
+	}
+	return errors.Join(errs...)
+}
+
+func fileOf(name, path, file string) string {
+	if file == path {
+		return name
+	}
+	return file
+}
+
+// errKeepsNone is what a daemon says that nobody gave a Keeper.
+func errKeepsNone() error {
+	return &control.Error{Message: "this daemon keeps no configuration", Code: control.CodeInternal}
+}
+
+// ApplyConfig implements control.Configurer.
+func (v *views) ApplyConfig(n control.ConfigNew) (control.ConfigApplied, error) {
+	if v.daemon == nil {
+		return control.ConfigApplied{}, errKeepsNone()
+	}
+	return v.daemon.applyConfig(n)
+}
+
+// ShowConfig implements control.Configurer. Without a slot to run on, what runs
+// is the file that was booted in its place.
+func (v *views) ShowConfig(slot string) (control.ConfigText, error) {
+	if v.daemon == nil {
+		return control.ConfigText{}, errKeepsNone()
+	}
+	shown, err := v.daemon.keeper.Show(slot)
+	if err != nil && slot == "" {
+		shown, err = KeepFile(v.config.Load().File).Show("")
+	}
+	if err != nil {
+		return control.ConfigText{}, err
+	}
+	text, err := configs.Conceal(string(bytes.ToValidUTF8(shown.Text, []byte("?"))))
+	if err != nil {
+		return control.ConfigText{}, err
+	}
+	out := control.ConfigText{Path: shown.Path, Comment: shown.Note.Comment, Text: text}
+	if shown.Slot != "" {
+		out.Slot, out.Sequence = &shown.Slot, &shown.Sequence
+	}
+	if at := written(shown.Note.Time); at != "" {
+		out.Time = &at
+	}
+	return out, nil
+}

@@ -1,0 +1,54 @@
+package configs
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// concealed stands in place of a secret. It is no TOML, so that a text that was
+// shown and is applied again is refused there, and no tunnel gets it as its key.
+const concealed = "<secret>"
+
+// Conceal returns a configuration's text without the secrets that are written in
+// it; those in files are not in it anyway. The text must be TOML.
+func Conceal(text string) (string, error) {
+	var root map[string]any
+	text, mark := strings.CutPrefix(text, "\ufeff")
+	if _, err := toml.Decode(text, &root); err != nil {
+		return "", errors.New("the text is not TOML: what of it is secret cannot be told")
+	}
+	places, _ := locate(text)
+	type span struct{ from, to int }
+	var spans []span
+	for path, at := range places.values {
+		parts := strings.Split(path, "\x00")
+		if !isSecret(parts[len(parts)-1]) {
+			continue
+		}
+		s := &scanner{text: text, at: at, places: emptyPlaces()}
+		s.value(nil)
+		value := strings.Trim(text[at:s.at], " \t\r")
+		if !strings.HasPrefix(strings.TrimLeft(value, `"'`), fileWord) {
+			spans = append(spans, span{at, at + len(value)})
+		}
+	}
+	slices.SortFunc(spans, func(a, b span) int { return b.from - a.from })
+	for _, s := range spans {
+		text = text[:s.from] + concealed + text[s.to:]
+	}
+	if mark {
+		text = "\ufeff" + text
+	}
+	return text, nil
+}
+
+// isSecret reports whether values of a key are secrets, in whatever table: one
+// too many that is not shown does no harm.
+func isSecret(key string) bool {
+	return slices.Contains([]string{"psk", "encrypt_key", "auth_key"}, key)
+}
+
+func emptyPlaces() places { return places{map[string]int{}, map[string]int{}} }
