@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// binary is the router's program.
-type binary struct {
+// routerBinary is the router's program.
+type routerBinary struct {
 	data     []byte
 	info     *buildinfo.BuildInfo
 	revision string // of the version control; with "+changed" if files were; "" if there is none
@@ -25,11 +25,11 @@ const buildScript = "cmd/spigate/build.sh"
 
 // compile builds the router for ARMv7. Neither the path of the sources nor the
 // user gets into the file; the revision does, so that a router can say what it
-// is.
-func compile(ctx context.Context, temp string) (*binary, error) {
+// is. Flags that somebody set for Go are not heeded.
+func compile(ctx context.Context, temp string) (*routerBinary, error) {
 	file := filepath.Join(temp, "spigate")
 	cmd := exec.CommandContext(ctx, "sh", buildScript, file)
-	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=arm", "GOARM=7", "GOFLAGS=")
+	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=arm", "GOARM=7", "GOFLAGS=-buildvcs=auto")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%s: %w\n%s", buildScript, err, out)
 	}
@@ -45,12 +45,12 @@ func compile(ctx context.Context, temp string) (*binary, error) {
 
 // readBinary takes from the file what it says about itself. The image's time
 // is epoch if that is set, otherwise that of the revision, otherwise 0.
-func readBinary(data []byte, epoch string) (*binary, error) {
+func readBinary(data []byte, epoch string) (*routerBinary, error) {
 	info, err := buildinfo.Read(bytes.NewReader(data))
 	if err != nil {
 		return nil, fmt.Errorf("build information: %w", err)
 	}
-	b := &binary{data: data, info: info}
+	b := &routerBinary{data: data, info: info}
 	changed := false
 	for _, s := range info.Settings {
 		switch s.Key {

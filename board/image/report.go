@@ -17,7 +17,7 @@ const (
 )
 
 // report is the table of sizes: parts against budgets, then each kernel module.
-func report(bin *binary, binXZ int, k *kernel, cost []moduleCost, all []output) string {
+func report(bin *routerBinary, binXZ int, k *kernel, cost []moduleCost, all []output) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "part\tbytes\tbudget\t\t")

@@ -42,7 +42,7 @@ type moduleCost struct {
 // rootFS is the first file system. /etc/modules names the files of modules in
 // the order in which they are loaded; a board that needs others has a complete
 // list of its own, /etc/modules.d/BOARD.
-func rootFS(bin *binary, k *kernel, factory []byte) (files.Tree, []moduleCost, error) {
+func rootFS(bin *routerBinary, k *kernel, factory []byte) (files.Tree, []moduleCost, error) {
 	t := files.Tree{}
 	t.File("init", 0o755, bin.data)
 	t.Symlink("bin/spigate", "/init")
@@ -120,7 +120,7 @@ func costs(t files.Tree, users map[string][]string) []moduleCost {
 
 // release is the text of /etc/spigate-release: shell variables, as those of
 // os-release(5).
-func release(bin *binary, k *kernel) string {
+func release(bin *routerBinary, k *kernel) string {
 	revision := bin.revision
 	if revision == "" {
 		revision = "unknown"

@@ -69,7 +69,7 @@ const ownLicence = "Apache-2.0"
 
 // materials lists what the image is made of: the binary with the modules that
 // are in it, as it says itself, and the packages of the archive.
-func materials(bin *binary, k *kernel, files []output) ([]byte, error) {
+func materials(bin *routerBinary, k *kernel, files []output) ([]byte, error) {
 	page, err := os.ReadFile(dependenciesPage)
 	if err != nil {
 		return nil, fmt.Errorf("licences: %w", err)
