@@ -27,6 +27,8 @@ need qemu-system-arm qemu-system-arm # tests/arm: ARM machines, and a kernel's m
 need make make
 need arm-linux-gnueabihf-gcc gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
 need xz xz-utils
+need e2fsck e2fsprogs # board/image: the flash, and packers of the first file system
+need zstd zstd
 
 [ -z "$missing" ] && exit 0
 echo "installing:$missing" >&2
