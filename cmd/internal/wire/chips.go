@@ -1,28 +1,62 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 
 	"spigate/configs"
 	"spigate/hw"
+	"spigate/hw/qca8k"
+	"spigate/hw/qca8k/mii"
 )
 
 // openChip opens the chip of a [switch] with the driver that it names.
 func openChip(_ *configs.Config, sw *configs.Switch, log *slog.Logger) (openedChip, error) {
-	if sw.Driver == configs.SwitchSoft {
+	switch sw.Driver {
+	case configs.SwitchSoft:
 		return openSoft(sw, log)
+	case configs.SwitchQCA8337, configs.SwitchAR8327:
+		return openedChip{chip: hw.Late(qca8k.Capabilities(registers(sw)), func() (hw.Chip, error) { return openRegisters(sw) })}, nil
 	}
 	return openedChip{}, fmt.Errorf("driver %s is not in this build", sw.Driver)
 }
 
 // limits are what the driver of a [switch] knows about its chip without asking.
 func limits(sw *configs.Switch) (hw.Capabilities, bool) {
-	if sw.Driver == configs.SwitchSoft {
+	switch sw.Driver {
+	case configs.SwitchSoft:
 		return softLimits(sw), true
+	case configs.SwitchQCA8337, configs.SwitchAR8327:
+		return qca8k.Capabilities(registers(sw)), true
 	}
 	return hw.Capabilities{}, false
+}
+
+// registers is what the driver over MDIO is told; the bus is not open yet.
+func registers(sw *configs.Switch) qca8k.Config {
+	c := qca8k.Config{Driver: sw.Driver.String(), CPU: sw.CPUNumber, CPUName: sw.CPUPort.Name}
+	for _, p := range sw.Ports {
+		c.Ports = append(c.Ports, qca8k.Port{Name: p.Name, Number: p.Number})
+	}
+	return c
+}
+
+// openRegisters finds the chip at its bus. A device that is not there yet is a
+// chip that does not answer: it may come.
+func openRegisters(sw *configs.Switch) (hw.Chip, error) {
+	bus, err := mii.Open(sw.MDIO)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", hw.ErrSilent, err)
+	}
+	c := registers(sw)
+	c.Bus = bus
+	chip, err := qca8k.Open(c)
+	if err != nil {
+		return nil, errors.Join(err, bus.Close())
+	}
+	return chip, nil
 }
 
 // checkSwitches asks the drivers what they would refuse. Each fault stands at

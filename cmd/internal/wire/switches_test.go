@@ -51,6 +51,8 @@ func (l *logged) String() string {
 	return l.text.String()
 }
 
+func logger(l *logged) *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
 // switchBench is a set of switches over one chip in memory, at a time of the test's.
 type switchBench struct {
 	switches
@@ -61,7 +63,7 @@ type switchBench struct {
 
 func newSwitchBench(chip *hwtest.Fake) *switchBench {
 	b := &switchBench{chip: chip, log: &logged{}}
-	b.switches = newSwitches(slog.New(slog.NewTextHandler(b.log, nil)))
+	b.switches = newSwitches(logger(b.log))
 	b.switches.now = func() int64 { return b.time }
 	b.openChip = func(*configs.Config, *configs.Switch, *slog.Logger) (openedChip, error) {
 		return openedChip{chip: chip}, nil
