@@ -77,6 +77,7 @@ func open(t *testing.T) *office {
 	o.lay()
 	o.daemon, err = o.router.StartSpigate(o.ctx, netns.DaemonConfig{Binary: binary, Template: o.template(), Dir: o.dir, Devices: true})
 	o.must(err)
+	o.settles()
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(strings.Join(o.daemon.Output(), "\n"))
@@ -87,6 +88,15 @@ func open(t *testing.T) *office {
 		}
 	})
 	return o
+}
+
+// settles waits until every port has link, and the daemon has said so: the
+// kernel takes a while to tell of a device that has come up.
+func (o *office) settles() {
+	o.t.Helper()
+	for _, name := range []string{"lan1", "lan2", "lan3", "lan4"} {
+		o.logs(0, "port "+name+" is up")
+	}
 }
 
 func (o *office) must(err error) {
