@@ -24,7 +24,8 @@ func TestHostsOfOneVLANTalkWithoutTheRouter(t *testing.T) {
 		o.talks(o.alice, to, 7, 1000) // both are known now, to each other and to the switch
 		staff, before := o.vlan("staff"), o.ports()
 		o.talks(o.alice, to, 7, 1<<20)
-		if is := o.vlan("staff"); is.RxFrames != staff.RxFrames || is.TxFrames != staff.TxFrames {
+		// Hosts tell a group of theirs from time to time, which every port hears.
+		if is := o.vlan("staff"); is.RxFrames > staff.RxFrames+5 || is.TxFrames != staff.TxFrames {
 			t.Errorf("%s: the router's counters moved from %+v to %+v", to.name, staff, is)
 		}
 		if n := o.ports()["lan1"].RxFrames - before["lan1"].RxFrames; n < 1<<20/1500 {
