@@ -1,0 +1,397 @@
+package dsa
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"spigate/hw"
+	"spigate/hw/hwtest"
+	"spigate/netstack/link/takeover"
+)
+
+// In a namespace the kernel's bridge is itself the chip: all but what a chip's
+// own driver does is the same as under DSA.
+func TestTheSuiteOfChipsOnABridge(t *testing.T) {
+	b := newBed(t)
+	if b == nil {
+		return
+	}
+	hwtest.Run(t, hwtest.Options{
+		Draws:    draws(),
+		Patterns: 2 * draws(),
+		Open:     func(t testing.TB) hw.Chip { return b.again(t) },
+		Again:    func(t testing.TB, _ hw.Chip) hw.Chip { return b.again(t) },
+		SetLink:  func(_ hw.Chip, port string, up bool) { b.plug(t, port, up) },
+	})
+}
+
+// again opens the switch for a suite that closes it itself.
+func (b *bed) again(t testing.TB) hw.Chip {
+	t.Helper()
+	s, err := b.try(config())
+	must(t, err)
+	return s
+}
+
+// mixed has ports with and without tags, one that is both, and one that is off.
+func mixed() hw.Plan {
+	return hw.Plan{VLANs: []hw.VLAN{
+		{ID: 10, Untagged: []string{"lan1"}, Tagged: []string{"lan3"}},
+		{ID: 20, Untagged: []string{"lan2", "lan3"}},
+		{ID: 30, Tagged: []string{"lan2", "lan3"}},
+		{ID: 40},
+	}}
+}
+
+// TestFramesGoWhereTheTableSays sends a frame of each VLAN, and one without a
+// tag, into each port, the router's too, and compares where they come out with
+// what the table says.
+func TestFramesGoWhereTheTableSays(t *testing.T) {
+	b := newBed(t)
+	if b == nil {
+		return
+	}
+	s := b.open(t, config())
+	hosts := map[string]*host{}
+	apply := func(p hw.Plan) {
+		t.Helper()
+		if _, err := hw.Apply(s, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	apply(mixed())
+	hosts["br-sw0"] = newHost(t, b.near, "br-sw0")
+	for i := 1; i <= 4; i++ {
+		hosts[fmt.Sprint("lan", i)] = newHost(t, b.far, fmt.Sprint("c", i))
+	}
+	b.compare(t, s, hosts)
+	// The router takes the bridge as any device, its drop of the kernel's traffic
+	// included, and a firewall for bridged frames refuses all.
+	var port *takeover.Port
+	in(t, b.near, func() (err error) {
+		port, err = takeover.Take("br-sw0", takeover.Config{Dir: t.TempDir()})
+		return err
+	})
+	b.compare(t, s, hosts)
+	in(t, b.near, port.Restore)
+	apply(hw.Plan{VLANs: []hw.VLAN{{ID: 20, Untagged: []string{"lan1", "lan4"}, Tagged: []string{"lan2"}}, {ID: 30, Untagged: []string{"lan2"}}}})
+	b.compare(t, s, hosts)
+}
+
+// compare sends and listens; a frame's text is its port and its tag.
+func (b *bed) compare(t *testing.T, s hw.Chip, hosts map[string]*host) {
+	t.Helper()
+	table, err := s.Table()
+	must(t, err)
+	reach := hwtest.ReachOf(table)
+	want, got := map[string][]string{}, map[string][]string{}
+	b.settle(t, table)
+	for _, h := range hosts {
+		h.hear() // what was there before
+	}
+	for name := range hosts {
+		for i, tag := range []uint16{0, 10, 20, 30, 40, 99} {
+			text := fmt.Sprintf("%s/%d", name, tag)
+			hosts[name].send(frame(byte(len(hosts)*i+int(name[len(name)-1])), tag, text))
+			for _, o := range reach(name, tag) {
+				want[text] = append(want[text], fmt.Sprintf("%s/%d", o.Port, o.Tag))
+			}
+		}
+	}
+	for name, h := range hosts {
+		for text, tag := range h.hear() {
+			got[text] = append(got[text], fmt.Sprintf("%s/%d", name, tag))
+		}
+	}
+	for _, m := range []map[string][]string{want, got} {
+		for text := range m {
+			slices.Sort(m[text])
+		}
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("frames (-as the table says +as they went):\n%s", d)
+	}
+	if len(want) < 5 {
+		t.Errorf("only %d frames would go anywhere", len(want))
+	}
+}
+
+func TestPortsAreGivenBackAsTheyWere(t *testing.T) {
+	for _, killed := range []bool{false, true} {
+		t.Run(fmt.Sprint("after a kill ", killed), func(t *testing.T) {
+			b := newBed(t)
+			if b == nil {
+				return
+			}
+			b.change(t, "lan2", netlink.LinkSetDown)
+			b.change(t, "lan3", func(l netlink.Link) error { return netlink.LinkSetMTU(l, 1400) })
+			before := b.picture(t)
+			c := config()
+			c.MTU = 1450
+			s := b.open(t, c)
+			if _, err := hw.Apply(s, mixed()); err != nil {
+				t.Fatal(err)
+			}
+			if got := b.picture(t)["lan3"]; got.MTU != 1450 || got.Master == 0 || !got.Up {
+				t.Errorf("%+v, want mtu 1450 and in the bridge", got)
+			}
+			if killed {
+				must(t, s.Close())
+				s = b.open(t, c)
+			}
+			must(t, remove(s))
+			if d := cmp.Diff(before, b.picture(t)); d != "" {
+				t.Errorf("devices (-before +after):\n%s", d)
+			}
+			must(t, remove(s)) // nothing is left to remove
+		})
+	}
+}
+
+func remove(s hw.Chip) error { return s.(interface{ Remove() error }).Remove() }
+
+func TestWhatIsSomebodyElsesIsRefusedAndNotTouched(t *testing.T) {
+	zero := uint16(0)
+	named := func(name string) netlink.LinkAttrs { return netlink.LinkAttrs{Name: name} }
+	for name, x := range map[string]struct {
+		before func(t *testing.T, b *bed)
+		says   string
+	}{
+		"a bridge": {func(t *testing.T, b *bed) { b.add(t, &netlink.Bridge{LinkAttrs: named("br-sw0")}) }, "somebody else's"},
+		"a bridge with a name": {func(t *testing.T, b *bed) {
+			b.add(t, &netlink.Bridge{LinkAttrs: named("br-sw0"), VlanDefaultPVID: &zero})
+			b.change(t, "br-sw0", func(l netlink.Link) error { return netlink.LinkSetAlias(l, "mine") })
+		}, `alias is "mine"`},
+		"a bridge that is used": {func(t *testing.T, b *bed) {
+			b.add(t, &netlink.Bridge{LinkAttrs: named("br-sw0"), VlanDefaultPVID: &zero})
+			b.change(t, "br-sw0", netlink.LinkSetUp)
+		}, "somebody else's"},
+		"no bridge": {func(t *testing.T, b *bed) {
+			b.add(t, &netlink.Veth{LinkAttrs: named("br-sw0"), PeerName: "other"})
+		}, `is no bridge but "veth"`},
+		"a port of another bridge": {func(t *testing.T, b *bed) {
+			b.add(t, &netlink.Bridge{LinkAttrs: named("br-lan")})
+			b.change(t, "lan3", func(l netlink.Link) error {
+				br, err := netlink.LinkByName("br-lan")
+				if err != nil {
+					return err
+				}
+				return netlink.LinkSetMaster(l, br)
+			})
+		}, "port lan3 is a member of br-lan: take it out first (ip link set lan3 nomaster)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBed(t)
+			if b == nil {
+				return
+			}
+			x.before(t, b)
+			before := b.picture(t)
+			s, err := b.try(config())
+			if err == nil {
+				_ = s.Close()
+				t.Fatal("it was taken")
+			}
+			if !strings.Contains(err.Error(), x.says) || errors.Is(err, hw.ErrSilent) {
+				t.Errorf("%v; want %q, and no silence", err, x.says)
+			}
+			if d := cmp.Diff(before, b.picture(t)); d != "" {
+				t.Errorf("something was changed:\n%s", d)
+			}
+		})
+	}
+}
+
+// A router that was killed between making its bridge and marking it can take it
+// over.
+func TestABridgeThatIsNobodysIsTaken(t *testing.T) {
+	b := newBed(t)
+	if b == nil {
+		return
+	}
+	zero, yes := uint16(0), true
+	b.add(t, &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br-sw0"}, VlanDefaultPVID: &zero, VlanFiltering: &yes})
+	s := b.open(t, config())
+	must(t, remove(s))
+}
+
+func TestDevicesThatAreNotThereAreSilent(t *testing.T) {
+	b := newBed(t)
+	if b == nil {
+		return
+	}
+	c := config()
+	c.Ports = append(c.Ports, Port{"lan9", "lan9"}, Port{"lan8", "lan8"})
+	_, err := b.try(c)
+	if !errors.Is(err, hw.ErrSilent) || !strings.Contains(err.Error(), "lan9") || !strings.Contains(err.Error(), "lan8") || !strings.Contains(err.Error(), "driver loaded") {
+		t.Errorf("%v; want both ports named, and what to look at", err)
+	}
+	if _, made := b.picture(t)["br-sw0"]; made {
+		t.Error("a bridge was made for a switch that is not there")
+	}
+	s := b.open(t, config())
+	b.change(t, "lan2", netlink.LinkDel) // its driver was unbound
+	_, terr := s.Table()
+	_, lerr := s.Links()
+	_, cerr := s.Counters()
+	for what, err := range map[string]error{
+		"Table": terr, "Links": lerr, "Counters": cerr, "Prepare": s.Prepare(), "SetPort": s.SetPort("lan2", true), "Flush": s.Flush("lan2"),
+		"SetVLAN": s.SetVLAN(hw.VLAN{ID: 20, Untagged: []string{"lan2"}}), "SetMTU": s.SetMTU(1400),
+	} {
+		if !errors.Is(err, hw.ErrSilent) || !strings.Contains(err.Error(), "lan2") {
+			t.Errorf("%s: %v; want silence of lan2", what, err)
+		}
+	}
+	must(t, remove(s))
+}
+
+// A port that somebody takes out, or VLANs that somebody sets, come back as they
+// should be with the next Apply.
+func TestWhatSomebodyChangesIsSeenAndRepaired(t *testing.T) {
+	b := newBed(t)
+	if b == nil {
+		return
+	}
+	s := b.open(t, config())
+	_, err := hw.Apply(s, mixed())
+	must(t, err)
+	want, err := s.Table()
+	must(t, err)
+	b.change(t, "lan2", netlink.LinkSetNoMaster)
+	b.change(t, "lan1", func(l netlink.Link) error { return netlink.BridgeVlanAdd(l, 30, false, false, false, true) })
+	b.change(t, "br-sw0", func(l netlink.Link) error { return netlink.BridgeVlanDel(l, 20, false, false, true, false) })
+	b.change(t, "lan1", netlink.LinkSetDown)
+	b.change(t, "br-sw0", func(l netlink.Link) error {
+		k, err := openKernel()
+		if err != nil {
+			return err
+		}
+		defer k.close()
+		info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
+		info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("bridge"))
+		data := info.AddRtAttr(nl.IFLA_INFO_DATA, nil)
+		data.AddRtAttr(nl.IFLA_BR_VLAN_FILTERING, []byte{0})
+		data.AddRtAttr(nl.IFLA_BR_MCAST_SNOOPING, []byte{1})
+		return k.change(&link{LinkAttrs: *l.Attrs()}, info)
+	})
+	is, err := s.Table()
+	must(t, err)
+	if hw.Compare(is, want) == nil {
+		t.Error("nothing was seen")
+	}
+	_, err = hw.Apply(s, mixed())
+	must(t, err)
+	if again, err := hw.Apply(s, mixed()); err != nil || !again.Nothing() {
+		t.Errorf("%v, %v: the repair was none", again, err)
+	}
+	b.wantBridge(t, func(l *netlink.Bridge) error {
+		if !*l.VlanFiltering || *l.VlanDefaultPVID != 0 || *l.MulticastSnooping {
+			return fmt.Errorf("the bridge is not as it should be: %+v", l)
+		}
+		return nil
+	})
+}
+
+// wantBridge looks at the bridge as the kernel tells of it.
+func (b *bed) wantBridge(t testing.TB, look func(l *netlink.Bridge) error) {
+	t.Helper()
+	b.change(t, "br-sw0", func(l netlink.Link) error { return look(l.(*netlink.Bridge)) })
+}
+
+func TestTheBridgeIsMadeAsAsked(t *testing.T) {
+	b := newBed(t)
+	if b == nil {
+		return
+	}
+	c := config()
+	c.MAC, c.Ageing = net.HardwareAddr{2, 0, 0, 0, 0, 0x77}, 5*time.Minute
+	s := b.open(t, c)
+	b.wantBridge(t, func(l *netlink.Bridge) error {
+		if l.HardwareAddr.String() != "02:00:00:00:00:77" || *l.AgeingTime != 30000 || !strings.HasPrefix(l.Alias, "spigate switch:") {
+			return fmt.Errorf("the bridge is not as asked: %+v", l)
+		}
+		return nil
+	})
+	if table, err := s.Table(); err != nil || len(table.VLANs) != 0 {
+		t.Errorf("the kernel has VLANs by itself: %v, %v", table, err)
+	}
+	if d := cmp.Diff(Capabilities(c).Ports, s.Capabilities().Ports); d != "" || s.Capabilities().Chip != "bridge of the kernel" || s.Capabilities().MaxMTU == 0 {
+		t.Errorf("%+v %s", s.Capabilities(), d)
+	}
+}
+
+func TestAddressesAreForgottenAtThePortAlone(t *testing.T) {
+	b := newBed(t)
+	if b == nil {
+		return
+	}
+	s := b.open(t, config())
+	_, err := hw.Apply(s, hw.Plan{VLANs: []hw.VLAN{{ID: 20, Untagged: []string{"lan1", "lan2", "lan3"}}}})
+	must(t, err)
+	one, two, three := newHost(t, b.far, "c1"), newHost(t, b.far, "c2"), newHost(t, b.far, "c3")
+	one.send(frame(1, 0, "hello"))
+	two.send(frame(2, 0, "hello"))
+	to := func(host byte, text string) []byte {
+		f := frame(3, 0, text)
+		copy(f, net.HardwareAddr{2, 0, 0, 0, 0, host})
+		return f
+	}
+	one.hear()
+	two.hear()
+	three.send(to(1, "known"))
+	if _, got := two.hear()["known"]; got {
+		t.Error("an address that was learned is not known")
+	}
+	must(t, s.Flush("lan1"))
+	three.send(to(1, "forgotten"))
+	if _, got := two.hear()["forgotten"]; !got {
+		t.Error("an address that was forgotten is known")
+	}
+	three.send(to(2, "other"))
+	if _, got := one.hear()["other"]; got {
+		t.Error("another port's address was forgotten, too")
+	}
+}
+
+func TestSpeedAndCounters(t *testing.T) {
+	b := newBed(t)
+	if b == nil {
+		return
+	}
+	s := b.open(t, config())
+	_, err := hw.Apply(s, mixed())
+	must(t, err)
+	links, err := s.Links()
+	must(t, err)
+	if l := links[1]; !l.Up || l.Speed != 10000 || !l.Duplex {
+		t.Errorf("%+v; veth is said to have 10 Gbit/s", l)
+	}
+	router, one := newHost(t, b.near, "br-sw0"), newHost(t, b.far, "c1")
+	before, err := s.Counters()
+	must(t, err)
+	for range 7 {
+		one.send(frame(1, 0, "up"))
+	}
+	for range 3 {
+		router.send(frame(9, 10, "down"))
+	}
+	router.hear()
+	after, err := s.Counters()
+	must(t, err)
+	got := func(i int) [2]uint64 {
+		return [2]uint64{after[i].RxFrames - before[i].RxFrames, after[i].TxFrames - before[i].TxFrames}
+	}
+	if cpu, lan1 := got(0), got(1); cpu != [2]uint64{3, 7} || lan1 != [2]uint64{7, 3} {
+		t.Errorf("in and out of the chip: router's port %v, want 3 and 7; lan1 %v, want 7 and 3", cpu, lan1)
+	}
+}
