@@ -2,6 +2,7 @@ package netstack
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -13,9 +14,15 @@ import (
 type works struct {
 	mu       sync.Mutex
 	sweep    tcpip.Timer
+	swept    atomic.Int64 // when the last sweep ended
 	stopped  bool
 	inFlight sync.WaitGroup
 }
+
+// Swept is when the last sweep ended, in monotonic ns: a second ago at most, and
+// some time under load. A sweep goes through every table of every Router, so if
+// one of them is stuck, this stands still.
+func (ch *Chassis) Swept() int64 { return ch.works.swept.Load() }
 
 // begin reports whether work may begin; if so, inFlight is to be told of its
 // end.
@@ -45,6 +52,7 @@ func (ch *Chassis) now() int64 {
 // startSweep begins the sweep.
 func (ch *Chassis) startSweep() {
 	w := &ch.works
+	w.swept.Store(ch.now())
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.sweep = ch.clock.AfterFunc(sweepEvery, func() {
@@ -53,6 +61,7 @@ func (ch *Chassis) startSweep() {
 		}
 		defer w.inFlight.Done()
 		ch.sweep(ch.now())
+		w.swept.Store(ch.now())
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if !w.stopped {

@@ -186,7 +186,7 @@ func TestWhatCannotBeKeptIsNotApplied(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := start(t, keeper)
-	full.full = true
+	full.full.Store(true)
 	pool := p.write(t, "new.toml", strings.Replace(p.text("gw1"), "203.0.113.9", "203.0.113.5", 1))
 	code, text, stderr := spigate(t, "config", "apply", pool, "--socket", p.socket())
 	if code != exitFailed || text != "" || !strings.Contains(stderr, "no space left on device") || !strings.Contains(stderr, "make room") {

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -105,24 +103,56 @@ func run(ctx context.Context, keeper wire.Keeper, stderr io.Writer) error {
 	d.KeepIn(keeper)
 	done := make(chan error, 1)
 	go func() { done <- d.Run(ctx) }()
-	ready := d.Ready()
+	return attend(ctx, attended{keeper, d, newSupervisor(log), log, c, hup, done})
+}
+
+// attended is a daemon that runs, and what can happen to it.
+type attended struct {
+	keeper wire.Keeper
+	daemon *wire.Daemon
+	super  *supervisor
+	log    *slog.Logger
+	booted *configs.Config
+	hup    <-chan os.Signal
+	done   <-chan error
+}
+
+// attend does what is to be done beside the daemon, until it has ended.
+func attend(ctx context.Context, a attended) error {
+	ticks, stop := a.super.ticks()
+	defer stop()
+	ready, ending := a.daemon.Ready(), ctx.Done()
 	for {
 		select {
 		case <-ready:
 			ready = nil
-			log.Info("ready", "config", c.File, "socket", c.Control.Socket)
-			notify(log, "READY=1\nX_SPIGATE_SOCKET="+c.Control.Socket)
-			keeper.Started(log)
-		case <-hup:
-			reload(log, keeper, d.Reload)
-		case err := <-done:
-			log.Info("ended")
+			a.log.Info("ready", "config", a.booted.File, "socket", a.booted.Control.Socket)
+			a.super.ready(a.booted.Control.Socket)
+			a.keeper.Started(a.log)
+		case <-a.hup:
+			a.reload(ready == nil)
+		case <-ticks:
+			a.super.alive(a.daemon.Alive())
+		case <-ending:
+			ending = nil
+			a.super.stopping()
+		case err := <-a.done:
+			a.log.Info("ended")
 			return err
 		}
 	}
 }
 
-// reload answers SIGHUP.
+// reload answers SIGHUP, and tells the supervisor if that knows of us already.
+func (a *attended) reload(known bool) {
+	if known {
+		a.super.reloading()
+		defer a.super.ready(a.booted.Control.Socket)
+	}
+	reload(a.log, a.keeper, a.daemon.Reload)
+}
+
+// reload reads the configuration again.
 func reload(log *slog.Logger, keeper wire.Keeper, apply func(*configs.Config) error) {
 	c, warnings, err := keeper.Again(time.Now())
 	if err == nil {
@@ -140,23 +170,5 @@ func reload(log *slog.Logger, keeper wire.Keeper, apply func(*configs.Config) er
 func warn(log *slog.Logger, warnings []configs.Warning) {
 	for _, w := range warnings {
 		log.Warn("configuration", "warning", w)
-	}
-}
-
-// notify tells systemd, or process 1 of the image, if one of them has started us
-// (sd_notify(3)). Words that begin with X_ are passed over by systemd; ours tells
-// process 1 where it can ask whether we are well.
-func notify(log *slog.Logger, state string) {
-	name := os.Getenv("NOTIFY_SOCKET")
-	if name == "" {
-		return
-	}
-	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: name, Net: "unixgram"})
-	if err == nil {
-		_, err = fmt.Fprint(conn, state)
-		conn.Close()
-	}
-	if err != nil {
-		log.Warn("cannot tell systemd", "error", err)
 	}
 }

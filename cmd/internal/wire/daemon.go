@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"spigate/cmd/internal/control"
 	"spigate/cmd/internal/task"
@@ -117,4 +118,18 @@ func (d *Daemon) Ready() <-chan struct{} { return d.group.Ready() }
 func (d *Daemon) Run(ctx context.Context) error {
 	err := d.group.Run(ctx)
 	return errors.Join(err, d.ports.close(), d.switches.close())
+}
+
+// mostStill is how long the tables may go without a sweep, which comes once a
+// second, before the router is taken for stuck.
+const mostStill = 5 * time.Second
+
+// Alive says what is wrong if the router does not work any more, in whatever
+// part: its tables are gone through every second. A port that is down is no such
+// thing.
+func (d *Daemon) Alive() error {
+	if still := time.Duration(d.chassis.Now() - d.chassis.Swept()); still > mostStill {
+		return fmt.Errorf("the tables have not been swept for %s", still.Round(time.Second))
+	}
+	return nil
 }
