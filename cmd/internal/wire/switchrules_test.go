@@ -10,7 +10,6 @@ import (
 
 	"spigate/configs"
 	"spigate/hw"
-	"spigate/hw/qca8k"
 )
 
 // fileWriter writes a configuration with switches. Now and then it writes a
@@ -154,9 +153,5 @@ func checkChip(sw *configs.Switch) error {
 	if sw.MDIO == "" {
 		return nil
 	}
-	c := qca8k.Config{Driver: sw.Driver.String(), CPU: sw.CPUNumber, CPUName: sw.CPUPort.Name}
-	for _, p := range sw.Ports {
-		c.Ports = append(c.Ports, qca8k.Port{Name: p.Name, Number: p.Number})
-	}
-	return c.Check()
+	return registers(sw).Check()
 }
