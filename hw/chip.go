@@ -127,3 +127,10 @@ type Notifier interface {
 	// several changes are one. It is closed by Close.
 	Changes() <-chan struct{}
 }
+
+// Remover is a Chip whose driver has made something of the kernel's, or changed
+// it. Remove takes that back, once the router is gone; the chip is not used
+// after it but for Close.
+type Remover interface {
+	Remove() error
+}

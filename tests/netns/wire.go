@@ -1,6 +1,7 @@
 package netns
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -132,6 +133,58 @@ func (n *Namespace) MAC(device string) (net.HardwareAddr, error) {
 		return nil, err
 	}
 	return l.Attrs().HardwareAddr, nil
+}
+
+// FiltersVLANs reports whether the kernel's bridges know VLANs
+// (CONFIG_BRIDGE_VLAN_FILTERING).
+func (n *Namespace) FiltersVLANs() bool {
+	yes := true
+	l := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "filters"}, VlanFiltering: &yes}
+	return n.nl.LinkAdd(l) == nil && n.nl.LinkDel(l) == nil
+}
+
+// RemoveVLAN takes a device of a bridge out of a VLAN.
+func (n *Namespace) RemoveVLAN(device string, id uint16) error {
+	l, err := n.link(device)
+	if err != nil {
+		return err
+	}
+	if err := n.nl.BridgeVlanDel(l, id, false, false, false, true); err != nil {
+		return fmt.Errorf("namespace %s: device %s out of VLAN %d: %w", n.Name, device, id, err)
+	}
+	return nil
+}
+
+// Devices has every device by its name, with the bridge that it is a port of,
+// or "".
+func (n *Namespace) Devices() (bridgeOf map[string]string, err error) {
+	all, err := n.nl.LinkList()
+	if err != nil {
+		return nil, fmt.Errorf("namespace %s: devices: %w", n.Name, err)
+	}
+	names := map[int]string{}
+	for _, l := range all {
+		names[l.Attrs().Index] = l.Attrs().Name
+	}
+	bridgeOf = map[string]string{}
+	for _, l := range all {
+		bridgeOf[l.Attrs().Name] = names[l.Attrs().MasterIndex]
+	}
+	return bridgeOf, nil
+}
+
+// NoAddresses takes all IPv4 addresses from a device, and with them its routes.
+func (n *Namespace) NoAddresses(device string) error {
+	l, err := n.link(device)
+	if err != nil {
+		return err
+	}
+	all, err := n.nl.AddrList(l, netlink.FAMILY_V4)
+	errs := []error{err}
+	for i := range all {
+		errs = append(errs, n.nl.AddrDel(l, &all[i]))
+	}
+	return errors.Join(errs...)
 }
 
 // Address gives a device an address with its prefix.

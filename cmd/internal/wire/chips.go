@@ -8,6 +8,7 @@ import (
 
 	"spigate/configs"
 	"spigate/hw"
+	"spigate/hw/dsa"
 	"spigate/hw/qca8k"
 	"spigate/hw/qca8k/mii"
 )
@@ -19,6 +20,8 @@ func openChip(_ *configs.Config, sw *configs.Switch, log *slog.Logger) (openedCh
 		return openSoft(sw, log)
 	case configs.SwitchQCA8337, configs.SwitchAR8327:
 		return openedChip{chip: hw.Late(qca8k.Capabilities(registers(sw)), func() (hw.Chip, error) { return openRegisters(sw) })}, nil
+	case configs.SwitchDSA:
+		return openKernel(sw)
 	}
 	return openedChip{}, fmt.Errorf("driver %s is not in this build", sw.Driver)
 }
@@ -30,8 +33,37 @@ func limits(sw *configs.Switch) (hw.Capabilities, bool) {
 		return softLimits(sw), true
 	case configs.SwitchQCA8337, configs.SwitchAR8327:
 		return qca8k.Capabilities(registers(sw)), true
+	case configs.SwitchDSA:
+		return dsa.Capabilities(kernelSwitch(sw)), true
 	}
 	return hw.Capabilities{}, false
+}
+
+// kernelSwitch is what the driver of kernel switches is told: the bridge that it
+// makes is the device of the router's port.
+func kernelSwitch(sw *configs.Switch) dsa.Config {
+	c := dsa.Config{Bridge: sw.CPUPort.Device, Ageing: sw.Ageing, MTU: sw.MTU}
+	if sw.CPUPort.HasMAC {
+		c.MAC = sw.CPUPort.MAC[:]
+	}
+	for _, p := range sw.Ports {
+		c.Ports = append(c.Ports, dsa.Port{Name: p.Name, Device: p.Device})
+	}
+	return c
+}
+
+// openKernel makes the bridge. Without its devices there would be no port for
+// the router to be at, so what fails here ends the start.
+func openKernel(sw *configs.Switch) (openedChip, error) {
+	chip, err := dsa.Open(kernelSwitch(sw))
+	if err != nil {
+		return openedChip{}, err
+	}
+	out := openedChip{chip: chip}
+	if r, ok := chip.(hw.Remover); ok {
+		out.remove = r.Remove
+	}
+	return out, nil
 }
 
 // registers is what the driver over MDIO is told; the bus is not open yet.

@@ -175,8 +175,7 @@ func TestAReloadMovesAPortToAnotherVLAN(t *testing.T) {
 // becomesAGuest gives a host an address of its new network.
 func (o *office) becomesAGuest(h *host, at string) {
 	o.t.Helper()
-	_, err := h.Run(o.ctx, "", "ip", "address", "flush", "dev", "eth0")
-	o.must(err)
+	o.must(h.NoAddresses("eth0"))
 	h.at = netip.MustParseAddr(at)
 	o.must(errors.Join(h.Address("eth0", netip.PrefixFrom(h.at, 24)),
 		h.Route(netip.MustParsePrefix("0.0.0.0/0"), netip.MustParseAddr("10.0.20.1"))))

@@ -53,11 +53,40 @@ type office struct {
 	router, access                        *netns.Namespace
 	alice, printer, gwen, dave, erin, web *host
 	daemon                                *netns.Daemon
-	text                                  string // of the example
+	text                                  string // of the configuration
 	dir                                   string
+	kind
 }
 
-func open(t *testing.T) *office {
+// A kind of switch has its own devices for the same configuration.
+type kind struct {
+	driver string
+	cpu    string   // what the router's own port is called
+	taps   []string // ports that are TAP devices; the others are the ends of the cables
+	text   func(example string) string
+}
+
+// soft is the example as it is shipped.
+func soft() kind {
+	return kind{
+		driver: "soft", cpu: "lan", taps: []string{"lan1", "lan2", "lan3", "lan4", "wan"},
+		text: func(example string) string { return example },
+	}
+}
+
+// kernel is a switch of the kernel at the same cables: its bridge, which obeys
+// the same commands whether there is a chip below it or not.
+func kernel() kind {
+	return kind{driver: "dsa", cpu: "br-lan", taps: []string{"wan"}, text: func(example string) string {
+		begin, end := strings.Index(example, "[switch.sw0.port.lan1]"), strings.Index(example, "# SIGHUP takes over")
+		return strings.NewReplacer(`driver = "switch"`, "driver = \"raw\"\ndevice = \"br-lan\"", `"soft"`, `"dsa"`).Replace(example[:begin] + example[end:])
+	}}
+}
+
+// open lays out the office around the switch in software.
+func open(t *testing.T) *office { return openWith(t, soft()) }
+
+func openWith(t *testing.T, k kind) *office {
 	t.Helper()
 	if !netns.Root() {
 		t.Fatal("these tests make network namespaces: run them as root")
@@ -70,7 +99,7 @@ func open(t *testing.T) *office {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := &office{t: t, lab: netns.For(t), text: string(text), dir: t.TempDir()}
+	o := &office{t: t, lab: netns.For(t), text: k.text(string(text)), dir: t.TempDir(), kind: k}
 	var cancel context.CancelFunc
 	o.ctx, cancel = context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
@@ -125,7 +154,7 @@ func (o *office) lay() {
 	o.erin = o.host("erin", "10.0.20.14", o.access, "erin")
 	o.must(o.lab.Wire(netns.End{In: o.access, Device: "uplink"}, netns.End{In: o.router, Device: "lan4"}))
 	o.must(o.lab.Trunk(o.access, "uplink", map[uint16]string{10: "dave", 20: "erin"}))
-	for _, port := range []string{"lan1", "lan2", "lan3", "lan4", "wan"} {
+	for _, port := range o.taps {
 		o.must(errors.Join(o.router.TAP("tap-"+port), o.router.Bridge("br-"+port, port, "tap-"+port)))
 	}
 }
