@@ -55,10 +55,11 @@ func (s *chip) takeBridge() error {
 	if err := s.free(ports, bridge); err != nil {
 		return err
 	}
-	if bridge == nil {
-		if bridge, err = s.makeBridge(ports[0]); err != nil {
-			return err
-		}
+	if bridge != nil {
+		return nil
+	}
+	if bridge, err = s.makeBridge(ports[0]); err != nil {
+		return err
 	}
 	return s.remember(bridge, ports)
 }
@@ -111,11 +112,15 @@ func (s *chip) makeBridge(first *link) (*link, error) {
 }
 
 // remember writes on the bridge how the ports are that are not written there
-// yet, and the conduits behind them.
+// yet, and the conduits behind them. A device that is gone is forgotten: when
+// its driver comes back it is another one.
 func (s *chip) remember(bridge *link, ports []*link) error {
-	r, err := parseRecord(bridge.Alias)
-	if err != nil {
-		r = nil // fresh
+	var r record
+	old, _ := parseRecord(bridge.Alias) // a fresh one has none
+	for _, e := range old {
+		if _, err := s.kernel.linkAt(e.index); !errors.Is(err, errGone) {
+			r = append(r, e)
+		}
 	}
 	for _, p := range ports {
 		r = r.with(p)
@@ -170,7 +175,7 @@ func (s *chip) Prepare() error {
 	if err != nil {
 		return err
 	}
-	if err := s.free(ports, bridge); err != nil {
+	if err := errors.Join(s.free(ports, bridge), s.remember(bridge, ports)); err != nil {
 		return err
 	}
 	for _, p := range ports {

@@ -255,6 +255,31 @@ func TestDevicesThatAreNotThereAreSilent(t *testing.T) {
 	must(t, remove(s))
 }
 
+// A chip whose driver is loaded anew has new devices of the same names.
+func TestAPortThatComesBackIsTakenAndGivenBack(t *testing.T) {
+	b := newBed(t)
+	if b == nil {
+		return
+	}
+	s := b.open(t, config())
+	_, err := hw.Apply(s, mixed())
+	must(t, err)
+	b.change(t, "lan2", netlink.LinkDel)
+	b.add(t, &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "lan2", MTU: 1450}, PeerName: "other"})
+	r, err := hw.Apply(s, mixed())
+	if err != nil || r.Nothing() {
+		t.Errorf("%v, %v", r, err)
+	}
+	if got := b.picture(t)["lan2"]; got.Master == 0 || !got.Up {
+		t.Errorf("%+v, want it in the bridge and up", got)
+	}
+	must(t, s.SetMTU(1400))
+	must(t, remove(s))
+	if got := b.picture(t)["lan2"]; got.Master != 0 || got.Up || got.MTU != 1450 {
+		t.Errorf("%+v, want it as it was made", got)
+	}
+}
+
 // A port that somebody takes out, or VLANs that somebody sets, come back as they
 // should be with the next Apply.
 func TestWhatSomebodyChangesIsSeenAndRepaired(t *testing.T) {

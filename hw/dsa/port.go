@@ -39,11 +39,9 @@ func (s *chip) SetMTU(mtu int) error {
 		if err != nil {
 			return err
 		}
-		if l.MTU == mtu && !p.CPU {
+		if l.MTU == mtu {
 			continue
 		}
-		// The bridge is told even what it has: from then on it does not follow its
-		// ports.
 		if err := s.kernel.setMTU(l, mtu); err != nil {
 			return fmt.Errorf("port %s: mtu %d: %w", p.Name, mtu, err)
 		}

@@ -88,10 +88,11 @@ func unpackKernel(ctx context.Context, found kernelPackages, dir string) error {
 
 // writeTree writes the files of a tree below a folder, all or none.
 func writeTree(t files.Tree, dir string) error {
-	temp := dir + ".new"
-	if err := os.RemoveAll(temp); err != nil {
+	temp, err := os.MkdirTemp(filepath.Dir(dir), "new-")
+	if err != nil {
 		return err
 	}
+	defer os.RemoveAll(temp)
 	for name, n := range t {
 		if n.Dir || n.Link != "" {
 			continue
@@ -101,11 +102,10 @@ func writeTree(t files.Tree, dir string) error {
 			return err
 		}
 	}
-	err := os.Rename(temp, dir)
-	if errors.Is(err, fs.ErrExist) { // somebody else was faster
-		return os.RemoveAll(temp)
+	if err := os.Rename(temp, dir); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
 	}
-	return err
+	return nil // or somebody else was faster
 }
 
 // readTree reads what writeTree wrote.
