@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/BurntSushi/toml"
+
+	"spigate/board/flash"
 )
 
 // NATAddress is the one address of the pool in a daemon with OneAddress.
@@ -29,6 +31,7 @@ type DaemonConfig struct {
 	// random address of the pool, and the clients are to share one.
 	OneAddress bool
 	TAP        bool              // on the devices of Site.RouterTAPs
+	StateDir   string            // run on the slots here; if none is confirmed, the configuration is. "": on its file
 	Devices    bool              // as the template has them, in place of lan and wan
 	Line       func(line string) // each line of the daemon's log, may be nil
 }
@@ -54,8 +57,15 @@ func (n *Namespace) StartSpigate(ctx context.Context, c DaemonConfig) (*Daemon, 
 	if err := writeConfig(c, d); err != nil {
 		return nil, err
 	}
+	args := []string{"run", "--config", d.Config}
+	if c.StateDir != "" {
+		args = []string{"run", "--state-dir", c.StateDir}
+		if err := confirm(c.StateDir, d.Config); err != nil {
+			return nil, err
+		}
+	}
 	var err error
-	d.Process, err = n.Start(Command{Path: c.Binary, Args: []string{"run", "--config", d.Config}, Line: c.Line})
+	d.Process, err = n.Start(Command{Path: c.Binary, Args: args, Line: c.Line})
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +73,23 @@ func (n *Namespace) StartSpigate(ctx context.Context, c DaemonConfig) (*Daemon, 
 		return nil, fmt.Errorf("spigate did not get ready: %w\n%s", err, strings.Join(d.Output(), "\n"))
 	}
 	return d, nil
+}
+
+// confirm puts a file into the confirmed slot, unless that has something.
+func confirm(stateDir, file string) error {
+	store, err := flash.Open(stateDir, flash.OS{})
+	if err != nil {
+		return err
+	}
+	if _, err := store.Read(flash.Confirmed); err == nil {
+		return nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	_, err = store.Write(flash.Confirmed, text, flash.Note{})
+	return err
 }
 
 // writeConfig makes the daemon's file of the template: the site's devices, a
