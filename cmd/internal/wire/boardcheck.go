@@ -15,12 +15,23 @@ import (
 func CheckBoard(c *configs.Config, b board.Board) (warnings []configs.Warning, faults []error) {
 	warnings = CheckMemory(c, b)
 	for _, p := range c.Ports {
-		if p.Driver == configs.DriverRaw && !b.Device(p.Device) && !madeBySwitch(c, p) {
+		if p.Driver != configs.DriverRaw {
+			continue
+		}
+		of := madeBySwitch(c, p)
+		switch conduit := isConduit(b, p.Device); {
+		case of != nil && (conduit || known(b) && b.Device(p.Device)):
+			text := fmt.Sprintf("%s has a device %s, and the driver of [switch.%s] makes a bridge of this name: give it another one, such as br-lan", b.Title, p.Device, of.Name)
+			faults = append(faults, c.Fault(text, "port", p.Name, "device"))
+		case conduit:
+			text := fmt.Sprintf("%s leads to the %s of the %s, and its frames have tags of that chip: it is used by a [switch.NAME] with driver %s, whose cpu_port has another device", p.Device, b.Switch.Chip, b.Title, b.Switch.Driver)
+			warnings = append(warnings, c.Warning(text, "port", p.Name, "device"))
+		case of == nil && !b.Device(p.Device):
 			warnings = append(warnings, c.Warning(fmt.Sprintf("%s has no device %s, only %s", b.Title, p.Device, devices(b)), "port", p.Name, "device"))
 		}
 	}
 	if b.Switch == nil {
-		return warnings, nil
+		return warnings, faults
 	}
 	for _, sw := range c.Switches {
 		faults = append(faults, checkSockets(c, sw, b)...)
@@ -28,10 +39,24 @@ func CheckBoard(c *configs.Config, b board.Board) (warnings []configs.Warning, f
 	return warnings, faults
 }
 
-// madeBySwitch reports whether the device of a port is a bridge that the driver
-// of a switch makes.
-func madeBySwitch(c *configs.Config, p *configs.Port) bool {
-	return slices.ContainsFunc(c.Switches, func(sw *configs.Switch) bool { return sw.CPUPort == p && sw.Driver == configs.SwitchDSA })
+// known reports whether the devices of a board are in its row.
+func known(b board.Board) bool { return len(b.Ports) > 0 || b.Switch != nil }
+
+// isConduit reports whether a device is the processor's end of the board's
+// switch chip.
+func isConduit(b board.Board, device string) bool {
+	return b.Switch != nil && slices.Contains(b.Switch.Conduits, device)
+}
+
+// madeBySwitch returns the kernel switch whose driver makes the device of a port,
+// or nil.
+func madeBySwitch(c *configs.Config, p *configs.Port) *configs.Switch {
+	for _, sw := range c.Switches {
+		if sw.CPUPort == p && sw.Driver == configs.SwitchDSA {
+			return sw
+		}
+	}
+	return nil
 }
 
 // checkSockets finds the ports of a kernel switch that are no sockets of the
@@ -41,7 +66,11 @@ func checkSockets(c *configs.Config, sw *configs.Switch, b board.Board) (faults 
 		return nil
 	}
 	for _, p := range sw.Ports {
-		if !b.Device(p.Device) {
+		switch {
+		case isConduit(b, p.Device):
+			text := fmt.Sprintf("%s leads to the %s itself: it is no socket", p.Device, b.Switch.Chip)
+			faults = append(faults, c.PortFault(sw, p.Name, text))
+		case !b.Device(p.Device):
 			text := fmt.Sprintf("%s has no device %s, only %s", b.Title, p.Device, devices(b))
 			faults = append(faults, c.PortFault(sw, p.Name, text))
 		}

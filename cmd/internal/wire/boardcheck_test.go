@@ -15,7 +15,7 @@ const onTheOmnia = `version = 1
 model = "turris-omnia"
 [port.lan]
 driver = "raw"
-device = "br-lan"
+device = "BRIDGE"
 [port.wan]
 driver = "raw"
 device = "WAN"
@@ -33,12 +33,17 @@ func TestWhatTheBoardHasNotGotIsSaidBeforeTheRouterStarts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []struct{ wan, last, warning, fault string }{
-		{"eth2", "lan4", "", ""},
-		{"usb0", "lan4", "port.wan.device: warning: Turris Omnia has no device usb0, only eth2, lan0, lan1, lan2, lan3, lan4", ""},
-		{"eth2", "lan5", "", ":16:21: vlan.inside.untagged[1]: Turris Omnia has no device lan5, only eth2, lan0"},
+	for _, c := range []struct{ bridge, wan, last, warning, fault string }{
+		{"br-lan", "eth2", "lan4", "", ""},
+		{"eth1", "eth2", "lan4", "", "omnia.toml:6:10: port.lan.device: Turris Omnia has a device eth1, and the driver of [switch.sw0] makes a bridge of this name: give it another one, such as br-lan"},
+		{"lan0", "eth2", "lan4", "", "port.lan.device: Turris Omnia has a device lan0, and the driver of [switch.sw0] makes a bridge of this name"},
+		{"br-lan", "eth1", "lan4", "omnia.toml:9:10: port.wan.device: warning: eth1 leads to the mv88e6176 of the Turris Omnia, and its frames have tags of that chip: " +
+			"it is used by a [switch.NAME] with driver dsa, whose cpu_port has another device", ""},
+		{"br-lan", "eth2", "eth0", "", "vlan.inside.untagged[1]: eth0 leads to the mv88e6176 itself: it is no socket"},
+		{"br-lan", "usb0", "lan4", "port.wan.device: warning: Turris Omnia has no device usb0, only eth2, lan0, lan1, lan2, lan3, lan4", ""},
+		{"br-lan", "eth2", "lan5", "", ":16:21: vlan.inside.untagged[1]: Turris Omnia has no device lan5, only eth2, lan0"},
 	} {
-		text := strings.NewReplacer("WAN", c.wan, "LAST", c.last).Replace(onTheOmnia)
+		text := strings.NewReplacer("BRIDGE", c.bridge, "WAN", c.wan, "LAST", c.last).Replace(onTheOmnia)
 		conf, _, err := configs.Parse("omnia.toml", []byte(text))
 		if err != nil {
 			t.Fatal(err)
@@ -67,7 +72,7 @@ func TestAnyDeviceWillDoOnABoardWithoutATable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conf, _, err := configs.Parse("any.toml", []byte(strings.NewReplacer("WAN", "usb0", "LAST", "lan77", "turris-omnia", "generic").Replace(onTheOmnia)))
+	conf, _, err := configs.Parse("any.toml", []byte(strings.NewReplacer("BRIDGE", "eth1", "WAN", "usb0", "LAST", "lan77", "turris-omnia", "generic").Replace(onTheOmnia)))
 	if err != nil {
 		t.Fatal(err)
 	}
