@@ -1,0 +1,208 @@
+package packaging
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const initScript = "openwrt/files/spigate.init"
+
+// procd runs an action of the service's script and returns the calls of procd.
+func procd(t *testing.T, action string, env ...string) []string {
+	t.Helper()
+	cmd := exec.Command("dash", "testdata/rc.common", initScript, action)
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, env...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", action, err, out)
+	}
+	return strings.Split(strings.TrimSpace(string(out)), "\n")
+}
+
+func TestProcdStartsTheRouterAndKeepsItRunning(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "slots of the router")
+	want := []string{
+		"settings [START=21] [STOP=89] [USE_PROCD=1]",
+		"config_load [spigate]",
+		"procd_open_instance",
+		"procd_set_param [command] [/usr/sbin/spigate] [run] [--state-dir=" + dir + "] [--factory] [/etc/my own.toml]",
+		"procd_set_param [respawn] [3600] [5] [5]",
+		"procd_set_param [file] [/etc/my own.toml]",
+		"procd_set_param [stderr] [1]",
+		"procd_set_param [term_timeout] [15]",
+		"procd_close_instance",
+		"procd_add_reload_trigger [spigate]",
+	}
+	if d := cmp.Diff(want, procd(t, "start", "UCI_state_dir="+dir, "UCI_factory=/etc/my own.toml")); d != "" {
+		t.Error(d)
+	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder of the slots, which hold keys: %v, %v", info, err)
+	}
+}
+
+// With ujail there are fewer privileges. The script names two fixed files for
+// that; the test gives it others.
+func TestProcdTakesPrivilegesAwayWhereItCan(t *testing.T) {
+	text, err := os.ReadFile(initScript)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	script := strings.NewReplacer("UJAIL=/sbin/ujail", "UJAIL=/bin/true", "CAPABILITIES=/etc/capabilities/spigate.json", "CAPABILITIES="+initScript).Replace(string(text))
+	file := filepath.Join(dir, "spigate")
+	if err := os.WriteFile(file, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("dash", "testdata/rc.common", file, "start")
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "UCI_state_dir=" + dir}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{"procd_add_jail [spigate]\n", "procd_set_param [capabilities] [" + initScript + "]\n", "procd_set_param [no_new_privs] [1]\n"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+}
+
+func TestProcdDoesNotStartARouterThatIsDisabled(t *testing.T) {
+	got := procd(t, "start", "UCI_enabled=0", "UCI_state_dir=/nowhere/at/all")
+	if slices.ContainsFunc(got, func(call string) bool { return strings.HasPrefix(call, "procd_open_instance") }) {
+		t.Errorf("it is started: %q", got)
+	}
+	if _, err := os.Stat("/nowhere"); err == nil {
+		t.Error("its folder is made")
+	}
+}
+
+func TestReloadIsASignalToARouterThatRunsAndAStartOtherwise(t *testing.T) {
+	got := procd(t, "reload", "RUNNING=1")
+	if d := cmp.Diff([]string{"settings [START=21] [STOP=89] [USE_PROCD=1]", "procd_send_signal [spigate] [*] [HUP]"}, got); d != "" {
+		t.Error(d)
+	}
+	got = procd(t, "reload", "UCI_state_dir="+t.TempDir())
+	if !slices.Contains(got, "procd_open_instance") || slices.ContainsFunc(got, func(call string) bool { return strings.HasPrefix(call, "procd_send_signal") }) {
+		t.Errorf("not running: %q", got)
+	}
+}
+
+func TestAFolderThatCannotBeMadeIsAnError(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("dash", "testdata/rc.common", initScript, "start")
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "UCI_state_dir=" + file + "/below"}
+	if out, err := cmd.CombinedOutput(); err == nil || strings.Contains(string(out), "procd_open_instance") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestShellScriptsAreFreeOfFaults(t *testing.T) {
+	scripts := []string{initScript, "../image/run.sh", "../image/deps.sh", "../../tests/deps.sh", "../../cmd/spigate/build.sh"}
+	if out, err := exec.Command("shellcheck", scripts...).CombinedOutput(); err != nil {
+		t.Errorf("shellcheck: %v\n%s", err, out)
+	}
+}
+
+// What sysupgrade must keep, and what a package upgrade must not overwrite, is
+// what the service reads and writes.
+func TestAnUpgradeKeepsTheConfiguration(t *testing.T) {
+	keep, err := os.ReadFile("openwrt/files/spigate.keep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := os.ReadFile("openwrt/files/spigate.config")
+	if err != nil {
+		t.Fatal(err)
+	}
+	makefile, err := os.ReadFile("openwrt/Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, conffiles, _ := strings.Cut(string(makefile), "define Package/spigate/conffiles\n")
+	conffiles, _, _ = strings.Cut(conffiles, "endef")
+	for _, name := range []string{"/etc/config/spigate", "/etc/spigate.toml"} {
+		if !slices.Contains(strings.Fields(conffiles), name) || !slices.Contains(strings.Fields(string(keep)), name) {
+			t.Errorf("%s is not kept", name)
+		}
+	}
+	var dir string
+	for _, call := range procd(t, "start", "UCI_enabled=1", "UCI_state_dir="+t.TempDir()) {
+		if strings.Contains(call, "[command]") {
+			dir = call
+		}
+	}
+	if dir == "" || !strings.Contains(string(config), "option state_dir '/overlay/spigate'") || !slices.Contains(strings.Fields(string(keep)), "/overlay/spigate") {
+		t.Errorf("the slots in /overlay/spigate are not kept: %q", keep)
+	}
+}
+
+// The package is built as the product is, from files that are there.
+func TestThePackageInstallsFilesThatThereAre(t *testing.T) {
+	makefile, err := os.ReadFile("openwrt/Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	build, err := os.ReadFile("../../cmd/spigate/build.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(makefile)
+	_, tags, _ := strings.Cut(string(build), "-tags ")
+	tags, _, _ = strings.Cut(tags, " ")
+	if tags == "" || !strings.Contains(text, "GO_PKG_TAGS:="+tags+"\n") {
+		t.Errorf("the product is built with -tags %s, the package is not", tags)
+	}
+	installed := 0
+	for line := range strings.Lines(text) {
+		words := strings.Fields(line)
+		if len(words) != 3 || !strings.HasPrefix(words[0], "$(INSTALL_") || strings.Contains(words[1], "GO_PKG_BUILD") {
+			continue
+		}
+		installed++
+		file := strings.NewReplacer("./files", "openwrt/files", "$(SPIGATE_SOURCE)", "../..").Replace(words[1])
+		if _, err := os.Stat(file); err != nil {
+			t.Error(err)
+		}
+	}
+	_, copied, _ := strings.Cut(text, "$(CP) LICENSE ")
+	copied, _, _ = strings.Cut(copied, " $(PKG_BUILD_DIR)")
+	for _, name := range strings.Fields(copied) {
+		if _, err := os.Stat(filepath.Join("../..", name)); err != nil {
+			t.Error(err)
+		}
+	}
+	if installed != 5 || len(strings.Fields(copied)) < 6 {
+		t.Errorf("%d files are installed, sources are %q", installed, copied)
+	}
+}
+
+func TestBothServicesGiveTheSameCapabilities(t *testing.T) {
+	text, err := os.ReadFile("openwrt/files/spigate.capabilities.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sets map[string][]string
+	if err := json.Unmarshal(text, &sets); err != nil {
+		t.Fatal(err)
+	}
+	want := strings.Fields(directive(t, "Service", "CapabilityBoundingSet"))
+	for _, set := range []string{"bounding", "effective", "permitted"} {
+		if d := cmp.Diff(want, sets[set]); d != "" {
+			t.Errorf("%s: %s", set, d)
+		}
+	}
+	if len(sets) != 5 || len(sets["inheritable"])+len(sets["ambient"]) != 0 {
+		t.Errorf("programs that the router starts would inherit some: %v", sets)
+	}
+}
