@@ -29,6 +29,10 @@ need arm-linux-gnueabihf-gcc gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
 need xz xz-utils
 need e2fsck e2fsprogs # board/image: the flash, and packers of the first file system
 need zstd zstd
+need shellcheck shellcheck # board/packaging: scripts, and the unit as systemd reads it
+need systemd-analyze systemd
+need setpriv util-linux # tests/netns: the router with the service's privileges alone
+need strace strace
 
 [ -z "$missing" ] && exit 0
 echo "installing:$missing" >&2

@@ -43,7 +43,10 @@ func router(t *testing.T, s *Site) *Daemon {
 // an earlier one may have left some, or other ports.
 func routerIn(t *testing.T, s *Site, c DaemonConfig) *Daemon {
 	t.Helper()
-	c.Binary, c.OneAddress = spigate(t), true
+	c.OneAddress = true
+	if c.Binary == "" {
+		c.Binary = spigate(t)
+	}
 	if c.Template == "" {
 		c.Template = example
 	}

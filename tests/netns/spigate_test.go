@@ -13,20 +13,21 @@ import (
 // The main job, end to end, in the harness in which masquerading fails.
 func TestTwoClientsShareOneAddress(t *testing.T) {
 	for _, p := range pairs() {
-		t.Run(p.name+" on raw ports", func(t *testing.T) { shareOneAddress(t, p.first, p.second, false) })
-		t.Run(p.name+" on TAP devices", func(t *testing.T) { shareOneAddress(t, p.first, p.second, true) })
+		t.Run(p.name+" on raw ports", func(t *testing.T) { shareOneAddress(t, p.first, p.second, DaemonConfig{}) })
+		t.Run(p.name+" on TAP devices", func(t *testing.T) { shareOneAddress(t, p.first, p.second, DaemonConfig{TAP: true}) })
 	}
 }
 
-func shareOneAddress(t *testing.T, one, other string, tap bool) {
+func shareOneAddress(t *testing.T, one, other string, c DaemonConfig) {
 	t.Helper()
 	s := site(t)
-	if tap {
+	if c.TAP {
 		if err := s.RouterTAPs(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	d := routerIn(t, s, DaemonConfig{Dir: t.TempDir(), TAP: tap})
+	c.Dir = t.TempDir()
+	d := routerIn(t, s, c)
 	ctx, cancel := d.While(deadline(t))
 	defer cancel()
 	first, second, err := Conversations(one, other, 10)
