@@ -59,7 +59,7 @@ func (r *Router) StackDrops() []StackDrop {
 		// For the router itself.
 		{"stack_fragment_malformed", "A fragment for the router itself that does not fit its datagram.", forged, of(ip.MalformedFragmentsReceived)},
 		{"stack_l4_malformed", "A transport header for the router itself is cut, or its checksum wrong.", forged,
-			of(nics.MalformedL4RcvdPackets, st.UDP.MalformedPacketsReceived, st.UDP.ChecksumErrors, st.TCP.InvalidSegmentsReceived, st.TCP.ChecksumErrors)},
+			of(nics.MalformedL4RcvdPackets, st.UDP.MalformedPacketsReceived, st.UDP.ChecksumErrors)},
 		{"stack_no_listener", "A UDP port of the router itself that nobody listens on; the sender was told.", "Normal for a scan.", of(st.UDP.UnknownPortErrors)},
 		{"stack_unwanted", "A packet for the router itself that no part of it takes.", "Normal for a scan.", of(st.DroppedPackets)},
 		{"stack_icmp_invalid", "An ICMP message for the router itself that is malformed or of no known kind.", noise, of(icmp.PacketsReceived.Invalid)},

@@ -13,7 +13,6 @@ cold="
 	crypto/internal/fips140/ecdsa crypto/internal/fips140/mlkem crypto/internal/fips140/rsa
 	vendor/golang.org/x/net/... vendor/golang.org/x/text/... vendor/golang.org/x/crypto/cryptobyte
 	github.com/BurntSushi/... github.com/spf13/... github.com/vishvananda/...
-	gvisor.dev/gvisor/pkg/tcpip/transport/tcp
 	spigate/board/... spigate/cmd/... spigate/configs spigate/hw/...
 	spigate/netstack/ipsec/ike spigate/netstack/link/takeover"
 
