@@ -24,6 +24,7 @@ type Guest struct {
 	Modules []string   // by name, in this order, each after what it needs; what is built in is passed over
 	Tasks   []Task     // what runs, one after the other
 	Files   files.Tree // further files, may be nil
+	Args    []string   // further arguments of QEMU
 }
 
 // Task is a program for the guest.
@@ -112,7 +113,7 @@ func (g Guest) Run(ctx context.Context, in *netns.Namespace, dir string, cards .
 	if err := g.Build(ctx, initrd); err != nil {
 		return Result{}, err
 	}
-	m, err := Start(MachineConfig{In: in, Kernel: g.Kernel.Image, Initrd: initrd, Append: "quiet", Cards: cards})
+	m, err := Start(MachineConfig{In: in, Kernel: g.Kernel.Image, Initrd: initrd, Append: "quiet oops=panic", Cards: cards, Args: g.Args})
 	if err != nil {
 		return Result{}, err
 	}
