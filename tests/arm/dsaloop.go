@@ -51,6 +51,16 @@ func (k *Kernel) AddDSALoop(ctx context.Context) error {
 func loopModules() []string { return []string{"dsa_loop_bdinfo", "dsa_loop"} }
 
 func (k *Kernel) buildLoop(ctx context.Context, dir string) error {
+	source, err := k.loopSource(ctx)
+	if err != nil {
+		return err
+	}
+	source.File("Makefile", 0o644, []byte(loopMakefile))
+	return errors.Join(k.buildModules(ctx, source, loopModules(), dir), prune(k.dir, "dsa-loop-", dir))
+}
+
+// buildModules builds modules out of a tree with a makefile into dir.
+func (k *Kernel) buildModules(ctx context.Context, source files.Tree, names []string, dir string) error {
 	work, err := os.MkdirTemp(k.dir, "build-")
 	if err != nil {
 		return err
@@ -60,11 +70,6 @@ func (k *Kernel) buildLoop(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	source, err := k.loopSource(ctx)
-	if err != nil {
-		return err
-	}
-	source.File("Makefile", 0o644, []byte(loopMakefile))
 	module := filepath.Join(work, "module")
 	if err := writeTree(source, module); err != nil {
 		return err
@@ -74,14 +79,14 @@ func (k *Kernel) buildLoop(ctx context.Context, dir string) error {
 		return fmt.Errorf("make: %w: %s", err, out[max(0, len(out)-3000):])
 	}
 	built := files.Tree{}
-	for _, name := range loopModules() {
+	for _, name := range names {
 		data, err := os.ReadFile(filepath.Join(module, name+".ko"))
 		if err != nil {
 			return err
 		}
 		built.File(name+".ko", 0o644, data)
 	}
-	return errors.Join(writeTree(built, dir), prune(k.dir, "dsa-loop-", dir))
+	return writeTree(built, dir)
 }
 
 // unpackHeaders unpacks what modules are built with and returns the folder to

@@ -8,7 +8,6 @@ import (
 	"hash/fnv"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 
 	"spigate/board/image/files"
@@ -39,31 +38,8 @@ func (k *Kernel) AddMIIBus(ctx context.Context) error {
 }
 
 func (k *Kernel) buildMIIBus(ctx context.Context, dir string) error {
-	work, err := os.MkdirTemp(k.dir, "build-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(work)
-	headers, err := k.unpackHeaders(ctx, work)
-	if err != nil {
-		return err
-	}
 	source := files.Tree{}
 	source.File("miibus.c", 0o644, miiBus)
 	source.File("Makefile", 0o644, []byte("obj-m := miibus.o\n"))
-	module := filepath.Join(work, "module")
-	if err := writeTree(source, module); err != nil {
-		return err
-	}
-	cmd := exec.CommandContext(ctx, "make", "-C", headers, "ARCH=arm", "CROSS_COMPILE=arm-linux-gnueabihf-", "CC=arm-linux-gnueabihf-gcc", "M="+module, "modules")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("make: %w: %s", err, out[max(0, len(out)-3000):])
-	}
-	data, err := os.ReadFile(filepath.Join(module, "miibus.ko"))
-	if err != nil {
-		return err
-	}
-	built := files.Tree{}
-	built.File("miibus.ko", 0o644, data)
-	return errors.Join(writeTree(built, dir), prune(k.dir, "mii-bus-", dir))
+	return errors.Join(k.buildModules(ctx, source, []string{"miibus"}, dir), prune(k.dir, "mii-bus-", dir))
 }

@@ -45,4 +45,5 @@ func TestTheManagementBusOfTheKernel(t *testing.T) {
 			t.Errorf("no %q in the output:\n%s", want, r.Output[0])
 		}
 	}
+	t.Log(summary(r.Output[0]))
 }
