@@ -65,7 +65,7 @@ type Link struct {
 }
 
 // Counters are what a port has counted since the chip, or the driver, began.
-// A value that a chip cannot tell is 0, and Has tells which it can.
+// A value that a chip cannot tell is 0.
 type Counters struct {
 	Port               string
 	RxFrames, TxFrames uint64

@@ -124,15 +124,15 @@ func (x *chip) SetMTU(mtu int) error {
 // on afterwards, whatever came of it.
 func (x *chip) stopped(macs []int, do func() error) (err error) {
 	for _, port := range macs {
-		was, err := x.read(regStatus(port))
-		if err != nil {
-			return err
+		was, failed := x.read(regStatus(port))
+		if failed != nil {
+			return failed
 		}
 		if was&(statusTx|statusRx) == 0 {
 			continue
 		}
-		if err := x.write(regStatus(port), was&^(statusTx|statusRx)); err != nil {
-			return err
+		if failed := x.write(regStatus(port), was&^(statusTx|statusRx)); failed != nil {
+			return failed
 		}
 		defer func() {
 			if again := x.write(regStatus(port), was); err == nil {

@@ -101,7 +101,6 @@ const (
 	vtuLoad     = 2
 	vtuPurge    = 3
 	vtuNext     = 5 // the next row after the id; id 0 afterwards: there is none (ssdk vlan_next)
-	vtuRead     = 6
 	vtuPortMode = 3
 )
 

@@ -133,9 +133,10 @@ func TestTheSuiteThroughTheKernelsBus(t *testing.T) {
 			})
 			return open(t)
 		},
-		Again:   func(t testing.TB, _ hw.Chip) hw.Chip { return open(t) },
-		SetLink: func(_ hw.Chip, port string, up bool) { s.chip(nil).SetLink(numbers[port], up) },
-		Draws:   25,
+		Again:    func(t testing.TB, _ hw.Chip) hw.Chip { return open(t) },
+		SetLink:  func(_ hw.Chip, port string, up bool) { s.chip(nil).SetLink(numbers[port], up) },
+		Draws:    12, // an access is four switches of emulated processes
+		Patterns: 30,
 	})
 	silence(t, s, open(t))
 }
