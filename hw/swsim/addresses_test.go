@@ -53,6 +53,21 @@ func TestAnEntryFromTheFutureIsFresh(t *testing.T) {
 	}
 }
 
+// Somebody is in the middle of writing: key and value need not belong together.
+func TestAPlaceThatIsWrittenToIsNotRead(t *testing.T) {
+	a := newTable(ways, time.Hour)
+	a.learn(key(1, 1), 3, 1000)
+	p := a.place(key(1, 1))
+	p.lock()
+	if val, ok := a.find(key(1, 1), 1000); ok {
+		t.Errorf("found at port %d", portOf(val))
+	}
+	p.unlock()
+	if _, ok := a.find(key(1, 1), 1000); !ok {
+		t.Error("not found afterwards")
+	}
+}
+
 // A station that many goroutines see at two ports is always found at one of
 // them, and never a mixture of two stations.
 func TestReadersNeverSeeHalfAnEntry(t *testing.T) {

@@ -67,6 +67,16 @@ func TestASilentStationIsForgotten(t *testing.T) {
 	}
 }
 
+func TestAPortThatIsFlushedHasNoStations(t *testing.T) {
+	b := newOffice(t)
+	b.send("lan1", ether(everybody, alice, "x"))
+	b.send("lan2", ether(everybody, bob, "x"))
+	b.must(b.s.Flush("lan1"))
+	back, in10 := ether(alice, bob, "x"), ether(alice, bob, "x", 10)
+	wantOut(t, "Alice is sought", b.send("lan2", back), out{"lan1": {back}, "lan4": {in10}, "cpu": {in10}})
+	wantOut(t, "Bob is not", b.send("lan1", ether(bob, alice, "x")), out{"lan2": {ether(bob, alice, "x")}})
+}
+
 func TestAFrameOfAForeignVLANIsDroppedAndCounted(t *testing.T) {
 	b := newOffice(t)
 	for _, c := range []struct {

@@ -139,6 +139,34 @@ func TestAPortThatGoesDownIsToldAndTheOthersGoOn(t *testing.T) {
 	o.talks(o.alice, o.web, 80, 10000)
 }
 
+// A loose contact: the log says it once, not each time, and the others go on.
+func TestAPortThatFlapsIsToldOnce(t *testing.T) {
+	o := open(t)
+	o.serve(o.web, 80)
+	before := len(o.daemon.Output())
+	for n := range 8 {
+		up := n%2 == 1
+		o.must(o.router.SetLink("tap-lan1", up))
+		o.eventually("lan1", func() error {
+			if is := o.ports()["lan1"].Link; (is == "up") != up {
+				return fmt.Errorf("lan1 is %s", is)
+			}
+			return nil
+		})
+		o.talks(o.gwen, o.web, 80, 10000)
+	}
+	o.logs(before, "level=WARN", "port lan1 has changed", "look at its cable")
+	told := 0
+	for _, line := range o.daemon.Output()[before:] {
+		if strings.Contains(line, "port lan1") {
+			told++
+		}
+	}
+	if told >= 8 {
+		t.Errorf("%d lines about 8 changes", told)
+	}
+}
+
 // SIGHUP moves lan1 from staff to guests, under the eyes of a connection that
 // has nothing to do with it.
 func TestAReloadMovesAPortToAnotherVLAN(t *testing.T) {
