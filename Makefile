@@ -57,7 +57,7 @@ soak: deps ## the same, every pair of daemons in every scenario; an hour
 	SPIGATE_PEERS=1 SPIGATE_SOAK=1 go test -v -count=1 -timeout 5h $(PEERS)
 
 machines: deps ## virtual ARM machines: the switches of the kernel under the driver for them; the image built twice
-	SPIGATE_ARM=1 go test -v -count=1 -timeout 15m ./tests/arm ./board/image
+	SPIGATE_ARM=1 go test -v -count=1 -p 1 -timeout 15m ./tests/arm ./board/image
 
 bench: deps ## benchmarks side by side with the kernel, as ratios
 	go run ./tests/bench

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 )
 
 // Config is what one build is told. Paths are taken as they are.
@@ -94,16 +95,15 @@ func (c Config) make(ctx context.Context, temp string) ([]output, string, error)
 	if err != nil {
 		return nil, "", err
 	}
-	initramfs, err := pack(ctx, c.Packer, root)
-	if err != nil {
-		return nil, "", err
-	}
-	flash, err := makeFlash(ctx, filepath.Join(temp, "flash"), c.Flash, bin.epoch)
-	if err != nil {
-		return nil, "", err
-	}
-	binXZ, err := runPacker(ctx, packers()["xz"], bin.data)
-	if err != nil {
+	var initramfs, flash, binXZ []byte
+	if err := together(
+		func() (err error) { initramfs, err = pack(ctx, c.Packer, root); return },
+		func() (err error) {
+			flash, err = makeFlash(ctx, filepath.Join(temp, "flash"), c.Flash, bin.epoch)
+			return
+		},
+		func() (err error) { binXZ, err = runPacker(ctx, packers()["xz"], bin.data); return }, // for the report
+	); err != nil {
 		return nil, "", err
 	}
 	all := []output{
@@ -119,6 +119,18 @@ func (c Config) make(ctx context.Context, temp string) ([]output, string, error)
 	all = append(all, output{"sbom.cdx.json", 0o644, bom})
 	all = append(all, output{"SHA256SUMS", 0o644, sums(all)})
 	return all, report(bin, len(binXZ), k, cost, all), nil
+}
+
+// together runs steps that need nothing of each other at the same time, and
+// returns all their errors.
+func together(steps ...func() error) error {
+	errs := make([]error, len(steps))
+	var all sync.WaitGroup
+	for i, step := range steps {
+		all.Go(func() { errs[i] = step() })
+	}
+	all.Wait()
+	return errors.Join(errs...)
 }
 
 // writeFile writes a file with exactly this mode, whatever the umask is.

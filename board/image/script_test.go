@@ -42,6 +42,10 @@ func TestTheScriptStartsWhatIsBesideItAndKeepsTheFlash(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, said)
 		}
 	}
+	// The kernel counts from the end of the line.
+	if strings.Index(said, "netdev=net0") < strings.Index(said, "netdev=net1") {
+		t.Errorf("NET0 would not be eth0:\n%s", said)
+	}
 	used := filepath.Join(dir, "flash-in-use.img")
 	if err := os.WriteFile(used, []byte("written"), 0o644); err != nil {
 		t.Fatal(err)
