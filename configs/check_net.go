@@ -79,7 +79,7 @@ func (r *reader) linkVLANs(w *raw) {
 	on := carriers{w.byName(), map[string]*Switch{}, map[*Port]*Switch{}}
 	for _, s := range w.Switches {
 		on.switches[s.Name] = s
-		if s.CPUPort != nil && on.behind[s.CPUPort] == nil {
+		if s.CPUPort != nil && w.switches[s].right && on.behind[s.CPUPort] == nil {
 			on.behind[s.CPUPort] = s
 		}
 	}

@@ -25,7 +25,7 @@ func (r *reader) linkSwitches(w *raw) {
 		} else {
 			taken[p] = s.Name
 		}
-		r.checkCPUPort(s, refs.known && !w.anyDriver[p])
+		refs.right = r.checkCPUPort(s, refs.known && !w.anyDriver[p])
 		r.checkNames(s, refs)
 	}
 	for _, p := range w.Ports {
@@ -39,8 +39,8 @@ func (r *reader) linkSwitches(w *raw) {
 
 // checkCPUPort: a switch in software has its router at a cable in memory, any
 // other at a device.
-func (r *reader) checkCPUPort(s *Switch, known bool) {
-	at, p := keyAt("switch", s.Name, "cpu_port"), s.CPUPort
+func (r *reader) checkCPUPort(s *Switch, known bool) (right bool) {
+	at, p, before := keyAt("switch", s.Name, "cpu_port"), s.CPUPort, len(r.faults)
 	switch soft := s.Driver == SwitchSoft; {
 	case !known:
 	case soft && p.Driver != DriverSwitch:
@@ -52,6 +52,7 @@ func (r *reader) checkCPUPort(s *Switch, known bool) {
 	case s.Driver.overMDIO() && s.MDIO == "":
 		s.MDIO = p.Device
 	}
+	return len(r.faults) == before
 }
 
 // checkNames: the router's own side has a name among those of the ports. It is

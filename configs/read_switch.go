@@ -21,6 +21,7 @@ type switchRefs struct {
 	cpuPort string
 	known   bool // its driver is one of ours: else nothing is said about its keys
 	said    bool // its ports are in the file
+	right   bool // its cpu_port can be one
 	ports   map[string]*SwitchPort
 }
 
@@ -210,12 +211,13 @@ func (t *table) membership(v *VLAN, w *raw) {
 	v.Tagged, v.Untagged = list(t, "tagged", notEmpty), list(t, "untagged", notEmpty)
 	if !t.has("switch") {
 		t.known = append(t.known, "switch")
-		for _, key := range []string{"tagged", "untagged"} {
-			if t.has(key) {
-				t.fault(t.at(key), "only a VLAN with a switch has it: write switch = \"NAME\" as well")
-			}
+		members := t.has("tagged") || t.has("untagged")
+		if members {
+			t.fault(t.at("switch"), "is missing: tagged and untagged are ports of one")
 		}
-		w.portOf[v] = t.need("port")
+		if w.portOf[v] = t.text("port", ""); !members {
+			w.portOf[v] = t.need("port")
+		}
 		return
 	}
 	w.switchOf[v] = t.need("switch")

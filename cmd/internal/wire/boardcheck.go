@@ -30,11 +30,15 @@ func CheckBoard(c *configs.Config, b board.Board) (warnings []configs.Warning, f
 			warnings = append(warnings, c.Warning(fmt.Sprintf("%s has no device %s, only %s", b.Title, p.Device, devices(b)), "port", p.Name, "device"))
 		}
 	}
-	if b.Switch == nil {
-		return warnings, faults
-	}
 	for _, sw := range c.Switches {
-		faults = append(faults, checkSockets(c, sw, b)...)
+		for _, f := range checkSockets(c, sw, b) {
+			// What is not on a board's switch is not; anything else may be plugged in.
+			if sw.Driver == configs.SwitchDSA && b.Switch != nil {
+				faults = append(faults, f)
+			} else {
+				warnings = append(warnings, configs.Warning(f))
+			}
+		}
 	}
 	return warnings, faults
 }
@@ -59,23 +63,20 @@ func madeBySwitch(c *configs.Config, p *configs.Port) *configs.Switch {
 	return nil
 }
 
-// checkSockets finds the ports of a kernel switch that are no sockets of the
-// board's.
-func checkSockets(c *configs.Config, sw *configs.Switch, b board.Board) (faults []error) {
-	if sw.Driver != configs.SwitchDSA {
-		return nil
-	}
+// checkSockets finds the ports of a switch whose devices the board has not got.
+func checkSockets(c *configs.Config, sw *configs.Switch, b board.Board) (out []configs.Fault) {
 	for _, p := range sw.Ports {
 		switch {
+		case p.Device == "" || p.Driver == configs.DriverTAP: // a chip's over MDIO, or made when it is opened
 		case isConduit(b, p.Device):
 			text := fmt.Sprintf("%s leads to the %s itself: it is no socket", p.Device, b.Switch.Chip)
-			faults = append(faults, c.PortFault(sw, p.Name, text))
+			out = append(out, c.PortFault(sw, p.Name, text))
 		case !b.Device(p.Device):
 			text := fmt.Sprintf("%s has no device %s, only %s", b.Title, p.Device, devices(b))
-			faults = append(faults, c.PortFault(sw, p.Name, text))
+			out = append(out, c.PortFault(sw, p.Name, text))
 		}
 	}
-	return faults
+	return out
 }
 
 // devices lists what a board has, for people.

@@ -81,3 +81,49 @@ func TestAnyDeviceWillDoOnABoardWithoutATable(t *testing.T) {
 		t.Errorf("%v, %v", warnings, faults)
 	}
 }
+
+func TestWhatMayBePluggedInIsAWarning(t *testing.T) {
+	b, err := board.Find("qemu-virt-arm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conf, _, err := configs.LoadText("any.toml", []byte(`version = 1
+[port.a]
+driver = "raw"
+device = "br-lan"
+[port.b]
+driver = "switch"
+[switch.a]
+driver = "dsa"
+cpu_port = "a"
+[switch.b]
+driver = "soft"
+cpu_port = "b"
+[switch.b.port.x]
+driver = "raw"
+device = "eth1"
+[switch.b.port.y]
+driver = "raw"
+device = "eth2"
+[switch.b.port.z]
+driver = "tap"
+device = "tap0"
+[vlan.a]
+switch = "a"
+id = 1
+tagged = ["eth0", "lan1"]
+[vlan.b]
+switch = "b"
+id = 1
+tagged = ["x", "y", "z"]
+`), LoadOptions(machine("linux,dummy-virt", "107000")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	warnings, faults := CheckBoard(conf, b)
+	want := "[any.toml:25:19: vlan.a.tagged[1]: warning: QEMU virt (ARMv7) has no device lan1, only eth0, eth1 " +
+		"any.toml:18:10: switch.b.port.y.device: warning: QEMU virt (ARMv7) has no device eth2, only eth0, eth1]"
+	if got := fmt.Sprint(warnings); got != want || len(faults) > 0 {
+		t.Errorf("%s, %v", got, faults)
+	}
+}

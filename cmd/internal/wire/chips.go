@@ -92,14 +92,17 @@ func openRegisters(sw *configs.Switch) (hw.Chip, error) {
 }
 
 // checkSwitches asks the drivers what they would refuse. Each fault stands at
-// the table of its switch.
+// the table of its switch, or at its MTU.
 func checkSwitches(c *configs.Config) (faults []error) {
 	for _, sw := range c.Switches {
 		caps, ok := limits(sw)
 		if !ok {
 			continue
 		}
-		for _, err := range each(plan(c, sw).Check(caps)) {
+		for _, err := range each(hw.Plan{MTU: sw.MTU}.Check(caps)) {
+			faults = append(faults, c.Fault(err.Error(), "switch", sw.Name, "mtu"))
+		}
+		for _, err := range each(hw.Plan{VLANs: plan(c, sw).VLANs}.Check(caps)) {
 			faults = append(faults, c.Fault(err.Error(), "switch", sw.Name))
 		}
 	}

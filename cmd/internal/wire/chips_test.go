@@ -53,7 +53,7 @@ func TestWhatAChipCannotDoIsAFaultOfTheFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	faults := checkSwitches(c)
-	if len(faults) != 1 || !strings.Contains(faults[0].Error(), "chip.toml:5:9: switch.sw0: mtu 9200: QCA8337 passes packets of 9000 bytes at most") {
+	if len(faults) != 1 || !strings.Contains(faults[0].Error(), "chip.toml:8:12: switch.sw0.mtu: mtu 9200: QCA8337 passes packets of 9000 bytes at most") {
 		t.Errorf("faults %q", faults)
 	}
 }
