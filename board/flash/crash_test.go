@@ -288,24 +288,30 @@ func afterFailure(after *flashtest.Disk, before string, err error, broken int) e
 }
 
 func TestAPowerCutAfterAFailureLeavesTheOldOrTheNewConfiguration(t *testing.T) {
-	start := having(t, "", oldText, oldText)
-	for bad := 1; bad < 30; bad++ {
-		failing := func(fsys flash.FS) error {
-			fsys.(*flashtest.Disk).Fail = func(call int, _ string) error {
-				if call == bad {
-					return syscall.EIO
+	for name, start := range starts(t) {
+		before, _, _ := booted(start)
+		for bad := 1; bad < 30; bad++ {
+			flashtest.Crashes(start, failingAt(bad), func(after *flashtest.Disk, at flashtest.Point) bool {
+				wrong := whole(after, before, at.Done && at.Err == nil, strings.Count(name, "broken"))
+				if wrong != nil {
+					t.Errorf("%s: call %d failed, then %v: %v", name, bad, at, wrong)
 				}
-				return nil
-			}
-			return commit(fsys)
+				return wrong == nil
+			})
 		}
-		flashtest.Crashes(start, failing, func(after *flashtest.Disk, at flashtest.Point) bool {
-			wrong := whole(after, oldText, at.Done && at.Err == nil, 0)
-			if wrong != nil {
-				t.Errorf("call %d failed, then %v: %v", bad, at, wrong)
+	}
+}
+
+// failingAt is a commit on a disk whose n-th call fails.
+func failingAt(n int) func(flash.FS) error {
+	return func(fsys flash.FS) error {
+		fsys.(*flashtest.Disk).Fail = func(call int, _ string) error {
+			if call == n {
+				return syscall.EIO
 			}
-			return wrong == nil
-		})
+			return nil
+		}
+		return commit(fsys)
 	}
 }
 

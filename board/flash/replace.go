@@ -61,12 +61,12 @@ func Replace(fsys FS, path string, text []byte, mode fs.FileMode, live Live) (ch
 	if live == nil {
 		live = func() (func() error, error) { return nil, nil }
 	}
-	was, err := fsys.Read(path, maxFile)
-	if err == nil && bytes.Equal(was, text) {
+	was, err := fsys.Read(path, maxFile+1)
+	known := err == nil && len(was) <= maxFile
+	if known && bytes.Equal(was, text) {
 		_, err := live()
 		return false, err
 	}
-	absent := errors.Is(err, fs.ErrNotExist)
 	dir, name := filepath.Split(path)
 	staged := filepath.Join(dir, "."+name+stagedEnd)
 	if err := stage(fsys, staged, text, mode); err != nil {
@@ -84,14 +84,19 @@ func Replace(fsys FS, path string, text []byte, mode fs.FileMode, live Live) (ch
 	if undo != nil {
 		err = errors.Join(err, undo())
 	}
-	if now, _ := fsys.Read(path, maxFile); !bytes.Equal(now, was) && !absent {
-		back := stage(fsys, staged, was, mode)
-		if back == nil {
-			back = publish(fsys, staged, path)
-		}
-		if back != nil {
-			err = fmt.Errorf("%w; and the file could not be put back (%w): the next start may read the old one or the new one", err, back)
-		}
+	if now, _ := fsys.Read(path, maxFile+1); !bytes.Equal(now, text) {
+		return false, err
+	}
+	// The new file is there, but perhaps not for ever.
+	back := errors.New("it was not there, or could not be read")
+	if known {
+		back = stage(fsys, staged, was, mode)
+	}
+	if back == nil {
+		back = publish(fsys, staged, path)
+	}
+	if back != nil {
+		err = fmt.Errorf("%w; and the old file could not be put back (%w): the next start may read the old one or the new one", err, back)
 	}
 	return false, err
 }

@@ -41,7 +41,7 @@ func TestAConfigurationGoesToTheDaemonAsItIs(t *testing.T) {
 	}
 	sent := ConfigNew{File: "dir/new & old=1.toml", Comment: "für später?", Text: all}
 	done, err := c.ApplyConfig(t.Context(), sent)
-	if err != nil || done.Applied != AppliedLive || *done.Sequence != 7 || len(done.Warnings) != 1 || done.Warnings[0].File != sent.File || done.Tables != nil && len(done.Tables) > 0 {
+	if err != nil || done.Applied != AppliedLive || *done.Sequence != 7 || len(done.Warnings) != 1 || done.Warnings[0].File != sent.File || len(done.Tables) > 0 {
 		t.Errorf("%+v, %v", done, err)
 	}
 	if diff := cmp.Diff([]ConfigNew{sent}, b.applied); diff != "" {

@@ -49,6 +49,9 @@ func (s *slots) Boot(now time.Time, log *slog.Logger) (*configs.Config, []config
 	if err == nil {
 		s.booted, s.some = b.Slot, true
 		log.Info("boot", "slot", b.Slot, "sequence", b.Sequence, "written", written(b.Note.Time), "comment", b.Note.Comment)
+		if d := c.System.StateDir; d != s.store.Dir() && d != usualStateDir {
+			log.Warn("state_dir in [system] is another directory than the one that was booted from", "state_dir", d, "booted_from", s.store.Dir())
+		}
 		return c, warnings, nil
 	}
 	if s.factory == "" {
@@ -57,6 +60,9 @@ func (s *slots) Boot(now time.Time, log *slog.Logger) (*configs.Config, []config
 	log.Warn("boot: the factory configuration, for no slot can be booted", "state_dir", s.store.Dir(), "file", s.factory)
 	return Load(s.factory, now)
 }
+
+// usualStateDir is [system] state_dir where it is not written.
+const usualStateDir = "/overlay/spigate"
 
 // written is when a slot was, for people.
 func written(at time.Time) string {
