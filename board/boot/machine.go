@@ -269,7 +269,7 @@ func (m *machine) do(what []Do) {
 func (m *machine) start(factory bool) {
 	words := []string{"run", "--state-dir=" + StateDir, "--factory", FactoryFile}
 	if factory {
-		words = []string{"run", "--config", FactoryFile}
+		words = append(words, "--use-factory") // what is applied then goes to the slots
 	}
 	m.socket = defaultSocket
 	pid, err := m.launch(words)

@@ -246,7 +246,7 @@ func TestTheRouterIsStartedAgainAndThenAsTheFactoryMadeIt(t *testing.T) {
 		b.f.end(pid, 5<<8)
 		b.until("it is noticed", func() bool { p, _ := b.f.running(ownRun); return p != pid })
 	}
-	b.started("run --config /etc/spigate.toml")
+	b.started(ownRun + " --use-factory")
 	b.until("it is said", b.shows("now runs with the factory configuration"))
 	b.until("three ends", func() bool { return strings.Count(b.text(), "the router has ended: exit code 5") == 3 })
 }

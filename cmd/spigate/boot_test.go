@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"spigate/board/flash"
@@ -145,7 +146,7 @@ func (s *started) until(t *testing.T, words string) {
 
 func keepSlots(t *testing.T, p place, factory string) wire.Keeper {
 	t.Helper()
-	k, err := wire.KeepSlots(p.stateDir(), factory, flash.OS{})
+	k, err := wire.KeepSlots(p.stateDir(), wire.Factory{File: factory}, flash.OS{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,6 +224,7 @@ func TestRunWantsOnePlaceForItsConfiguration(t *testing.T) {
 		"run --config a --state-dir b":     "one of them",
 		"run --config a --factory b":       "--factory goes with --state-dir",
 		"run --config a b":                 `unknown word "b"`,
+		"run --state-dir --use-factory":    "--use-factory goes with --factory",
 		"run --state-dir=/nowhere b":       `unknown word "b"`,
 		"run --state-dir relative/dir":     "must be an absolute path",
 		"run --state-dir /a --factory b c": "at most 1 arg",
@@ -230,5 +232,43 @@ func TestRunWantsOnePlaceForItsConfiguration(t *testing.T) {
 		if code, _, stderr := spigate(t, strings.Fields(words)...); code != exitUsage || !strings.Contains(stderr, want) {
 			t.Errorf("%s: exit %d, %s", words, code, stderr)
 		}
+	}
+}
+
+// After a configuration that was booted and did not do well, the factory's is to
+// be replaced on flash, not in the image.
+func TestTheFactoryConfigurationCanBeRunWhateverTheSlotsHave(t *testing.T) {
+	p := newPlace(t)
+	store := p.put(t, "", p.text("gw1"), p.text("gw1"))
+	factory := p.write(t, "factory.toml", p.text("factory"))
+	keeper, err := wire.KeepSlots(p.stateDir(), wire.Factory{File: factory, Use: true}, flash.OS{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := start(t, keeper)
+	if _, text, _ := spigate(t, "config", "show", "--socket", p.socket()); !strings.Contains(text, `"factory"`) {
+		t.Errorf("it runs on\n%s", text)
+	}
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	d.until(t, "msg=reloaded")
+	for _, slot := range []flash.Slot{flash.Confirmed, flash.Running} {
+		if i, err := store.Read(slot); err != nil || string(i.Text) != p.text("gw1") {
+			t.Errorf("slot %s was changed: %v", slot, err)
+		}
+	}
+	code, text, stderr := spigate(t, "config", "apply", p.write(t, "new.toml", p.text("gw2")), "--socket", p.socket())
+	if code != exitOK || !strings.Contains(text, "kept in "+p.stateDir()) {
+		t.Errorf("exit %d, %s%s", code, text, stderr)
+	}
+	if _, text, _ := spigate(t, "config", "show", "--socket", p.socket()); text != p.text("gw2") {
+		t.Errorf("then it is shown\n%s", text)
+	}
+	if i, err := store.Read(flash.Confirmed); err != nil || string(i.Text) != p.text("gw2") {
+		t.Errorf("it was not kept: %v\n%s", err, d.log)
+	}
+	if now, err := os.ReadFile(factory); err != nil || string(now) != p.text("factory") {
+		t.Errorf("the factory's was changed: %v", err)
 	}
 }

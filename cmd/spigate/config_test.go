@@ -181,7 +181,7 @@ func TestWhatCannotBeKeptIsNotApplied(t *testing.T) {
 	p := newPlace(t)
 	p.put(t, "", "", p.text("gw1"))
 	full := &fullFlash{}
-	keeper, err := wire.KeepSlots(p.stateDir(), "", full)
+	keeper, err := wire.KeepSlots(p.stateDir(), wire.Factory{}, full)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,10 @@ import (
 const defaultStateDir = "/overlay/spigate"
 
 // runFlags say where the configuration is.
-type runFlags struct{ file, stateDir, factory string }
+type runFlags struct {
+	file, stateDir string
+	factory        wire.Factory
+}
 
 func newRunCommand() *cobra.Command {
 	var f runFlags
@@ -56,7 +59,8 @@ says what, and nothing changes. "spigate config apply" does it with an answer.`,
 	// Without a value it is the usual one; a value behind a space is then an
 	// argument to pflag, and not to those who type it.
 	cmd.Flags().Lookup("state-dir").NoOptDefVal = defaultStateDir
-	cmd.Flags().StringVar(&f.factory, "factory", "", "with --state-dir: run on this `FILE` if no slot can be booted")
+	cmd.Flags().StringVar(&f.factory.File, "factory", "", "with --state-dir: run on this `FILE` if no slot can be booted")
+	cmd.Flags().BoolVar(&f.factory.Use, "use-factory", false, "with --factory: run on its file whatever the slots have; config apply writes the slots")
 	return cmd
 }
 
@@ -65,8 +69,10 @@ func (f *runFlags) keeper(slots bool, args []string) (wire.Keeper, error) {
 	switch {
 	case slots && f.file != "":
 		return nil, usagef("--config and --state-dir: one of them")
-	case !slots && f.factory != "":
+	case !slots && f.factory.File != "":
 		return nil, usagef("--factory goes with --state-dir")
+	case f.factory.Use && f.factory.File == "":
+		return nil, usagef("--use-factory goes with --factory")
 	case slots && len(args) == 1 && f.stateDir == defaultStateDir:
 		f.stateDir = args[0]
 	case len(args) > 0:

@@ -86,16 +86,12 @@ func (v *views) ApplyConfig(n control.ConfigNew) (control.ConfigApplied, error) 
 	return v.daemon.applyConfig(n)
 }
 
-// ShowConfig implements control.Configurer. Without a slot to run on, what runs
-// is the file that was booted in its place.
+// ShowConfig implements control.Configurer.
 func (v *views) ShowConfig(slot string) (control.ConfigText, error) {
 	if v.daemon == nil {
 		return control.ConfigText{}, errKeepsNone()
 	}
 	shown, err := v.daemon.keeper.Show(slot)
-	if err != nil && slot == "" {
-		shown, err = KeepFile(v.config.Load().File).Show("")
-	}
 	if err != nil {
 		return control.ConfigText{}, err
 	}

@@ -28,7 +28,7 @@ type applied struct {
 func newApplied(t *testing.T) *applied {
 	t.Helper()
 	a := &applied{operatedBy(t, configs.IPsecPassthrough()), flashtest.New(applyDir), nil, configs.IPsecPassthrough()}
-	keeper, err := KeepSlots(applyDir, "", a.disk)
+	keeper, err := KeepSlots(applyDir, Factory{}, a.disk)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +185,7 @@ func TestAFlashThatIsReadOnlyIsToldAndBooted(t *testing.T) {
 	a := newApplied(t)
 	a.disk.Put(applyDir+"/running.toml.spigate-new", []byte("half"))
 	a.disk.Fail = func(int, string) error { return &fs.PathError{Op: "write", Path: applyDir, Err: syscall.EROFS} }
-	keeper, err := KeepSlots(applyDir, "", a.disk)
+	keeper, err := KeepSlots(applyDir, Factory{}, a.disk)
 	if err != nil {
 		t.Fatal(err)
 	}

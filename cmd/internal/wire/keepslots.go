@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"spigate/board/flash"
@@ -15,14 +16,21 @@ import (
 // slots keep a configuration on flash.
 type slots struct {
 	store   *flash.Store
-	factory string     // file for when no slot can be booted, or ""
+	factory Factory
 	booted  flash.Slot // valid with some
 	some    bool       // a slot was booted
+
+	atFactory atomic.Bool // the factory configuration runs, and nothing was applied since
 }
 
-// KeepSlots keeps the configuration in the slots of a directory. factory is the
-// file that is run when none of them can be; "" is none.
-func KeepSlots(dir, factory string, fsys flash.FS) (Keeper, error) {
+// Factory is the configuration that a router comes with.
+type Factory struct {
+	File string // that is run when no slot can be booted; "": none
+	Use  bool   // run it whatever the slots have: what they have did not do well
+}
+
+// KeepSlots keeps the configuration in the slots of a directory.
+func KeepSlots(dir string, factory Factory, fsys flash.FS) (Keeper, error) {
 	store, err := flash.Open(dir, fsys)
 	if err != nil {
 		return nil, err
@@ -35,6 +43,12 @@ func KeepSlots(dir, factory string, fsys flash.FS) (Keeper, error) {
 func (s *slots) Boot(now time.Time, log *slog.Logger) (*configs.Config, []configs.Warning, error) {
 	if err := s.store.Health(); err != nil {
 		log.Warn("configurations cannot be kept; the router runs all the same", "state_dir", s.store.Dir(), "reason", err)
+	}
+	s.atFactory.Store(false)
+	if s.factory.Use {
+		s.atFactory.Store(true)
+		log.Warn("boot: the factory configuration, as was asked for; the slots stay as they are until the next spigate config apply", "state_dir", s.store.Dir(), "file", s.factory.File)
+		return Load(s.factory.File, now)
 	}
 	var c *configs.Config
 	var warnings []configs.Warning
@@ -54,11 +68,12 @@ func (s *slots) Boot(now time.Time, log *slog.Logger) (*configs.Config, []config
 		}
 		return c, warnings, nil
 	}
-	if s.factory == "" {
+	if s.factory.File == "" {
 		return nil, nil, fmt.Errorf("%w that can be booted: start it with --factory FILE, then give it one with: spigate config apply FILE", err)
 	}
-	log.Warn("boot: the factory configuration, for no slot can be booted", "state_dir", s.store.Dir(), "file", s.factory)
-	return Load(s.factory, now)
+	log.Warn("boot: the factory configuration, for no slot can be booted", "state_dir", s.store.Dir(), "file", s.factory.File)
+	s.atFactory.Store(true)
+	return Load(s.factory.File, now)
 }
 
 // usualStateDir is [system] state_dir where it is not written.
@@ -87,8 +102,12 @@ func (s *slots) Started(log *slog.Logger) {
 	}
 }
 
-// Again implements Keeper: SIGHUP reads the running slot.
+// Again implements Keeper: SIGHUP reads the running slot, or what runs in its
+// place.
 func (s *slots) Again(now time.Time) (*configs.Config, []configs.Warning, error) {
+	if s.atFactory.Load() {
+		return Load(s.factory.File, now)
+	}
 	i, err := s.store.Read(flash.Running)
 	if err != nil {
 		return nil, nil, err
@@ -102,11 +121,17 @@ func (s *slots) Path() string { return s.store.Path(flash.Running) }
 // Commit implements Keeper.
 func (s *slots) Commit(text []byte, note flash.Note, live flash.Live) (Kept, error) {
 	done, err := s.store.Commit(text, note, live)
+	if err == nil {
+		s.atFactory.Store(false)
+	}
 	return Kept{len(done.Written) > 0, done.Sequence}, err
 }
 
 // Show implements Keeper.
 func (s *slots) Show(word string) (Shown, error) {
+	if word == "" && s.atFactory.Load() {
+		return KeepFile(s.factory.File).Show("")
+	}
 	if word == "" {
 		word = flash.Running.String()
 	}
