@@ -150,7 +150,7 @@ func (r *reader) linkMember(w *raw, s *Switch, name string, at spot) {
 		return
 	}
 	if err := deviceName(name); err != nil {
-		r.fault(at, "%v: without a [switch.%s.port.NAME] a port's name is that of its device", err, s.Name)
+		r.fault(at, "%v: without a %s a port's name is that of its device", err, portLabel(s))
 		return
 	}
 	switch n := len(s.Ports); {

@@ -55,10 +55,10 @@ func (r *reader) switches(root *table, w *raw) {
 			r.fault(t.at("port"), "there are %d ports: a switch has at most %d", n, maxSwitchPorts)
 		}
 		if refs.known && !refs.said && s.Driver != SwitchDSA {
-			r.fault(t.at("port"), "is missing: a switch with driver %s has a [switch.%s.port.NAME] for each port", s.Driver, s.Name)
+			r.fault(t.at("port"), "is missing: a switch with driver %s has a %s for each port", s.Driver, portLabel(s))
 		}
 		t.elsewhere = map[string]string{
-			"ports": ": each port has a table, [switch." + s.Name + ".port.NAME]", "device": `; did you mean "cpu_port"?`,
+			"ports": ": each port has a table, " + portLabel(s), "device": `; did you mean "cpu_port"?`,
 			"bridge": ": the device of the port that is the cpu_port is the bridge", "conduit": `; did you mean "cpu_port"?`,
 		}
 		t.done()
@@ -66,6 +66,9 @@ func (r *reader) switches(root *table, w *raw) {
 		w.switches[s] = refs
 	}
 }
+
+// portLabel is how the table of a port is spelled in messages.
+func portLabel(s *Switch) string { return label("switch", s.Name, "port", "NAME") }
 
 // switchDriver reads the driver of a switch. ok is false if it says none.
 func (t *table) switchDriver() (d SwitchDriver, ok bool) {

@@ -200,6 +200,9 @@ func TestSwitches(t *testing.T) {
 			"switch.driver: must be a table, not a string: tables here have names of yours, as in [switch.NAME]\nswitch.cpu_port: must be a table, not a string: tables here have names of yours, as in [switch.NAME]\n" +
 				"switch.chip.cpu_port: is missing\nswitch.chip.driver: is missing: \"dsa\", \"soft\", \"qca8337\" or \"ar8327\""},
 		{"a list of ports", "driver = \"soft\"", "driver = \"soft\"\nports = [\"a\", \"b\"]", "switch.soft0.ports: unknown key: each port has a table, [switch.soft0.port.NAME]"},
+		{"a list of ports of a switch with blanks", "[switch.soft0]\ndriver = \"soft\"", "[switch.\"a b\"]\nports = [\"a\"]\ndriver = \"dsa\"\ncpu_port = \"wan\"\n[switch.soft0]\ndriver = \"soft\"",
+			"switch.\"a b\".ports: unknown key: each port has a table, [switch.\"a b\".port.NAME]\n" +
+				`vlan.outside.port: [port.wan] has [switch."a b"] behind it, which lets no frame of this VLAN through: write switch = "a b" and the ports in tagged or untagged instead`},
 		{"a board's name", `model`, `name`, `board.name: unknown key; did you mean "model"?`},
 		{"a device of a cable", `driver = "switch"`, "driver = \"switch\"\ndevice = \"tap0\"",
 			"port.lab.device: a port with driver switch has none: its frames come from the switch whose cpu_port it is"},
