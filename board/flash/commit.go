@@ -93,9 +93,8 @@ func (t *transaction) publish(slot Slot) error {
 
 // abort takes back what was done, and says why.
 func (t *transaction) abort(why error) error {
-	var errs []error
 	for _, slot := range t.wanted {
-		errs = append(errs, gone(t.fs.Remove(t.staged(slot))))
+		discard(t.fs, t.staged(slot))
 	}
 	if t.undo != nil {
 		if err := t.undo(); err != nil {
@@ -106,6 +105,7 @@ func (t *transaction) abort(why error) error {
 	if !t.has[Confirmed].whole && !t.has[Running].whole {
 		back = append(back, Candidate)
 	}
+	var errs []error
 	for _, slot := range back {
 		errs = append(errs, t.putBack(slot))
 	}

@@ -315,6 +315,20 @@ func failingAt(n int) func(flash.FS) error {
 	}
 }
 
+func TestAFlashThatTakesNothingIsToldWithoutDoubt(t *testing.T) {
+	for name, start := range starts(t) {
+		for _, number := range []syscall.Errno{syscall.EROFS, syscall.ENOSPC} {
+			d := start.Copy()
+			d.Fail = func(int, string) error { return number }
+			if err := commit(d); err != nil && (!errors.Is(err, number) || strings.Contains(err.Error(), "may boot") || strings.Contains(err.Error(), "\n")) {
+				t.Errorf("%s: %v", name, err)
+			} else if err == nil && !strings.Contains(name, "already") {
+				t.Errorf("%s: no error", name)
+			}
+		}
+	}
+}
+
 func TestWhatAFailedCommitHadAppliedIsUndone(t *testing.T) {
 	for _, start := range []*flashtest.Disk{having(t, oldText, oldText, oldText), having(t, "", "", "")} {
 		undone := 0

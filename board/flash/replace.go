@@ -13,11 +13,13 @@ import (
 // stage writes a file that is to take another's place later, and syncs it. What
 // fails leaves nothing behind if that is possible at all.
 func stage(fsys FS, path string, content []byte, mode fs.FileMode) error {
-	err := fsys.Remove(path) // of an earlier attempt
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
 	f, err := fsys.Create(path, mode)
+	if errors.Is(err, fs.ErrExist) { // of an earlier attempt
+		if err := fsys.Remove(path); err != nil {
+			return err
+		}
+		f, err = fsys.Create(path, mode)
+	}
 	if err != nil {
 		return err
 	}
@@ -29,11 +31,18 @@ func stage(fsys FS, path string, content []byte, mode fs.FileMode) error {
 		err = f.Sync()
 	}
 	// What cannot be closed may not be complete: a file system may tell only then.
-	if err = errors.Join(err, f.Close()); err != nil {
-		return errors.Join(err, gone(fsys.Remove(path)))
+	if closed := f.Close(); err == nil {
+		err = closed
 	}
-	return nil
+	if err != nil {
+		discard(fsys, path)
+	}
+	return err
 }
+
+// discard removes a staged file, to make room. If that fails it does no harm:
+// nobody reads it, and the next attempt or the next Open removes it.
+func discard(fsys FS, path string) { _ = fsys.Remove(path) }
 
 // publish gives a staged file its name, for ever when it returns nil.
 func publish(fsys FS, staged, path string) error {
@@ -74,13 +83,15 @@ func Replace(fsys FS, path string, text []byte, mode fs.FileMode, live Live) (ch
 	}
 	undo, err := live()
 	if err != nil {
-		return false, errors.Join(err, gone(fsys.Remove(staged)))
+		discard(fsys, staged)
+		return false, err
 	}
 	err = publish(fsys, staged, path)
 	if err == nil {
 		return true, nil
 	}
-	err = advise(errors.Join(err, gone(fsys.Remove(staged))))
+	discard(fsys, staged)
+	err = advise(err)
 	if undo != nil {
 		err = errors.Join(err, undo())
 	}

@@ -218,7 +218,8 @@ func (s *Store) write(slot Slot, image Image, has map[Slot]held) (changed bool, 
 		return false, s.failed(slot, err)
 	}
 	if err := publish(s.fs, s.staged(slot), s.Path(slot)); err != nil {
-		return false, s.failed(slot, errors.Join(err, gone(s.fs.Remove(s.staged(slot)))))
+		discard(s.fs, s.staged(slot))
+		return false, s.failed(slot, err)
 	}
 	return true, nil
 }

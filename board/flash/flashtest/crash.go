@@ -31,7 +31,7 @@ func (p Point) String() string {
 // points and of outcomes.
 func Crashes(start *Disk, do func(fsys flash.FS) error, check func(after *Disk, at Point) bool) (points, outcomes int) {
 	for cut := 1; ; cut++ {
-		d := start.copied()
+		d := start.Copy()
 		d.cut = cut
 		err := do(d)
 		at := Point{Call: cut, Done: d.Calls < cut, Err: err}
@@ -54,7 +54,7 @@ func Crashes(start *Disk, do func(fsys flash.FS) error, check func(after *Disk, 
 // is left. It returns the number of calls.
 func Failures(start *Disk, err error, lasting bool, do func(fsys flash.FS) error, check func(after *Disk, call int, err error) bool) int {
 	for bad := 1; ; bad++ {
-		d := start.copied()
+		d := start.Copy()
 		d.Fail = func(call int, _ string) error {
 			if call == bad || lasting && call > bad {
 				return err

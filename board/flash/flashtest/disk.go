@@ -75,8 +75,8 @@ func (d *Disk) Put(path string, content []byte) {
 // Files returns the paths of all files, in order.
 func (d *Disk) Files() []string { return slices.Sorted(maps.Keys(d.names)) }
 
-// copied returns a disk that shares nothing with d.
-func (d *Disk) copied() *Disk {
+// Copy returns a disk that shares nothing with d.
+func (d *Disk) Copy() *Disk {
 	clones := map[*node]*node{nil: nil}
 	clone := func(n *node) *node {
 		if clones[n] == nil && n != nil {
