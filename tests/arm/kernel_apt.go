@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 
 	"spigate/board/image/deb"
@@ -36,7 +37,7 @@ func findKernel(ctx context.Context, cacheDir string) (kernelPackages, error) {
 	if err != nil {
 		return kernelPackages{}, err
 	}
-	host, err := deb.Private(filepath.Join(cacheDir, "apt-host"), "amd64")
+	host, err := deb.Private(filepath.Join(cacheDir, "apt-host"), runtime.GOARCH)
 	if err != nil {
 		return kernelPackages{}, err
 	}
