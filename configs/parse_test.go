@@ -97,7 +97,7 @@ func TestTheExampleIsTheNetScalerPageWithWhatItLacks(t *testing.T) {
 }
 
 func TestTwentyFaultsGiveTwentyMessages(t *testing.T) {
-	for _, name := range []string{"twenty-faults", "tunnel-faults"} {
+	for _, name := range []string{"twenty-faults", "tunnel-faults", "switch-faults"} {
 		t.Run(name, func(t *testing.T) {
 			text, err := os.ReadFile(filepath.Join("testdata", name+".toml"))
 			if err != nil {
