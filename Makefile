@@ -39,9 +39,8 @@ test: deps build ## everything that CI runs
 	go test -count=1 -timeout 10m $(ARCH)
 	go test -race -count=1 -timeout 20m $(UNIT)
 	go test -race -count=1 -timeout 20m $(NETNS)
-	@$(MAKE) --no-print-directory peers
+	@$(MAKE) --no-print-directory -j2 peers arm # the one mostly waits, the other compiles
 	@$(MAKE) --no-print-directory machines
-	@$(MAKE) --no-print-directory arm
 	@echo "make test: everything passed"
 
 test-fast: deps ## the same without the virtual machine, the race detector and cross builds
