@@ -29,7 +29,7 @@ func TestTheKernelsSwitches(t *testing.T) {
 	}
 	modules := []string{"virtio_mmio", "virtio_net", "bridge", "veth", "sch_ingress", "cls_bpf"}
 	g := Guest{Kernel: kernel, Modules: append(modules, loopModules()...), Tasks: []Task{
-		{Program: program, Args: []string{"-test.v", "-test.timeout", "240s"}, Env: []string{"SPIGATE_BRIDGE=1", "SPIGATE_DSA=1"}},
+		{Program: program, Args: []string{"-test.v", "-test.timeout", "400s"}, Env: []string{"SPIGATE_BRIDGE=1", "SPIGATE_DSA=1"}},
 	}}
 	r, err := g.Run(ctx, namespace(t), t.TempDir(), Card{})
 	if err != nil {
