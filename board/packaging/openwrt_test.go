@@ -10,9 +10,11 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"spigate/configs"
 )
 
-const initScript = "openwrt/files/spigate.init"
+const initScript = "openwrt/spigate/files/spigate.init"
 
 // procd runs an action of the service's script and returns the calls of procd.
 func procd(t *testing.T, action string, env ...string) []string {
@@ -95,6 +97,15 @@ func TestReloadIsASignalToARouterThatRunsAndAStartOtherwise(t *testing.T) {
 	}
 }
 
+// The factory configuration is an example: a package that takes the ports that
+// it was installed through would lock its user out.
+func TestAPackageThatIsInstalledStartsNothing(t *testing.T) {
+	config, err := os.ReadFile("openwrt/spigate/files/spigate.config")
+	if err != nil || !strings.Contains(string(config), "option enabled '0'") {
+		t.Errorf("%v\n%s", err, config)
+	}
+}
+
 func TestAFolderThatCannotBeMadeIsAnError(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
@@ -117,15 +128,15 @@ func TestShellScriptsAreFreeOfFaults(t *testing.T) {
 // What sysupgrade must keep, and what a package upgrade must not overwrite, is
 // what the service reads and writes.
 func TestAnUpgradeKeepsTheConfiguration(t *testing.T) {
-	keep, err := os.ReadFile("openwrt/files/spigate.keep")
+	keep, err := os.ReadFile("openwrt/spigate/files/spigate.keep")
 	if err != nil {
 		t.Fatal(err)
 	}
-	config, err := os.ReadFile("openwrt/files/spigate.config")
+	config, err := os.ReadFile("openwrt/spigate/files/spigate.config")
 	if err != nil {
 		t.Fatal(err)
 	}
-	makefile, err := os.ReadFile("openwrt/Makefile")
+	makefile, err := os.ReadFile("openwrt/spigate/Makefile")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,48 +158,67 @@ func TestAnUpgradeKeepsTheConfiguration(t *testing.T) {
 	}
 }
 
-// The package is built as the product is, from files that are there.
-func TestThePackageInstallsFilesThatThereAre(t *testing.T) {
-	makefile, err := os.ReadFile("openwrt/Makefile")
+// sdk runs a target of the package's Makefile with the stub of OpenWrt's tools.
+func sdk(t *testing.T, target string, variables ...string) string {
+	t.Helper()
+	stub, err := filepath.Abs("testdata/sdk")
 	if err != nil {
 		t.Fatal(err)
 	}
+	cmd := exec.Command("make", append([]string{"-s", "-C", "openwrt/spigate", target, "TOPDIR=" + stub, "INCLUDE_DIR=" + stub + "/include"}, variables...)...)
+	cmd.Env = append(cmd.Environ(), "MAKEFLAGS=", "MAKELEVEL=")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("make %s: %v\n%s", target, err, out)
+	}
+	return string(out)
+}
+
+// The package is built as the product is, and has all of its sources.
+func TestThePackageHasTheSourcesOfTheProduct(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "build")
+	sdk(t, "prepare", "PKG_BUILD_DIR="+dir)
+	said := strings.Fields(sdk(t, "variables"))
 	build, err := os.ReadFile("../../cmd/spigate/build.sh")
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := string(makefile)
 	_, tags, _ := strings.Cut(string(build), "-tags ")
 	tags, _, _ = strings.Cut(tags, " ")
-	if tags == "" || !strings.Contains(text, "GO_PKG_TAGS:="+tags+"\n") {
-		t.Errorf("the product is built with -tags %s, the package is not", tags)
+	if want := []string{"spigate", "spigate/cmd/spigate", tags, "1", "Apache-2.0", "golang/host"}; !slices.Equal(said, want) {
+		t.Errorf("variables %q, want %q", said, want)
 	}
-	installed := 0
-	for line := range strings.Lines(text) {
-		words := strings.Fields(line)
-		if len(words) != 3 || !strings.HasPrefix(words[0], "$(INSTALL_") || strings.Contains(words[1], "GO_PKG_BUILD") {
-			continue
-		}
-		installed++
-		file := strings.NewReplacer("./files", "openwrt/files", "$(SPIGATE_SOURCE)", "../..").Replace(words[1])
-		if _, err := os.Stat(file); err != nil {
-			t.Error(err)
+	cmd := exec.Command("go", "list", "-deps", "-tags", tags, "spigate/cmd/spigate")
+	cmd.Dir = dir
+	cmd.Env = append(cmd.Environ(), "GOOS=linux", "GOARCH=arm", "CGO_ENABLED=0", "GOFLAGS=-mod=mod")
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "\nspigate/netstack\n") {
+		t.Errorf("the sources that it copies: %v\n%s", err, out)
+	}
+}
+
+func TestThePackageInstallsTheService(t *testing.T) {
+	root, bin := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(bin, "spigate"), []byte("the router"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	sdk(t, "package", "GO_PKG_BUILD_BIN_DIR="+bin, "ROOT="+root)
+	for name, mode := range map[string]os.FileMode{
+		"usr/sbin/spigate": 0o755, "etc/init.d/spigate": 0o755, "etc/config/spigate": 0o600, "etc/spigate.toml": 0o600,
+		"etc/capabilities/spigate.json": 0o644, "lib/upgrade/keep.d/spigate": 0o644,
+	} {
+		info, err := os.Stat(filepath.Join(root, name))
+		if err != nil || info.Mode().Perm() != mode || info.Size() == 0 {
+			t.Errorf("%s: %v, %v; want mode %v", name, info, err, mode)
 		}
 	}
-	_, copied, _ := strings.Cut(text, "$(CP) LICENSE ")
-	copied, _, _ = strings.Cut(copied, " $(PKG_BUILD_DIR)")
-	for _, name := range strings.Fields(copied) {
-		if _, err := os.Stat(filepath.Join("../..", name)); err != nil {
-			t.Error(err)
-		}
-	}
-	if installed != 5 || len(strings.Fields(copied)) < 6 {
-		t.Errorf("%d files are installed, sources are %q", installed, copied)
+	if _, warnings, err := configs.Load(filepath.Join(root, "etc/spigate.toml")); err != nil {
+		t.Errorf("the factory configuration: %v, %v", err, warnings)
 	}
 }
 
 func TestBothServicesGiveTheSameCapabilities(t *testing.T) {
-	text, err := os.ReadFile("openwrt/files/spigate.capabilities.json")
+	text, err := os.ReadFile("openwrt/spigate/files/spigate.capabilities.json")
 	if err != nil {
 		t.Fatal(err)
 	}
