@@ -205,8 +205,8 @@ func TestEveryRowAndEveryScenarioIsSampled(t *testing.T) {
 		}
 	}
 	for _, s := range Scenarios() {
-		if scenarios[s.Name] < 2 {
-			t.Errorf("scenario %s is run in %d rows", s.Name, scenarios[s.Name])
+		if scenarios[s.Name] == 0 {
+			t.Errorf("scenario %s is never run", s.Name)
 		}
 	}
 	if got, want := len(Cells(true)), len(Rows())*len(Scenarios()); got != want {
