@@ -123,38 +123,52 @@ type attended struct {
 	done   <-chan error
 }
 
-// attend does what is to be done beside the daemon, until it has ended.
+// attend does what is to be done beside the daemon, until it has ended. What
+// reads or writes flash, which may take long, is done aside, one after the other:
+// a supervisor that waits to hear that we are alive does not wait for that.
 func attend(ctx context.Context, a attended) error {
 	ticks, stop := a.super.ticks()
 	defer stop()
 	ready, ending := a.daemon.Ready(), ctx.Done()
+	var hup <-chan os.Signal // nil until it is ready: who reloads tells then that it is
+	var busy chan struct{}   // closed when what is done aside is; SIGHUP waits for it
+	aside := func(do func()) {
+		busy, hup = make(chan struct{}), nil
+		go func(over chan<- struct{}) {
+			defer close(over)
+			do()
+		}(busy)
+	}
 	for {
 		select {
 		case <-ready:
 			ready = nil
 			a.log.Info("ready", "config", a.booted.File, "socket", a.booted.Control.Socket)
 			a.super.ready(a.booted.Control.Socket)
-			a.keeper.Started(a.log)
-		case <-a.hup:
-			a.reload(ready == nil)
+			aside(func() { a.keeper.Started(a.log) })
+		case <-hup:
+			aside(a.reload)
+		case <-busy:
+			busy, hup = nil, a.hup
 		case <-ticks:
 			a.super.alive(a.daemon.Alive())
 		case <-ending:
 			ending = nil
 			a.super.stopping()
 		case err := <-a.done:
+			if busy != nil {
+				<-busy
+			}
 			a.log.Info("ended")
 			return err
 		}
 	}
 }
 
-// reload answers SIGHUP, and tells the supervisor if that knows of us already.
-func (a *attended) reload(known bool) {
-	if known {
-		a.super.reloading()
-		defer a.super.ready(a.booted.Control.Socket)
-	}
+// reload answers SIGHUP.
+func (a *attended) reload() {
+	a.super.reloading()
+	defer a.super.ready(a.booted.Control.Socket)
 	reload(a.log, a.keeper, a.daemon.Reload)
 }
 
