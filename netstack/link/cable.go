@@ -33,7 +33,8 @@ type cableEnd struct {
 }
 
 // A pipe is one direction: a ring of slots between any number of writers and
-// one reader.
+// one reader. It counts nothing that grows: with 32 bits a number of all frames
+// would be negative after some hours.
 type pipe struct {
 	mtu  int
 	slot int // bytes
@@ -42,9 +43,9 @@ type pipe struct {
 	mu      sync.Mutex
 	ready   sync.Cond     // there is a frame, or the reader is to end
 	frames  []frame.Frame // of the slots, as on the wire
-	written int           // frames so far
-	read    int           // of them, lent or given back
-	lent    int           // of those, the last ones, that the reader still has
+	next    int           // the slot to be read next
+	waiting int           // frames from there on
+	lent    int           // slots before it that the reader still has
 }
 
 // NewCable returns both ends of a cable in memory, for two parts of one process
@@ -78,7 +79,7 @@ func (e *cableEnd) Read(batch []frame.Frame) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lent = 0
-	for p.read == p.written && !e.closed.Load() {
+	for p.waiting == 0 && !e.closed.Load() {
 		p.ready.Wait()
 	}
 	if e.closed.Load() {
@@ -89,11 +90,11 @@ func (e *cableEnd) Read(batch []frame.Frame) (int, error) {
 
 // take lends what waits.
 func (p *pipe) take(batch []frame.Frame) int {
-	n := min(len(batch), p.written-p.read)
+	n := min(len(batch), p.waiting)
 	for k := range batch[:n] {
-		batch[k] = p.frames[(p.read+k)%len(p.frames)]
+		batch[k] = p.frames[(p.next+k)%len(p.frames)]
 	}
-	p.read, p.lent = p.read+n, n
+	p.next, p.waiting, p.lent = (p.next+n)%len(p.frames), p.waiting-n, n
 	return n
 }
 
@@ -125,15 +126,15 @@ func (p *pipe) put(f *frame.Frame) drop.Reason {
 	if tooBig(f, p.mtu) {
 		return drop.FrameTooBig
 	}
-	if f.Len() < frame.HeaderLen || p.written-p.read+p.lent == len(p.frames) {
+	if f.Len() < frame.HeaderLen || p.waiting+p.lent == len(p.frames) {
 		return drop.TxRefused
 	}
-	n := p.written % len(p.frames)
+	n := (p.next + p.waiting) % len(p.frames)
 	mem := p.mem[n*p.slot : (n+1)*p.slot]
 	end := 2*frame.TagLen + copy(mem[2*frame.TagLen:], f.Bytes())
 	p.frames[n] = frame.New(mem, 2*frame.TagLen, end, f.VLAN)
 	p.frames[n].PushTag()
-	p.written++
+	p.waiting++
 	return drop.None
 }
 

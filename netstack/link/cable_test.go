@@ -184,3 +184,26 @@ func BenchmarkCable(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*frame.Batch), "ns/frame")
 }
+
+// A number of all frames so far would be negative after some hours where an int
+// has 32 bits, and name a slot that is none.
+func TestACableCountsNothingThatGrows(t *testing.T) {
+	a, b := newTestCable(t, CableConfig{Slots: 3})
+	p := b.(*cableEnd).in
+	numbers := func() [3]int { return [3]int{p.next, p.waiting, p.lent} }
+	seen := map[[3]int]bool{}
+	for round := range 1000 {
+		want := ether(hostMAC, routerMAC, 0, frame.TypeIPv4, ip(40+round))
+		sendAll(t, a, frame.Copy(want, 0))
+		var batch [2]frame.Frame
+		n, err := b.Read(batch[:])
+		must(t, err)
+		if n != 1 || !bytes.Equal(batch[0].Bytes(), want) {
+			t.Fatalf("round %d: %d frames, %x", round, n, batch[0].Bytes())
+		}
+		seen[numbers()] = true
+	}
+	if len(seen) != 3 {
+		t.Errorf("after 1000 frames over 3 slots it has been in %d states, not 3", len(seen))
+	}
+}
