@@ -26,20 +26,27 @@ const (
 //	 └──┘ audit: Table as     └──┘ retry after 1, 2, 4 … 30 s
 //	      wanted, or repaired
 //
-// It is safe for concurrent use. It reads no clock: now is monotonic, in
-// nanoseconds.
+// It is safe for concurrent use. A chip may hang in the kernel, and then so does
+// who is at it; what is known is told all the same. It reads no clock: now is
+// monotonic, in nanoseconds.
 type Keeper struct {
 	tell func(Event)
 
-	mu     sync.Mutex // guards all below, and lets one at a time at the chip
+	at     sync.Mutex // lets one at a time at the chip, and guards what follows
 	chip   Chip
-	plan   Plan
+	plan   Plan // that was applied last, or is being applied
 	status Status
 	wait   int64 // until the next retry, doubled each time
 	due    int64 // of the next audit or retry
 	linked int64 // when links are read again
 	flaps  map[string]*flap
 	closed bool
+
+	mu      sync.Mutex // guards what follows; nobody is at the chip with it
+	wanted  Plan
+	caps    Capabilities
+	known   Status // status and caps as they were when the chip was left last
+	changed bool   // links are to be read at the next Step
 }
 
 // Status is what a Keeper knows about its chip.
@@ -55,34 +62,54 @@ type Status struct {
 // NewKeeper returns a Keeper that has not touched the chip yet. tell gets every
 // Event, from the caller of Step or SetPlan; it must not call the Keeper.
 func NewKeeper(chip Chip, tell func(Event)) *Keeper {
-	return &Keeper{chip: chip, tell: tell, flaps: map[string]*flap{}}
+	return &Keeper{chip: chip, tell: tell, caps: chip.Capabilities(), flaps: map[string]*flap{}}
 }
 
 // SetPlan makes p the plan and applies it at once. A plan that the chip cannot
 // do, by Plan.Check, is refused and changes nothing. If the chip fails, the
-// error says how, and Step goes on with the new plan.
+// error says how, and Step goes on with the new plan. If somebody is at the chip,
+// it waits; of several plans that wait the last one is the plan.
 func (k *Keeper) SetPlan(p Plan, now int64) (Report, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	if err := k.take(p); err != nil {
+		return Report{}, err
+	}
+	k.at.Lock()
+	defer k.leave()
 	if k.closed {
 		return Report{}, ErrSilent
 	}
-	if err := p.Check(k.chip.Capabilities()); err != nil {
-		return Report{}, err
-	}
-	k.plan, k.wait = p, 0
+	k.wait = 0
 	return k.apply(now)
+}
+
+func (k *Keeper) take(p Plan) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := p.Check(k.caps); err != nil {
+		return err
+	}
+	k.wanted = p
+	return nil
+}
+
+// leave ends what at.Lock began: others may know now.
+func (k *Keeper) leave() {
+	caps := k.chip.Capabilities() // a chip that was opened late knows more
+	k.mu.Lock()
+	k.caps, k.known = caps, k.status
+	k.mu.Unlock()
+	k.at.Unlock()
 }
 
 // Step does what is due: reads links, audits the table, tries again. It is
 // called every second or so, and when a Notifier has something.
 func (k *Keeper) Step(now int64) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	k.at.Lock()
+	defer k.leave()
 	if k.closed {
 		return
 	}
-	if k.status.Kept && now >= k.linked {
+	if changed := k.hasChanged(); k.status.Kept && (changed || now >= k.linked) {
 		k.linked = now + readLinks
 		k.readLinks(now)
 	}
@@ -100,10 +127,19 @@ func (k *Keeper) Step(now int64) {
 func (k *Keeper) Changed() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.linked = 0
+	k.changed = true
+}
+
+func (k *Keeper) hasChanged() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	was := k.changed
+	k.changed = false
+	return was
 }
 
 func (k *Keeper) apply(now int64) (Report, error) {
+	k.plan = k.Plan()
 	report, err := Apply(k.chip, k.plan)
 	if err != nil {
 		k.failed(err, now)
@@ -226,40 +262,49 @@ func (f *flap) change(now int64) bool {
 // say so.
 func (f *flap) loud(now int64) bool { return f.flapping && now-f.last >= flapWindow }
 
-// Status returns what is known, without asking the chip.
+// Status returns what is known, without asking the chip, or waiting for it.
 func (k *Keeper) Status() Status {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.status
+	return k.known
 }
 
 // Plan returns what the chip is held to.
 func (k *Keeper) Plan() Plan {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.plan
+	return k.wanted
 }
 
-// Capabilities are those of the chip.
-func (k *Keeper) Capabilities() Capabilities { return k.chip.Capabilities() }
+// Capabilities are those of the chip. It does not wait for it.
+func (k *Keeper) Capabilities() Capabilities {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.caps
+}
 
 // Counters asks the chip.
 func (k *Keeper) Counters() ([]Counters, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	k.at.Lock()
+	defer k.at.Unlock()
 	if k.closed {
 		return nil, ErrSilent
 	}
 	return k.chip.Counters()
 }
 
-// Close closes the chip. Steps after it do nothing.
-func (k *Keeper) Close() error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+// Close calls last, unless it is nil, and closes the chip. Nobody is at the chip
+// then, nor later: steps after it do nothing.
+func (k *Keeper) Close(last func() error) error {
+	k.at.Lock()
+	defer k.at.Unlock()
 	if k.closed {
 		return nil
 	}
 	k.closed = true
-	return k.chip.Close()
+	var err error
+	if last != nil {
+		err = last()
+	}
+	return errors.Join(err, k.chip.Close())
 }

@@ -2,6 +2,7 @@ package hw_test
 
 import (
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -271,11 +272,75 @@ func TestASwitchThatCannotBeOpenedYetIsOpenedLater(t *testing.T) {
 	there = true
 	k.Step(seconds(1))
 	k.wants(t, p)
-	if err := k.Close(); err != nil {
+	if err := k.Close(nil); err != nil {
 		t.Error(err)
 	}
 	k.Step(seconds(60))
 	if _, err := k.SetPlan(p, seconds(60)); !errors.Is(err, hw.ErrSilent) {
 		t.Errorf("after the end: %v", err)
+	}
+}
+
+// hanging is a chip whose bus hangs while it is held.
+type hanging struct {
+	*hwtest.Fake
+	held, begun chan struct{}
+}
+
+func (h *hanging) Prepare() error {
+	select {
+	case h.begun <- struct{}{}:
+	default:
+	}
+	<-h.held
+	return h.Fake.Prepare()
+}
+
+// What the router does beside must not wait for a chip that hangs in the kernel:
+// its status is asked for by the watchdog.
+func TestAChipThatHangsHoldsUpOnlyThoseWhoAreAtIt(t *testing.T) {
+	chip := &hanging{hwtest.NewFake(hwtest.Small()), make(chan struct{}), make(chan struct{}, 1)}
+	k := hw.NewKeeper(chip, func(hw.Event) {})
+	first := office(t, k.Capabilities())
+	later := hw.Plan{VLANs: first.VLANs[:1]}
+	ended := make(chan error, 3)
+	go func() { _, err := k.SetPlan(first, 0); ended <- err }()
+	<-chip.begun
+	k.Changed()
+	if st := k.Status(); st.Kept || len(k.Capabilities().Ports) != 5 {
+		t.Errorf("status %+v", st)
+	}
+	go func() { _, err := k.SetPlan(later, 1); ended <- err }()
+	go func() { k.Step(2); ended <- nil }()
+	for len(k.Plan().VLANs) != 1 {
+		runtime.Gosched()
+	}
+	close(chip.held)
+	for range 3 {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	is, err := chip.Table()
+	if err == nil {
+		err = hw.Compare(is, later.Table(chip.Capabilities()))
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTheLimitsOfASwitchAreKnownWhileItIsOpened(t *testing.T) {
+	chip := hwtest.NewFake(hwtest.Small())
+	caps := chip.Capabilities()
+	caps.Chip = "not open yet"
+	k := hw.NewKeeper(hw.Late(caps, func() (hw.Chip, error) { return chip, nil }), func(hw.Event) {})
+	p, ended := office(t, caps), make(chan error)
+	go func() { _, err := k.SetPlan(p, 0); ended <- err }()
+	for k.Capabilities().Chip == caps.Chip { // the race detector looks on
+		runtime.Gosched()
+	}
+	if err := <-ended; err != nil || !k.Status().Kept {
+		t.Error(err)
 	}
 }

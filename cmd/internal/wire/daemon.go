@@ -31,7 +31,8 @@ type Daemon struct {
 	group    *task.Group
 	keeper   Keeper
 
-	changing sync.Mutex // held while the configuration changes
+	changing sync.Mutex // held while the configuration changes; guards what follows
+	ended    bool       // Run is giving back what the daemon has
 }
 
 // portsDir is where the former state of kernel ports is kept: on a file system
@@ -117,7 +118,16 @@ func (d *Daemon) Ready() <-chan struct{} { return d.group.Ready() }
 // first failure of a part, or nil.
 func (d *Daemon) Run(ctx context.Context) error {
 	err := d.group.Run(ctx)
+	d.end()
 	return errors.Join(err, d.ports.close(), d.switches.close())
+}
+
+// end waits for a reload that is under way and lets none come after it: it would
+// tell switches something that are being given back.
+func (d *Daemon) end() {
+	d.changing.Lock()
+	defer d.changing.Unlock()
+	d.ended = true
 }
 
 // mostStill is how long the tables may go without a sweep, which comes once a

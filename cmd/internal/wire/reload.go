@@ -22,7 +22,13 @@ func (d *Daemon) Reload(c *configs.Config) error {
 	return d.reload(c)
 }
 
+// errEnding is what a reload is told that comes too late.
+var errEnding = errors.New("the router is ending, so nothing was changed")
+
 func (d *Daemon) reload(c *configs.Config) error {
+	if d.ended {
+		return errEnding
+	}
 	if fixed := fixedChanges(d.views.config.Load(), c); len(fixed) > 0 {
 		return fmt.Errorf("%s: changed in the file; that takes effect at the next start only, so nothing was changed",
 			strings.Join(fixed, ", "))

@@ -29,6 +29,9 @@ type ownSwitch struct {
 	now     func() int64
 	keeper  *hw.Keeper
 	changes <-chan struct{} // links may have changed; nil: nobody tells
+
+	patience time.Duration // see await
+	asking   chan struct{} // has a place for each who may wait for the chip to tell something
 }
 
 // switches are all of them, in the order of the configuration.
@@ -37,13 +40,14 @@ type switches struct {
 	now func() int64 // monotonic, in nanoseconds
 	all []*ownSwitch
 
+	patience time.Duration
 	openChip func(*configs.Config, *configs.Switch, *slog.Logger) (openedChip, error)
 }
 
 // newSwitches returns none, with a clock that begins now.
 func newSwitches(log *slog.Logger) switches {
 	began := time.Now()
-	return switches{log: log, now: func() int64 { return int64(time.Since(began)) }, openChip: openChip}
+	return switches{log: log, now: func() int64 { return int64(time.Since(began)) }, patience: patience, openChip: openChip}
 }
 
 // open opens every switch and tells it what to do. A chip that fails then is no
@@ -58,13 +62,15 @@ func (s *switches) open(c *configs.Config) error {
 		if err := plan(c, sw).Check(one.keeper.Capabilities()); err != nil {
 			return fmt.Errorf("switch %s: %w", sw.Name, err)
 		}
-		_, _ = one.keeper.SetPlan(plan(c, sw), s.now()) // the keeper has told what fails
+		one.set(plan(c, sw)) // the keeper tells what fails
 	}
 	return nil
 }
 
 func (s *switches) openOne(c *configs.Config, sw *configs.Switch) (*ownSwitch, error) {
-	one := &ownSwitch{name: sw.Name, log: s.log.With("switch", sw.Name), now: s.now}
+	one := &ownSwitch{
+		name: sw.Name, log: s.log.With("switch", sw.Name), now: s.now, patience: s.patience, asking: make(chan struct{}, mostAsking),
+	}
 	var err error
 	if one.openedChip, err = s.openChip(c, sw, one.log); err != nil {
 		return nil, err
@@ -134,8 +140,7 @@ func (s *switches) check(c *configs.Config) (faults []error) {
 func (s *switches) apply(c *configs.Config) {
 	for _, sw := range c.Switches {
 		if o := s.named(sw.Name); o != nil {
-			report, err := o.keeper.SetPlan(plan(c, sw), s.now())
-			if err == nil && !report.Nothing() {
+			if report := o.set(plan(c, sw)); !report.Nothing() {
 				o.log.Info("the switch has changed: " + report.String())
 			}
 		}
@@ -154,35 +159,12 @@ func (s *switches) tasks() (out []task.Task) {
 	return out
 }
 
-// keep looks after one switch until ctx ends.
-func (o *ownSwitch) keep(ctx context.Context) error {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	changes := o.changes
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		case _, ok := <-changes:
-			if !ok {
-				changes = nil
-			}
-			o.keeper.Changed()
-		}
-		o.keeper.Step(o.now())
-	}
-}
-
 // close ends the switches. Kernel switches give their ports back, chips go on
-// as they were told.
+// as they were told. One that hangs is left as it is.
 func (s *switches) close() error {
 	var errs []error
 	for _, o := range s.all {
-		if o.remove != nil {
-			errs = append(errs, o.remove())
-		}
-		errs = append(errs, o.keeper.Close())
+		errs = append(errs, o.close())
 	}
 	s.all = nil
 	return errors.Join(errs...)

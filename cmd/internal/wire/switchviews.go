@@ -29,7 +29,7 @@ func showSwitch(c *configs.Config, sw *configs.Switch, o *ownSwitch) control.Swi
 		row.State = control.SwitchKept
 	}
 	err := st.Err
-	counters, cerr := o.keeper.Counters()
+	counters, cerr := o.counters()
 	if err == nil {
 		err = cerr // what could not be read now is no change of the state
 	}
