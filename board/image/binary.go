@@ -29,7 +29,7 @@ const buildScript = "cmd/spigate/build.sh"
 func compile(ctx context.Context, temp string) (*routerBinary, error) {
 	file := filepath.Join(temp, "spigate")
 	cmd := exec.CommandContext(ctx, "sh", buildScript, file)
-	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=arm", "GOARM=7", "GOFLAGS=-buildvcs=auto")
+	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=arm", "GOARM=7", "GOFLAGS=-buildvcs="+stamping(ctx))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%s: %w\n%s", buildScript, err, out)
 	}
@@ -41,6 +41,15 @@ func compile(ctx context.Context, temp string) (*routerBinary, error) {
 		return nil, err
 	}
 	return readBinary(data, os.Getenv("SOURCE_DATE_EPOCH"))
+}
+
+// stamping says whether Go shall ask git for the revision: where git refuses to
+// answer, as it does in a folder of somebody else's, Go would refuse to build.
+func stamping(ctx context.Context) string {
+	if exec.CommandContext(ctx, "git", "status", "--porcelain").Run() != nil {
+		return "false"
+	}
+	return "auto"
 }
 
 // readBinary takes from the file what it says about itself. The image's time

@@ -46,6 +46,20 @@ func TestTheTimeOfTheImageIsGivenOrNone(t *testing.T) {
 	}
 }
 
+func TestSourcesWithoutARepositoryAreBuiltWithoutARevision(t *testing.T) {
+	t.Chdir(t.TempDir())
+	t.Setenv("GIT_CEILING_DIRECTORIES", "/")
+	if got := stamping(context.Background()); got != "false" {
+		t.Errorf("outside a repository: -buildvcs=%s", got)
+	}
+	if out, err := exec.Command("git", "init", "-q").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if got := stamping(context.Background()); got != "auto" {
+		t.Errorf("in a repository: -buildvcs=%s", got)
+	}
+}
+
 // module makes a kernel module with nothing in it but lines about itself.
 func module(lines ...string) files.Node {
 	text := strings.Join(lines, "\x00") + "\x00"
