@@ -3,6 +3,7 @@ package configs
 import (
 	"errors"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -35,7 +36,7 @@ func Conceal(text string) (string, error) {
 			spans = append(spans, span{at, at + len(value)})
 		}
 	}
-	slices.SortFunc(spans, func(a, b span) int { return b.from - a.from })
+	sort.Slice(spans, func(i, j int) bool { return spans[i].from > spans[j].from })
 	for _, s := range spans {
 		text = text[:s.from] + concealed + text[s.to:]
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -154,7 +155,7 @@ func (s *chip) Table() (hw.Table, error) {
 		slices.Sort(v.Untagged)
 		t.VLANs = append(t.VLANs, *v)
 	}
-	slices.SortFunc(t.VLANs, func(a, b hw.VLAN) int { return int(a.ID) - int(b.ID) })
+	sort.Slice(t.VLANs, func(i, j int) bool { return t.VLANs[i].ID < t.VLANs[j].ID })
 	return t, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 
 	"spigate/hw"
 )
@@ -75,7 +76,7 @@ func (c Config) Check() error {
 // all lists the ports by their numbers, the router's among them.
 func (c Config) all() []Port {
 	out := append(slices.Clone(c.Ports), Port{Name: c.CPUName, Number: c.CPU})
-	slices.SortFunc(out, func(a, b Port) int { return a.Number - b.Number })
+	sort.Slice(out, func(i, j int) bool { return out[i].Number < out[j].Number })
 	return out
 }
 
