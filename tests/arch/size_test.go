@@ -10,7 +10,7 @@ import (
 
 // What the stripped ARMv7 binary may have, in bytes: as a file, which counts
 // against memory in an initramfs, and after xz -9, which is what it takes of a
-// flash. docs/dependencies.md says what is in it and what could go.
+// flash. docs/size.md says what is in it and what could go.
 const (
 	maxBinary = 13_400_000
 	maxPacked = 3_700_000
