@@ -55,8 +55,8 @@ peers: deps ## real IKE daemons in a virtual machine (SPIGATE_VM=uml: in process
 soak: deps ## the same, every pair of daemons in every scenario; an hour
 	SPIGATE_PEERS=1 SPIGATE_SOAK=1 go test -v -count=1 -timeout 5h $(PEERS)
 
-machines: deps ## virtual ARM machines: the switches of the kernel under the driver for them; the image built twice
-	SPIGATE_ARM=1 go test -v -count=1 -p 1 -timeout 15m ./tests/arm ./board/image
+machines: deps image ## virtual ARM machines: the router's image from outside; the kernel's switches under the driver for them; the image built twice
+	SPIGATE_IMAGE=$(CURDIR)/$(DIST)/image SPIGATE_ARM=1 go test -v -count=1 -p 1 -timeout 15m ./tests/arm ./board/image
 
 bench: deps ## benchmarks side by side with the kernel, as ratios
 	go run ./tests/bench
