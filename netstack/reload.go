@@ -32,11 +32,17 @@ func (r *Router) CheckReload(s Settings) error {
 	_, _, faults := r.listeners(s.asConfig())
 	_, badTunnels := r.checkTunnels(s.IPsec, s.Keying)
 	err := errors.Join(lsn.Check(s.LSN), faults, badTunnels)
-	if !r.wholeIDs && slices.ContainsFunc(s.LSN.Groups, func(g lsn.Group) bool { return g.RewriteID }) {
-		// The ids are divided between pieces and whole packets once.
+	if r.NeedsStart(s) {
 		err = errors.Join(err, errors.New("rewrite_ip_id = \"df-clear\" takes effect at the next start only, because no group had it at this one"))
 	}
 	return err
+}
+
+// NeedsStart reports whether s is right, but has in its LSN what only a Router
+// that starts with it can do: the ids are divided between pieces and whole
+// packets once (R29).
+func (r *Router) NeedsStart(s Settings) bool {
+	return !r.wholeIDs && slices.ContainsFunc(s.LSN.Groups, func(g lsn.Group) bool { return g.RewriteID })
 }
 
 // Reload makes s what the Router goes by, while packets pass (R10, R11, N28).

@@ -331,6 +331,10 @@ func (m *machine) answered(err error) {
 	if err == nil {
 		m.sup.Answered(m.Now())
 	}
-	m.asking()
-	m.asking = nil
+	// A second one may come before anything else was asked: the first was on its
+	// way when the question was put again.
+	if m.asking != nil {
+		m.asking()
+		m.asking = nil
+	}
 }

@@ -118,7 +118,11 @@ func (s *Supervisor) pet(now int64) []Do {
 	if !s.dog {
 		return nil
 	}
-	if s.ending == NoFinish && now >= s.patient && now-s.answered >= int64(fresh) {
+	late := now >= s.patient && now-s.answered >= int64(fresh)
+	if s.ending != NoFinish {
+		late = now >= s.leaveAt // killed, and it does not end all the same
+	}
+	if late {
 		if s.quiet {
 			return nil
 		}

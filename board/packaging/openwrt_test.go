@@ -118,6 +118,20 @@ func TestAFolderThatCannotBeMadeIsAnError(t *testing.T) {
 	}
 }
 
+// A file system that the kernel has made read-only after an error takes no mode,
+// not even the one that is there. The router runs on what can be read.
+func TestAFlashThatCanOnlyBeReadIsNoReasonNotToStart(t *testing.T) {
+	tools := t.TempDir()
+	const refusing = "#!/bin/sh\necho \"chmod: $2: Read-only file system\" >&2\nexit 1\n"
+	if err := os.WriteFile(filepath.Join(tools, "chmod"), []byte(refusing), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	got := procd(t, "start", "PATH="+tools+":"+os.Getenv("PATH"), "UCI_state_dir="+t.TempDir())
+	if !slices.Contains(got, "procd_open_instance") || !slices.Contains(got, "procd_close_instance") {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestShellScriptsAreFreeOfFaults(t *testing.T) {
 	scripts := []string{initScript, "../image/run.sh", "../image/deps.sh", "../../tests/deps.sh", "../../cmd/spigate/build.sh"}
 	if out, err := exec.Command("shellcheck", scripts...).CombinedOutput(); err != nil {

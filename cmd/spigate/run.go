@@ -169,21 +169,18 @@ func attend(ctx context.Context, a attended) error {
 func (a *attended) reload() {
 	a.super.reloading()
 	defer a.super.ready(a.booted.Control.Socket)
-	reload(a.log, a.keeper, a.daemon.Reload)
+	reload(a.log, a.keeper.Path(), a.daemon.Reread)
 }
 
 // reload reads the configuration again.
-func reload(log *slog.Logger, keeper wire.Keeper, apply func(*configs.Config) error) {
-	c, warnings, err := keeper.Again(time.Now())
-	if err == nil {
-		err = apply(c)
-	}
+func reload(log *slog.Logger, path string, reread func(now time.Time) ([]configs.Warning, error)) {
+	warnings, err := reread(time.Now())
 	if err != nil {
-		log.Error("still running the old configuration", "config", keeper.Path(), "reason", strings.ReplaceAll(err.Error(), "\n", "; "))
+		log.Error("still running the old configuration", "config", path, "reason", strings.ReplaceAll(err.Error(), "\n", "; "))
 		return
 	}
 	warn(log, warnings)
-	log.Info("reloaded", "config", keeper.Path())
+	log.Info("reloaded", "config", path)
 }
 
 // warn says what is odd about a configuration that runs.

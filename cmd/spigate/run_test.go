@@ -8,10 +8,19 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"spigate/cmd/internal/wire"
 	"spigate/configs"
 )
+
+// rereading reads a file for a daemon that takes it, or refuses.
+func rereading(file string, refused error) func(time.Time) ([]configs.Warning, error) {
+	return func(now time.Time) ([]configs.Warning, error) {
+		_, warnings, err := wire.KeepFile(file).Again(now)
+		return warnings, errors.Join(err, refused)
+	}
+}
 
 func TestAReloadSaysWhatIsOddAboutTheNewConfiguration(t *testing.T) {
 	dir := files(t)
@@ -28,7 +37,7 @@ func TestAReloadSaysWhatIsOddAboutTheNewConfiguration(t *testing.T) {
 	} {
 		var out bytes.Buffer
 		log := slog.New(slog.NewTextHandler(&out, nil))
-		reload(log, wire.KeepFile(filepath.Join(dir, tc.file)), func(*configs.Config) error { return tc.refused })
+		reload(log, tc.file, rereading(filepath.Join(dir, tc.file), tc.refused))
 		for _, want := range tc.want {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("%s: %q is missing in\n%s", tc.file, want, out.String())
@@ -60,7 +69,7 @@ func TestSelectorsThatMissTheirPacketsAreToldByCheckAndByReload(t *testing.T) {
 		t.Errorf("as JSON %q", stdout)
 	}
 	var out bytes.Buffer
-	reload(slog.New(slog.NewTextHandler(&out, nil)), wire.KeepFile(file), func(*configs.Config) error { return nil })
+	reload(slog.New(slog.NewTextHandler(&out, nil)), file, rereading(file, nil))
 	if !strings.Contains(out.String(), `ltm nat \"NAT-1\" rewrites`) || !strings.Contains(out.String(), "msg=reloaded") {
 		t.Errorf("a reload: %s", out.String())
 	}

@@ -29,7 +29,7 @@ func (d *Daemon) applyConfig(n control.ConfigNew) (control.ConfigApplied, error)
 		return control.ConfigApplied{}, inFile(n.File, d.keeper.Path(), err)
 	}
 	old := d.views.config.Load()
-	out := control.ConfigApplied{Applied: control.AppliedLive, Tables: fixedChanges(old, c), Path: d.keeper.Path()}
+	out := control.ConfigApplied{Applied: control.AppliedLive, Tables: d.waiting(c), Path: d.keeper.Path()}
 	live := func() (func() error, error) {
 		return func() error { return d.reload(old) }, d.reload(c)
 	}

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
+	"time"
 
 	"spigate/configs"
 	"spigate/netstack"
@@ -51,6 +53,29 @@ func (d *Daemon) reload(c *configs.Config) error {
 	return nil
 }
 
+// Reread is Reload with what the Keeper has. It is read only when nothing else
+// changes the configuration: what was read before an apply came to its end would
+// put back what ran before it.
+func (d *Daemon) Reread(now time.Time) ([]configs.Warning, error) {
+	d.changing.Lock()
+	defer d.changing.Unlock()
+	c, warnings, err := d.keeper.Again(now)
+	if err != nil {
+		return warnings, err
+	}
+	return warnings, d.reload(c)
+}
+
+// waiting names the tables for whose sake c cannot be applied live, although
+// nothing is wrong with it.
+func (d *Daemon) waiting(c *configs.Config) []string {
+	names := fixedChanges(d.views.config.Load(), c)
+	if slices.ContainsFunc(d.chassis.Routers(), func(r *netstack.Router) bool { return r.NeedsStart(settings(c, r.Domain())) }) {
+		names = append(names, "lsn")
+	}
+	return names
+}
+
 // settings is what of c a running router of a traffic domain may be given.
 func settings(c *configs.Config, domain uint16) netstack.Settings {
 	return netstack.Settings{
@@ -69,6 +94,7 @@ func fixedChanges(was, is *configs.Config) (names []string) {
 	}{
 		{"system", was.System, is.System},
 		{"control", was.Control, is.Control},
+		{"board", was.Board, is.Board},
 		{"limits", was.Limits, is.Limits},
 		{"port", was.Ports, is.Ports},
 		{"switch", was.Switches, is.Switches},
