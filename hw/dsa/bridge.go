@@ -61,6 +61,7 @@ func (s *chip) takeBridge() error {
 	if bridge, err = s.makeBridge(ports[0]); err != nil {
 		return err
 	}
+	s.made = true
 	return s.remember(bridge, ports)
 }
 
@@ -252,10 +253,7 @@ func (s *chip) Remove() error {
 	if err := ours(bridge); err != nil {
 		return err
 	}
-	r, err := parseRecord(bridge.Alias)
-	if err != nil {
-		return fmt.Errorf("bridge %s: %w", bridge.Name, err)
-	}
+	r, _ := parseRecord(bridge.Alias) // a fresh one of ours has none, and no ports
 	// All ports stop before the first one is set free: in between they would be
 	// one network without VLANs for nobody, and a host's port for the kernel.
 	var faults []error

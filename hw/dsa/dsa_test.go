@@ -83,6 +83,35 @@ func TestPortsAreGivenBackAsTheyWere(t *testing.T) {
 	}
 }
 
+// Otherwise its ports would be off, and in a bridge that nobody knows of.
+func TestAStartThatFailsLeavesPortsAsTheyWere(t *testing.T) {
+	b := newBed(t)
+	if b == nil {
+		return
+	}
+	before := b.picture(t)
+	c := config()
+	c.MTU = 1 << 17
+	if s, err := b.try(c); err == nil || !strings.Contains(err.Error(), "mtu 131072") {
+		t.Fatalf("%v, %v", s, err)
+	}
+	if d := cmp.Diff(before, b.picture(t)); d != "" {
+		t.Errorf("devices (-before +after):\n%s", d)
+	}
+	s := b.open(t, config())
+	if _, err := hw.Apply(s, mixed()); err != nil {
+		t.Fatal(err)
+	}
+	running := b.picture(t)
+	if _, err := b.try(c); err == nil {
+		t.Fatal("it was opened")
+	}
+	if d := cmp.Diff(running, b.picture(t)); d != "" {
+		t.Errorf("what another run has left (-before +after):\n%s", d)
+	}
+	must(t, remove(s))
+}
+
 func remove(s hw.Chip) error { return s.(interface{ Remove() error }).Remove() }
 
 func TestWhatIsSomebodyElsesIsRefusedAndNotTouched(t *testing.T) {

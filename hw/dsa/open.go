@@ -79,6 +79,7 @@ type chip struct {
 	conf    Config
 	caps    hw.Capabilities
 	kernel  *kernel // nil: closed
+	made    bool    // the bridge, by this opening
 	watch   *watch
 	changes chan struct{}
 }
@@ -108,6 +109,11 @@ func open(c Config) (*chip, error) {
 	}
 	s := &chip{conf: c, caps: Capabilities(c), kernel: k, changes: make(chan struct{}, 1)}
 	if err := s.start(); err != nil {
+		// What this start has made is taken back, or the ports would be off and in
+		// nobody's hands. What another run has left goes on as it is.
+		if s.made {
+			err = errors.Join(err, s.Remove())
+		}
 		k.close()
 		return nil, err
 	}
