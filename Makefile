@@ -15,11 +15,14 @@ UNIT   = $(shell go list ./... | grep -v -e '/tests/netns' -e '/tests/programs$$
 # take two minutes for it.
 ARCH := ./tests/arch
 
+# What an amd64 machine runs as a 32-bit program too.
+UNIT32 := ./alg/... ./board ./board/flash/... ./configs/... ./hw/... ./netstack/...
+
 # Targets of "make arm": a name and the environment of the Go tool.
 CROSS := armv7:GOARCH=arm,GOARM=7 arm64:GOARCH=arm64 mipsle:GOARCH=mipsle,GOMIPS=softfloat
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test test-fast peers soak machines bench arm image fuzz clean
+.PHONY: help deps build demo test test-32 test-fast peers soak machines bench arm image fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,10 +41,14 @@ test: deps build ## everything that CI runs
 	go vet ./...
 	go test -count=1 -timeout 10m $(ARCH)
 	go test -race -count=1 -timeout 20m $(UNIT)
+	@$(MAKE) --no-print-directory test-32
 	go test -race -count=1 -timeout 20m $(NETNS)
 	@$(MAKE) --no-print-directory -j2 peers arm # the one mostly waits, the other compiles
 	@$(MAKE) --no-print-directory machines
 	@echo "make test: everything passed"
+
+test-32: ## unit tests of the packet path in 32 bits, as on ARMv7; on an amd64 machine
+	GOARCH=386 CGO_ENABLED=0 go test -count=1 -timeout 10m $(UNIT32)
 
 test-fast: deps ## the same without the virtual machine, the race detector and cross builds
 	go vet ./...
