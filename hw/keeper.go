@@ -11,6 +11,7 @@ const (
 	firstRetry  = int64(time.Second)     // after a failure; doubled each time
 	lastRetry   = int64(30 * time.Second)
 	readLinks   = int64(time.Second)
+	countEvery  = int64(10 * time.Minute) // of 32 bits, counters go around in 48 minutes of full load
 	flapWindow  = int64(10 * time.Second)
 	flapChanges = 5 // so many changes in the window, and a port flaps
 )
@@ -39,6 +40,7 @@ type Keeper struct {
 	wait   int64 // until the next retry, doubled each time
 	due    int64 // of the next audit or retry
 	linked int64 // when links are read again
+	counts int64 // when counters are
 	flaps  map[string]*flap
 	closed bool
 
@@ -112,6 +114,10 @@ func (k *Keeper) Step(now int64) {
 	if changed := k.hasChanged(); k.status.Kept && (changed || now >= k.linked) {
 		k.linked = now + readLinks
 		k.readLinks(now)
+	}
+	if k.status.Kept && now >= k.counts {
+		k.counts = now + countEvery
+		_, _ = k.chip.Counters() // a driver adds turns up; what fails here the audit tells
 	}
 	if now < k.due {
 		return

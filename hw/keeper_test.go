@@ -281,6 +281,38 @@ func TestASwitchThatCannotBeOpenedYetIsOpenedLater(t *testing.T) {
 	}
 }
 
+// turning is a chip that counts in numbers of 32 bits, as chips do, with a driver
+// that adds them up.
+type turning struct {
+	*hwtest.Fake
+	frames, sum uint64
+	last        uint32
+}
+
+func (t *turning) Counters() ([]hw.Counters, error) {
+	is := uint32(t.frames)
+	t.sum += uint64(is - t.last)
+	t.last = is
+	return []hw.Counters{{Port: "lan1", RxFrames: t.sum}}, nil
+}
+
+func TestCountersThatNobodyAsksForMissNoTurn(t *testing.T) {
+	chip := &turning{Fake: hwtest.NewFake(hwtest.Small())}
+	k := hw.NewKeeper(chip, func(hw.Event) {})
+	if _, err := k.SetPlan(office(t, k.Capabilities()), 0); err != nil {
+		t.Fatal(err)
+	}
+	const perSecond, total = 1488095, uint64(4 * 3600 * 1488095) // the most of 1 Gbit/s
+	for s := 1.0; s <= 4*3600; s++ {
+		chip.frames += perSecond
+		k.Step(seconds(s))
+	}
+	got, err := k.Counters()
+	if err != nil || got[0].RxFrames != total {
+		t.Errorf("counted %v, %v, want %d", got, err, total)
+	}
+}
+
 // hanging is a chip whose bus hangs while it is held.
 type hanging struct {
 	*hwtest.Fake
