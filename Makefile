@@ -25,7 +25,7 @@ CROSS := armv7:GOARCH=arm,GOARM=7 arm64:GOARCH=arm64 mipsle:GOARCH=mipsle,GOMIPS
 .PHONY: help deps build demo test test-32 test-fast peers soak machines bench arm image fuzz clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## install what the other targets need and the machine lacks
 	@sh tests/deps.sh
