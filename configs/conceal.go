@@ -2,6 +2,7 @@ package configs
 
 import (
 	"errors"
+	"regexp"
 	"slices"
 	"sort"
 	"strings"
@@ -14,7 +15,7 @@ import (
 const concealed = "<secret>"
 
 // Conceal returns a configuration's text without the secrets that are written in
-// it; those in files are not in it anyway. The text must be TOML.
+// it, also in its comments; those in files are not in it anyway. The text must be TOML.
 func Conceal(text string) (string, error) {
 	var root map[string]any
 	text, mark := strings.CutPrefix(text, "\ufeff")
@@ -40,16 +41,34 @@ func Conceal(text string) (string, error) {
 	for _, s := range spans {
 		text = text[:s.from] + concealed + text[s.to:]
 	}
+	text = remarks(text)
 	if mark {
 		text = "\ufeff" + text
 	}
 	return text, nil
 }
 
+// remarks conceals secrets that are out of use, or were moved to a file, and
+// stand in a comment still. A string with a # in it may look like one.
+func remarks(text string) string {
+	secret := regexp.MustCompile(`(?i)\b(?:psk|encrypt_key|auth_key)["']?[ \t]*=[ \t]*("[^"]*"?|'[^']*'?|[^\s,}]+)`)
+	return regexp.MustCompile(`#[^\n]*`).ReplaceAllStringFunc(text, func(remark string) string {
+		var out strings.Builder
+		last := 0
+		for _, at := range secret.FindAllStringSubmatchIndex(remark, -1) {
+			if !strings.HasPrefix(strings.TrimLeft(remark[at[2]:at[3]], `"'`), fileWord) {
+				out.WriteString(remark[last:at[2]] + concealed)
+				last = at[3]
+			}
+		}
+		return out.String() + remark[last:]
+	})
+}
+
 // isSecret reports whether values of a key are secrets, in whatever table: one
 // too many that is not shown does no harm.
 func isSecret(key string) bool {
-	return slices.Contains([]string{"psk", "encrypt_key", "auth_key"}, key)
+	return slices.Contains([]string{"psk", "encrypt_key", "auth_key"}, strings.ToLower(key))
 }
 
 func emptyPlaces() places { return places{map[string]int{}, map[string]int{}} }

@@ -6,13 +6,13 @@ import (
 )
 
 func TestATextIsShownWithoutItsSecrets(t *testing.T) {
-	const text = "\ufeffversion = 1\n# psk = \"as a remark\"\n" +
+	const text = "\ufeffversion = 1\n# psk = \"out of use\", auth_key='file:a' # AUTH_KEY: yes\n" +
 		"[net.ipsec.peer.gw1]\npsk = \"correct horse\" # of gw1\nlife = \"8h\"\n" +
 		"[net.ipsec.peer.gw2]\npsk = \"file:gw2.psk\"\n" +
 		"[net.ipsec.peer.gw3]\n\"p\\u0073k\" = \"\"\"\ncorrect\nhorse\"\"\"\n" +
 		"[net.ipsec.manual_sa]\nout1 = { spi = 4096, encrypt_key = '0x0102', auth_key = 'file:/etc/auth', psk = 7 }\n" +
 		"net.ipsec.peer.gw4.psk = 'x'"
-	const want = "\ufeffversion = 1\n# psk = \"as a remark\"\n" +
+	const want = "\ufeffversion = 1\n# psk = <secret>, auth_key='file:a' # AUTH_KEY: yes\n" +
 		"[net.ipsec.peer.gw1]\npsk = <secret> # of gw1\nlife = \"8h\"\n" +
 		"[net.ipsec.peer.gw2]\npsk = \"file:gw2.psk\"\n" +
 		"[net.ipsec.peer.gw3]\n\"p\\u0073k\" = <secret>\n" +

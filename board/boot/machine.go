@@ -67,7 +67,7 @@ func (m *machine) say(format string, args ...any) {
 }
 
 func (m *machine) begin() {
-	s := setup{m.System, m.say}
+	s := setup{m.System, m.say, func() { <-m.Ticks }}
 	s.mounts()
 	m.openConsole()
 	m.screen.follow(&m.log)

@@ -37,6 +37,8 @@ func basics() []Mount {
 type setup struct {
 	sys System
 	say func(format string, args ...any)
+	// pause waits a turn of the clock, a quarter of a second.
+	pause func()
 }
 
 // mounts mounts the basics. What is mounted already (EBUSY) is left.
@@ -89,9 +91,13 @@ func (s setup) modules(board string) {
 // is broken, the folder is in memory and empty, so that the router runs with the
 // factory configuration.
 func (s setup) flash(args Arguments) {
-	device, err := s.findFlash(args.Flash)
-	if err == nil {
-		err = s.mountFlash(device)
+	late, err := s.tryFlash(args.Flash)
+	for turn := 0; late && turn < flashTurns; turn++ {
+		if turn == 0 {
+			s.say("no flash yet (%v): it may take a moment", err)
+		}
+		s.pause()
+		late, err = s.tryFlash(args.Flash)
 	}
 	if err == nil {
 		return
@@ -101,6 +107,21 @@ func (s setup) flash(args Arguments) {
 	if err := s.mount(m); err != nil {
 		s.say("mount %s: %v", overlay, err)
 	}
+}
+
+// flashTurns is for how many turns of the clock the flash may be missing. Cards
+// and USB are looked for after their drivers are loaded, and the kernel does not
+// wait for that.
+const flashTurns = 20
+
+// tryFlash finds and mounts it. late: it is not there, but may come.
+func (s setup) tryFlash(wanted string) (late bool, err error) {
+	device, err := s.findFlash(wanted)
+	if err != nil {
+		return true, err
+	}
+	err = s.mountFlash(device)
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENXIO), err
 }
 
 // mountFlash mounts a device for writing or, if its file system does not take

@@ -11,7 +11,7 @@ import (
 // said collects what a setup says.
 func said(f *fake) (setup, *strings.Builder) {
 	var out strings.Builder
-	return setup{f, func(format string, args ...any) { fmt.Fprintf(&out, format+"\n", args...) }}, &out
+	return setup{f, func(format string, args ...any) { fmt.Fprintf(&out, format+"\n", args...) }, func() { f.note("pause") }}, &out
 }
 
 func TestTheFlashIsFoundByItsLabel(t *testing.T) {
@@ -70,9 +70,41 @@ func TestWithoutAFlashTheFolderIsInMemory(t *testing.T) {
 		with(f)
 		s, out := said(f)
 		s.flash(Arguments{})
-		if !f.did("mount /overlay tmpfs tmpfs") || !strings.HasPrefix(out.String(), "NO FLASH (") {
+		if !f.did("mount /overlay tmpfs tmpfs") || !strings.Contains(out.String(), "NO FLASH (") || f.count("pause") > flashTurns {
 			t.Errorf("%s: %q; said %s", name, f.asked, out)
 		}
+	}
+}
+
+func TestAFlashThatTheKernelFindsLateIsWaitedFor(t *testing.T) {
+	for _, argument := range []string{"", "spigate.flash=/dev/mmcblk0p1"} {
+		f := newFake()
+		f.files["/dev/mmcblk0boot0"] = make([]byte, 4096)
+		f.refuse["mount /overlay /dev/mmcblk0p1"] = syscall.ENOENT
+		s, out := said(f)
+		pauses := 0
+		s.pause = func() {
+			if pauses++; pauses == 3 {
+				f.files["/dev/mmcblk0p1"] = ext4("spigate")
+				delete(f.refuse, "mount /overlay /dev/mmcblk0p1")
+			}
+		}
+		s.flash(ParseArguments(argument))
+		if pauses != 3 || f.did("mount /overlay tmpfs") || strings.Contains(out.String(), "NO FLASH") {
+			t.Errorf("%q: %d pauses; %s; said %s", argument, pauses, f.all(), out)
+		}
+	}
+}
+
+// There is nothing to wait for.
+func TestABrokenFlashIsNotWaitedFor(t *testing.T) {
+	f := newFake()
+	f.files["/dev/vda"] = ext4("spigate")
+	f.refuse["mount /overlay /dev/vda"] = syscall.EIO
+	s, _ := said(f)
+	s.flash(Arguments{})
+	if f.did("pause") || !f.did("mount /overlay tmpfs") {
+		t.Error(f.all())
 	}
 }
 
