@@ -34,8 +34,10 @@ func TestTheImageIsARouter(t *testing.T) {
 	r := startRouter(t, ctx, imageConfig(dir, flashOf(t, dir), site.Router, Card{TAP: "tapwan"}, Card{TAP: "taplan"}))
 	r.memory("idle, factory configuration")
 
-	// One NAT address for all clients, which is what spigate is for.
-	shared := factory(t, `"gw1"`, `"shared"`, "203.0.113.3-203.0.113.9", "203.0.113.3")
+	// One NAT address for all clients, which is what spigate is for. Sessions
+	// outlast the time that emulation takes to open many.
+	shared := factory(t, `"gw1"`, `"shared"`, "203.0.113.3-203.0.113.9", "203.0.113.3",
+		"[lsn.group.homes]\n", "[lsn.transportprofile.udp]\nprotocol = \"UDP\"\nsession_timeout = \"30m\"\n[lsn.group.homes]\ntransport_profiles = [\"udp\"]\n")
 	if answer := r.apply(shared); !strings.HasPrefix(answer, "applied: ") {
 		t.Fatalf("config apply: %s", answer)
 	}
