@@ -98,7 +98,9 @@ func (o *ownSwitch) look(ctx context.Context) {
 			}
 			o.keeper.Changed()
 		}
-		o.keeper.Step(o.now())
+		if ctx.Err() == nil { // else a switch in software is ending, too, and would be told as silent
+			o.keeper.Step(o.now())
+		}
 	}
 }
 

@@ -138,3 +138,26 @@ func TestAReloadThatComesAtTheEndTouchesNoSwitch(t *testing.T) {
 		t.Errorf("%v, given back %d times", err, removed)
 	}
 }
+
+// An answer that is being made when the daemon ends is cut off, but not ended.
+func TestAViewMayOutliveTheSwitchesThatItShows(t *testing.T) {
+	b := newSwitchBench(chip())
+	c := withSwitch(t)
+	if err := b.open(c); err != nil {
+		t.Fatal(err)
+	}
+	v := newViews(c)
+	v.switches = &b.switches
+	shown, closed := make(chan int, 1), make(chan struct{})
+	go func() {
+		<-closed
+		shown <- len(v.Switches())
+	}()
+	go close(closed)
+	if err := b.close(); err != nil {
+		t.Error(err)
+	}
+	if n := <-shown; n != 1 {
+		t.Errorf("%d switches shown", n)
+	}
+}

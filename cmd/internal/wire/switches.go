@@ -163,9 +163,8 @@ func (s *switches) tasks() (out []task.Task) {
 // as they were told. One that hangs is left as it is.
 func (s *switches) close() error {
 	var errs []error
-	for _, o := range s.all {
+	for _, o := range s.all { // which stays: somebody may still be looking
 		errs = append(errs, o.close())
 	}
-	s.all = nil
 	return errors.Join(errs...)
 }
