@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"spigate/netstack/drop"
 	"spigate/netstack/frame"
 )
 
@@ -71,6 +72,32 @@ func TestAResetDoesNotCountOptionsAsData(t *testing.T) {
 	want := rst{from: s, to: c, ack: 1, flags: frame.TCPRst | ack}
 	if got := w.resets(w.atLAN()); len(got) != 1 || got[0] != want {
 		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// RFC 1858: a first piece that ends inside the TCP header, options too, is
+// refused before the stack sees it; one with the whole header is put together.
+func TestAFirstPieceThatEndsInTheHeaderIsNotForTheRouter(t *testing.T) {
+	c := at(client1, 40000)
+	for _, tc := range []struct {
+		name    string
+		packet  []byte
+		piece   int // bytes of its payload
+		refused bool
+	}{
+		{"eight bytes", segment(c, at(lanAddr, 443), 9000, 0, frame.TCPSyn, "first"), 8, true},
+		{"sixteen, for the other interface's address", segment(c, at(wanAddr, 443), 9000, 0, frame.TCPSyn, "first"), 16, true},
+		{"the options are missing", withHeader(c, at(lanAddr, 443), 7, 2, 4, 0x05, 0xb4, 1, 1, 1, 1), 24, true},
+		{"the whole header", segment(c, at(lanAddr, 443), 9000, 0, frame.TCPSyn, "first piece"), 24, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newSites(t)
+			w.fromLAN(fragments(tc.packet, 20+tc.piece)...)
+			resets, dropped := len(w.resets(w.atLAN())), w.r.Drops().Get(drop.FragmentMalformed)
+			if tc.refused && (resets != 0 || dropped != 1) || !tc.refused && (resets != 1 || dropped != 0) {
+				t.Errorf("%d resets, %d pieces dropped as malformed", resets, dropped)
+			}
+		})
 	}
 }
 
