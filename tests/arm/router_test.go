@@ -48,7 +48,7 @@ func TestTheRouterOnAKernelSwitch(t *testing.T) {
 	g := Guest{
 		Kernel: kernel, Files: further, Modules: []string{"virtio_mmio", "bridge", "veth", "tun", "sch_ingress", "cls_bpf"},
 		Tasks: []Task{{
-			Program: program, Args: []string{"-test.v", "-test.run", "Kernel", "-test.timeout", "400s"},
+			Program: program, Args: []string{"-test.v", "-test.run", "KernelSwitch", "-test.timeout", "400s"},
 			Env: []string{"SPIGATE_BRIDGE=1", "SPIGATE_BINARY=/bin/spigate"},
 		}},
 	}
