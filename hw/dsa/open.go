@@ -74,7 +74,8 @@ func Capabilities(c Config) hw.Capabilities {
 	return out
 }
 
-// chip implements hw.Chip and hw.Notifier.
+// chip implements hw.Chip. That it is a Remover too is held here: who opens it
+// asks for that, and without it the bridge would stay after the router's end.
 type chip struct {
 	conf    Config
 	caps    hw.Capabilities
@@ -84,13 +85,18 @@ type chip struct {
 	changes chan struct{}
 }
 
+var (
+	_ hw.Notifier = (*chip)(nil)
+	_ hw.Remover  = (*chip)(nil)
+)
+
 // Open makes the bridge, or takes over one that an earlier run of the router has
 // left, and puts the ports into it; what passes there goes on passing. A device
 // that is not there is an error that wraps hw.ErrSilent: its driver may come
 // later.
 //
-// The chip has a method Remove() error besides: it takes the bridge away and
-// gives the ports back as they were. Close leaves all as it is.
+// The chip is an hw.Remover: Remove takes the bridge away and gives the ports
+// back as they were. Close leaves all as it is.
 func Open(c Config) (hw.Chip, error) {
 	s, err := open(c)
 	if err != nil {
