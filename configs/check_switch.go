@@ -47,8 +47,10 @@ func (r *reader) checkCPUPort(s *Switch, known bool) (right bool) {
 		r.fault(at, `%s has driver %s: the router's end of a switch with driver soft has driver = "switch", and no device`, label("port", p.Name), p.Driver)
 	case !soft && p.Driver == DriverSwitch:
 		r.fault(at, `%s has driver switch, which is for switches with driver soft: with %s it has driver = "raw" and a device`, label("port", p.Name), s.Driver)
-	case !soft && p.Driver != DriverRaw:
+	case !soft && !p.Driver.Ring():
 		r.fault(at, `%s has driver %s: frames of a switch with driver %s come by a device of the kernel, so it must be "raw"`, label("port", p.Name), p.Driver, s.Driver)
+	case s.Driver == SwitchDSA && p.Driver == DriverXDP:
+		r.fault(at, `%s has driver xdp: the bridge of a switch with driver dsa keeps VLAN tags where XDP cannot see them, so it must be "raw"`, label("port", p.Name))
 	case s.Driver.overMDIO() && s.MDIO == "":
 		s.MDIO = p.Device
 	}

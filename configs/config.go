@@ -13,6 +13,7 @@ type Config struct {
 	Control  Control
 	Board    Board
 	Limits   Limits
+	Offload  Offload
 	Ports    []*Port
 	Switches []*Switch
 	VLANs    []*VLAN   // one interface of the router each; at most 255 with Tunnels
@@ -49,6 +50,14 @@ type Limits struct {
 	Connections int // of virtual servers, NATs and SNATs
 }
 
+// Offload is [offload]: which flows the kernel forwards between ports that
+// have XDP.
+type Offload struct {
+	Flows int         // directions, at most
+	After int         // packets in a second that make a flow busy enough
+	Mode  OffloadMode // of every port
+}
+
 // Port is [port.NAME]: a place frames come from.
 type Port struct {
 	Name   string
@@ -58,7 +67,11 @@ type Port struct {
 	MAC    [6]byte
 	HasMAC bool // false: the device's own address (raw), or a made-up one
 	MTU    int  // bytes of IP; 0: the device's own
-	Ring   Ring
+	XDP    bool // the kernel may forward busy flows from and to it; always with DriverXDP
+	// Threads is how many goroutines receive: only a port with a ring has more
+	// than one. 0: what suits the number of processors.
+	Threads int
+	Ring    Ring
 }
 
 // Ring sizes the receive ring of a raw port. Zero values mean the driver's.

@@ -12,7 +12,7 @@ type Board struct {
 type Switch struct {
 	Name      string
 	Driver    SwitchDriver
-	CPUPort   *Port         // where the router is; no other switch has it. DriverSwitch with SwitchSoft, else DriverRaw
+	CPUPort   *Port         // where the router is; no other switch has it. DriverSwitch with SwitchSoft, else one with a ring
 	CPUNumber int           // chips over MDIO: the chip's port that the router is at, 0 or 6
 	MDIO      string        // chips over MDIO: the device whose bus leads to the chip; else ""
 	MTU       int           // bytes of IP on all ports; 0: as it is

@@ -53,14 +53,36 @@ const (
 	DriverTAP                  // a TAP device
 	DriverPcap                 // a capture file, for tests and for looking back
 	DriverSwitch               // the router's end of a switch in software (SwitchSoft)
+	DriverXDP                  // DriverRaw, and the kernel forwards busy flows by itself (Offload)
 )
 
 func driverWords() []word[Driver] {
-	return []word[Driver]{{DriverRaw, "raw", nil}, {DriverTAP, "tap", nil}, {DriverPcap, "pcap", nil}, {DriverSwitch, "switch", nil}}
+	return []word[Driver]{{DriverRaw, "raw", nil}, {DriverTAP, "tap", nil}, {DriverPcap, "pcap", nil}, {DriverSwitch, "switch", nil}, {DriverXDP, "xdp", nil}}
 }
 
 // String returns the word of the file.
 func (d Driver) String() string { return spell(driverWords(), d) }
+
+// Ring reports whether frames come by an AF_PACKET ring on a device that the
+// kernel gives up: raw, and xdp on top of it.
+func (d Driver) Ring() bool { return d == DriverRaw || d == DriverXDP }
+
+// OffloadMode says how the kernel runs the program of a port that offloads.
+type OffloadMode uint8
+
+// The modes.
+const (
+	OffloadAuto    OffloadMode = iota // native where the device can, else generic
+	OffloadNative                     // in the device's driver, or not at all
+	OffloadGeneric                    // behind it: every device can, and gains less
+)
+
+func offloadWords() []word[OffloadMode] {
+	return []word[OffloadMode]{{OffloadAuto, "auto", nil}, {OffloadNative, "native", nil}, {OffloadGeneric, "generic", []string{"skb"}}}
+}
+
+// String returns the word of the file.
+func (m OffloadMode) String() string { return spell(offloadWords(), m) }
 
 // Protocol is an IP protocol that address and port translation knows, by its
 // IANA number.

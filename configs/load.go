@@ -105,6 +105,7 @@ func (r *reader) config() *Config {
 	r.system(root, w)
 	r.boardTable(root, w)
 	r.limits(root, w)
+	r.offload(root, w)
 	r.ports(root, w)
 	r.switches(root, w)
 	r.vlans(root, w)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"net"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -84,6 +83,7 @@ func (l Limits) or(usual Limits) Limits {
 }
 
 func (r *reader) ports(root *table, w *raw) {
+	defer r.checkOffload(root, w)
 	for _, t := range root.named("port", longName) {
 		p := &Port{Name: t.name()}
 		var known bool
@@ -100,8 +100,8 @@ func (r *reader) ports(root *table, w *raw) {
 		// 576: what every IPv4 host takes (RFC 791). 9216: the largest jumbo
 		// frames of common switch chips.
 		p.MTU = t.size("mtu", 0, 576, 9216)
-		if known && p.Driver == DriverRaw && t.has("mtu") {
-			r.fault(t.at("mtu"), "a raw port has its device's MTU: set it there, with ip link")
+		if known && p.Driver.Ring() && t.has("mtu") {
+			r.fault(t.at("mtu"), "%s port has its device's MTU: set it there, with ip link", article(p.Driver))
 		}
 		p.Sink = t.text("sink", "")
 		if known && p.Driver != DriverPcap && t.has("sink") {
@@ -109,6 +109,12 @@ func (r *reader) ports(root *table, w *raw) {
 		}
 		r.checkDevice(t, p)
 		p.Ring = t.ring(p.Driver)
+		p.XDP = t.xdp(p.Driver, known)
+		// 64 threads for one port are more than any board has processors.
+		p.Threads = t.size("threads", 0, 1, 64)
+		if known && !p.Driver.Ring() && t.has("threads") {
+			r.fault(t.at("threads"), "only a port with driver raw or xdp has several: the frames of others come one after the other")
+		}
 		t.done()
 		w.Ports = append(w.Ports, p)
 	}
@@ -135,9 +141,7 @@ func (t *table) driver() (d Driver, ok bool) {
 	ofSwitch, is := lookup(switchDriverWords(), text)
 	switch {
 	case !t.has("driver"):
-		t.fault(t.at("driver"), `is missing: "raw", "tap", "pcap" or "switch"`)
-	case strings.EqualFold(text, "xdp"):
-		t.fault(t.at("driver"), `"xdp" is not in this build: use "raw"`)
+		t.fault(t.at("driver"), `is missing: "raw", "xdp", "tap", "pcap" or "switch"`)
 	case is && ofSwitch == SwitchSoft:
 		t.fault(t.at("driver"), `%q is a driver of a [switch.NAME]: the port that is its cpu_port has "switch"`, text)
 	case is:
@@ -184,8 +188,8 @@ func (t *table) ring(d Driver) Ring {
 		t.fault(t.at("ring_block_size"), "must be a power of two, not %d", g.BlockSize)
 	}
 	for _, key := range []string{"ring_block_size", "ring_blocks", "ring_retire"} {
-		if d != DriverRaw && t.has(key) {
-			t.fault(t.at(key), "only a port with driver raw has a ring")
+		if !d.Ring() && t.has(key) {
+			t.fault(t.at(key), "only a port with driver raw or xdp has a ring")
 		}
 	}
 	return g

@@ -15,7 +15,7 @@ import (
 func CheckBoard(c *configs.Config, b board.Board) (warnings []configs.Warning, faults []error) {
 	warnings = CheckMemory(c, b)
 	for _, p := range c.Ports {
-		if p.Driver != configs.DriverRaw {
+		if !p.Driver.Ring() {
 			continue
 		}
 		of := madeBySwitch(c, p)

@@ -28,7 +28,7 @@ type ports struct {
 // have and one that it still has.
 func (p *ports) take(c *configs.Config, stateDir string) error {
 	for _, port := range c.Ports {
-		if port.Driver != configs.DriverRaw {
+		if !port.Driver.Ring() {
 			continue
 		}
 		t, err := takeover.Take(port.Device, takeover.Config{Dir: stateDir, Log: p.log})

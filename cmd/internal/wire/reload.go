@@ -96,6 +96,7 @@ func fixedChanges(was, is *configs.Config) (names []string) {
 		{"control", was.Control, is.Control},
 		{"board", was.Board, is.Board},
 		{"limits", was.Limits, is.Limits},
+		{"offload", was.Offload, is.Offload},
 		{"port", was.Ports, is.Ports},
 		{"switch", was.Switches, is.Switches},
 		{"vlan", fixedVLANs(was), fixedVLANs(is)},

@@ -44,6 +44,7 @@ func TestWhatTakesARestartIsNamed(t *testing.T) {
 		{"a virtual server", "version = 1\n", "version = 1\n[ltm.virtual.v]\ndestination = \"any:any\"\nip_forward = true\n", ""},
 		{"a variable", "version = 1\n", "version = 1\nsys.db.tm.rejectunmatched = false\n", ""},
 		{"a size", "version = 1\n", "version = 1\nlimits.connections = 1000\n", "limits"},
+		{"what is offloaded", "version = 1\n", "version = 1\noffload.after = 1\n", "offload"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if got := strings.Join(fixedChanges(was, reloaded(t, tc.from, tc.to)), ", "); got != tc.want {
