@@ -78,7 +78,7 @@ func NewChassis(c ChassisConfig, configs []RouterConfig) (*Chassis, error) {
 	ch.crypto = newCrypto(c.CryptoWorkers, ch.drops, ch.now, ch.releaseHeld)
 	ch.negotiator.wake = make(chan struct{}, 1)
 	ch.fabric = link.NewFabric(link.Config{
-		Drops: ch.drops, Now: ch.now, Fast: ch.flows, Log: ch.log, After: ch.releaseHeld,
+		Drops: ch.drops, Now: ch.now, Fast: func() link.FastPath { return ch.flows.Reader() }, Log: ch.log, After: ch.releaseHeld,
 	})
 	if err := ch.build(c.Ports, configs); err != nil {
 		for _, r := range ch.routers {

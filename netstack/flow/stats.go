@@ -37,6 +37,10 @@ type Stats struct {
 
 	Entries, Capacity int // flows
 	Hops              int // valid next hops
+
+	Offloaded      int    // flows that Config.Offload has at the moment
+	OffloadRefused uint64 // busy flows that it did not take
+	OffloadPackets uint64 // that it forwarded; they are not in Hits
 }
 
 // Stats returns the state of the table.
@@ -59,6 +63,7 @@ type Info struct {
 	Valid          bool       // the next hop still is; if not, packets go to the stack
 	Packets, Bytes uint64     // bytes of IP
 	Last           int64      // last known activity, monotonic ns, as of the last Sweep
+	Offloaded      bool       // Config.Offload forwards it
 }
 
 // Walk calls fn with a copy of every flow until fn returns false. It does not

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
+
+	"spigate/netstack/frame"
 )
 
 // DefaultCapacity is the number of flows when Config does not say.
@@ -26,6 +28,19 @@ type Config struct {
 	// and may call the table, but not Sweep. It may be told of a flow that was
 	// removed in the meantime. May be nil.
 	Active func(Report)
+
+	// Offload takes busy flows; nil: none leaves the table.
+	Offload Offload
+	// OffloadAfter is how many packets between two Sweeps make a flow busy, so
+	// that it is offered to Offload; 0 means DefaultOffloadAfter.
+	OffloadAfter uint64
+	// OffloadIdle is after how many Sweeps without a packet a flow comes back
+	// from Offload; 0 means DefaultOffloadIdle.
+	OffloadIdle int
+	// Offloaded is told what Offload forwarded between two interfaces, for who
+	// counts those: packets, and bytes of IP. It is called like Active, as often
+	// as there is something to tell. May be nil.
+	Offloaded func(in, out frame.Interface, packets, bytes uint64)
 }
 
 // Table is the flow table. All methods are safe for concurrent use.

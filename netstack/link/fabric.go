@@ -12,7 +12,8 @@ import (
 	"spigate/netstack/frame"
 )
 
-// FastPath rewrites frames of established flows in place.
+// FastPath rewrites frames of established flows in place. One belongs to one
+// receiving goroutine.
 type FastPath interface {
 	// Process looks at each frame and sets Out in those that it rewrote for
 	// sending; it returns how many these are. The others it leaves as they
@@ -24,8 +25,10 @@ type FastPath interface {
 type Config struct {
 	Drops *drop.Counters // where drops are counted
 	Now   func() int64   // monotonic nanoseconds; asked once for each batch
-	Fast  FastPath       // nil: every frame goes to the stack
-	Log   *slog.Logger   // recovered panics, at most one a second
+	// Fast is asked for one FastPath for each goroutine that receives; nil:
+	// every frame goes to the stack.
+	Fast func() FastPath
+	Log  *slog.Logger // recovered panics, at most one a second
 	// After is called at the end of each turn of a port's loop, when the stack
 	// is done with every frame of the batch and holds no lock.
 	After func()
@@ -36,7 +39,7 @@ type Config struct {
 type Fabric struct {
 	drops *drop.Counters
 	now   func() int64
-	fast  FastPath
+	fast  func() FastPath
 	log   *slog.Logger
 	after func()
 
@@ -61,6 +64,9 @@ func NewFabric(c Config) *Fabric {
 	}
 	if f.after == nil {
 		f.after = func() {}
+	}
+	if f.fast == nil {
+		f.fast = func() FastPath { return nil }
 	}
 	return f
 }

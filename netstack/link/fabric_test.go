@@ -13,7 +13,7 @@ import (
 func twoPorts(t testing.TB, fast FastPath) (f *Fabric, drops *drop.Counters, a, b *nullDriver) {
 	t.Helper()
 	drops = new(drop.Counters)
-	f = NewFabric(Config{Drops: drops, Fast: fast})
+	f = NewFabric(Config{Drops: drops, Fast: only(fast)})
 	a, b = &nullDriver{mac: routerMAC, keep: true}, &nullDriver{mac: router2MAC, keep: true}
 	pa, pb := f.AddPort("lan", a), f.AddPort("wan", b)
 	for _, v := range []struct {

@@ -144,7 +144,7 @@ func TestTheFastPathGetsOnlyIPv4UnicastAndTheStackTheRest(t *testing.T) {
 		}
 		return false
 	})
-	b := newBench(Config{Fast: fast})
+	b := newBench(Config{Fast: only(fast)})
 	_, s := b.add(t, 1, 0)
 	b.add(t, 2, 20)
 	mark := func(dst frame.MAC, etherType uint16, m byte) []byte {
@@ -191,7 +191,7 @@ func TestTheFastPathGetsOnlyIPv4UnicastAndTheStackTheRest(t *testing.T) {
 }
 
 func TestAnEgressLeftOverInAFrameIsForgotten(t *testing.T) {
-	b := newBench(Config{Fast: fastFunc(func(*frame.Frame) bool { return false })})
+	b := newBench(Config{Fast: only(fastFunc(func(*frame.Frame) bool { return false }))})
 	_, s := b.add(t, 1, 0)
 	f := frame.Copy(ether(routerMAC, hostMAC, 0, frame.TypeIPv4, ip(40)), 0)
 	f.In, f.Out = 9, 1

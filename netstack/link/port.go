@@ -23,6 +23,7 @@ type Port struct {
 	name   string
 	fabric *Fabric
 	driver Driver
+	fast   FastPath // nil: none
 	mac    frame.MAC
 	addr   tcpip.LinkAddress // mac, in gVisor's form
 
@@ -35,7 +36,7 @@ type Port struct {
 
 func newPort(f *Fabric, name string, d Driver) *Port {
 	mac := d.MAC()
-	return &Port{name: name, fabric: f, driver: d, mac: mac, addr: tcpip.LinkAddress(mac[:])}
+	return &Port{name: name, fabric: f, driver: d, fast: f.fast(), mac: mac, addr: tcpip.LinkAddress(mac[:])}
 }
 
 // Name returns the port's name in the configuration.
@@ -114,7 +115,7 @@ func (p *Port) Input(batch []frame.Frame) {
 	now := p.fabric.now()
 	rest := batch[:p.sort(batch, now)]
 	if len(rest) > 0 {
-		if fast := p.fabric.fast; fast != nil && fast.Process(rest, now) > 0 {
+		if p.fast != nil && p.fast.Process(rest, now) > 0 {
 			p.hits(rest)
 			p.fabric.Send(rest)
 		}
