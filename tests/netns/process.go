@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // maxLines bounds what is kept of a process's output; the oldest goes first.
@@ -27,6 +29,7 @@ type Command struct {
 	Env  []string          // nil: this process's own
 	Line func(line string) // called for each line of its output as it comes, may be nil
 	In   *os.File          // its standard input; nil: none
+	CPUs []int             // that it may run on; nil: all
 }
 
 // Process is a running process in a namespace.
@@ -51,7 +54,7 @@ func (n *Namespace) Start(c Command) (*Process, error) {
 	p := &Process{path: c.Path, cmd: cmd, out: newLines(c.Line), done: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = p.out, p.out
 	started := make(chan error, 1)
-	go p.attend(n, started)
+	go p.attend(n, c.CPUs, started)
 	if err := <-started; err != nil {
 		return nil, fmt.Errorf("namespace %s: start %s: %w", n.Name, c.Path, err)
 	}
@@ -61,10 +64,13 @@ func (n *Namespace) Start(c Command) (*Process, error) {
 
 // attend starts the process and waits for it on one thread: the death signal
 // is tied to the thread that started it, not to the process.
-func (p *Process) attend(n *Namespace, started chan<- error) {
+func (p *Process) attend(n *Namespace, cpus []int, started chan<- error) {
 	runtime.LockOSThread()
 	defer close(p.done)
 	err := n.enter()
+	if err == nil {
+		err = stayOn(cpus) // the child inherits it
+	}
 	if err == nil {
 		err = p.cmd.Start()
 	}
@@ -73,6 +79,19 @@ func (p *Process) attend(n *Namespace, started chan<- error) {
 		p.err = p.cmd.Wait()
 		p.out.close()
 	}
+}
+
+// stayOn binds the calling thread to CPUs, to none in particular if cpus is
+// empty.
+func stayOn(cpus []int) error {
+	if len(cpus) == 0 {
+		return nil
+	}
+	var set unix.CPUSet
+	for _, c := range cpus {
+		set.Set(c)
+	}
+	return unix.SchedSetaffinity(0, &set)
 }
 
 // Pid returns the process id.

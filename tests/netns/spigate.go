@@ -34,6 +34,7 @@ type DaemonConfig struct {
 	StateDir   string            // run on the slots here; if none is confirmed, the configuration is. "": on its file
 	Devices    bool              // as the template has them, in place of lan and wan
 	Line       func(line string) // each line of the daemon's log, may be nil
+	CPUs       []int             // that it may run on; nil: all
 }
 
 // Daemon is spigate running in a router's namespace.
@@ -65,7 +66,7 @@ func (n *Namespace) StartSpigate(ctx context.Context, c DaemonConfig) (*Daemon, 
 		}
 	}
 	var err error
-	d.Process, err = n.Start(Command{Path: c.Binary, Args: args, Line: c.Line})
+	d.Process, err = n.Start(Command{Path: c.Binary, Args: args, Line: c.Line, CPUs: c.CPUs})
 	if err != nil {
 		return nil, err
 	}

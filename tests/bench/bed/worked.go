@@ -1,0 +1,67 @@
+package bed
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ThreadWorked is the CPU time of the calling thread.
+func ThreadWorked() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts); err != nil {
+		return 0 // cannot fail for this clock
+	}
+	return time.Duration(ts.Nano())
+}
+
+// ProcessWorked is the CPU time of a process's threads so far. A thread that
+// ended between two calls takes its time with it; a forwarder's stay.
+func ProcessWorked(pid int) (time.Duration, error) {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if err == nil && len(tasks) == 0 {
+		err = os.ErrNotExist
+	}
+	if err != nil {
+		return 0, fmt.Errorf("process %d: %w", pid, err)
+	}
+	var sum time.Duration
+	for _, t := range tasks {
+		sum += onCPU(t)
+	}
+	return sum, nil
+}
+
+// onCPU reads a thread's CPU time, the first number of its schedstat in
+// nanoseconds; 0 for one that has just ended.
+func onCPU(schedstat string) time.Duration {
+	text, err := os.ReadFile(schedstat)
+	fields := strings.Fields(string(text))
+	if err != nil || len(fields) == 0 {
+		return 0
+	}
+	ns, _ := strconv.ParseInt(fields[0], 10, 64) // a word there would be another kernel's
+	return time.Duration(ns)
+}
+
+// SoftirqThreads lists the kernel's threads for softirqs that found no other
+// place (ksoftirqd): what they work belongs to the path, too.
+func SoftirqThreads() (pids []int, err error) {
+	names, err := filepath.Glob("/proc/[0-9]*/comm")
+	for _, n := range names {
+		text, err := os.ReadFile(n)
+		if err != nil || !strings.HasPrefix(string(text), "ksoftirqd/") {
+			continue // ended meanwhile, or another
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(n)))
+		if err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids, err
+}
