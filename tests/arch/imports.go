@@ -28,11 +28,13 @@ func Rules() []Rule {
 		{Of: frame, Own: []string{drop}, Modules: []string{gvisor + "tcpip", gvisor + "tcpip/header", gvisor + "tcpip/checksum"}},
 		// The table verifies and updates checksums by itself, in a batch, and the
 		// house writes no checksum code of its own: hence gVisor's.
-		{Of: flow, Own: []string{drop, frame}, Modules: []string{gvisor + "tcpip/header", gvisor + "tcpip/checksum"}},
+		{Of: flow, Own: []string{drop, frame, "netstack/flow/bucket"}, Modules: []string{gvisor + "tcpip/header", gvisor + "tcpip/checksum"}},
+		// Its layout is shared with a program in the kernel: it needs nothing.
+		{Of: "netstack/flow/bucket"},
 		{Of: frag, Own: []string{drop, frame}},
 		{Of: "netstack/capture", Own: []string{drop, frame}},
 		{Of: "netstack/natlog", Own: []string{drop, frame}},
-		{Of: "netstack/xdp", Own: []string{flow}, Modules: []string{"github.com/cilium/ebpf/..."}},
+		{Of: "netstack/xdp", Own: []string{flow, "netstack/flow/bucket"}, Modules: []string{"github.com/cilium/ebpf/..."}},
 		{Of: "netstack/link/takeover", Modules: []string{netlink, sys}},
 		{Of: "netstack/link", Own: []string{drop, frame}, Modules: []string{gvisor + "...", sys}},
 		{Of: "netstack/lsn", Own: []string{drop, frame, flow, frag}},
