@@ -98,9 +98,9 @@ type house struct {
 
 func healthy() control.Status {
 	return control.Status{Ready: true, Uptime: 3725, PID: 4711, Config: "/etc/spigate.toml", FastHits: 9000, SlowHits: 41,
-		Flows: 4, FlowCapacity: 65536, Ports: []control.PortStatus{
-			{Port: "lan", Interface: "inside", Up: true, RxFrames: 5000, RxBytes: 640000, TxFrames: 4000, TxBytes: 512000, FastHits: 4900, SlowHits: 21},
-			{Port: "wan", Interface: "external", Up: true, RxFrames: 4001, RxBytes: 512100, TxFrames: 4999, TxBytes: 639000, FastHits: 4100, SlowHits: 20, Lost: 3},
+		Flows: 4, FlowCapacity: 65536, Offload: control.Offload{Flows: 1, Capacity: 8192, Packets: 70000, Refused: 2}, Ports: []control.PortStatus{
+			{Port: "lan", Interface: "inside", Up: true, RxFrames: 5000, RxBytes: 640000, TxFrames: 4000, TxBytes: 512000, FastHits: 4900, SlowHits: 21, Offload: "native"},
+			{Port: "wan", Interface: "external", Up: true, RxFrames: 4001, RxBytes: 512100, TxFrames: 4999, TxBytes: 639000, FastHits: 4100, SlowHits: 20, Lost: 3, Offload: "off", OffloadWhy: "another program is attached"},
 		}}
 }
 
@@ -157,6 +157,7 @@ func (h *house) Flows(f control.Filter) (iter.Seq[control.Flow], error) {
 	out := control.Flow{SourceIP: ip(clientA), DestIP: ip(gateway), InInterface: "inside", OutInterface: "external", Packets: 98, Bytes: 12345, Idle: 0.3, Owner: "ipsecalg", OwnerID: 1}
 	out.SetID(50, 0x1000)
 	out.SetNew(control.SideSource, ip(outside), 0)
+	out.Offloaded = true
 	in := control.Flow{SourceIP: ip(gateway), DestIP: ip(outside), InInterface: "external", OutInterface: "inside", Packets: 3, Bytes: 420, Idle: 12, Owner: "lsn", OwnerID: 17}
 	in.SetID(17, 443<<16|6234)
 	in.SetNew(control.SideDestination, ip(clientA), 40000)

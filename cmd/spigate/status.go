@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,12 +57,44 @@ func printOneStatus(w io.Writer, bold bool, r *control.Status) error {
 		return err
 	}
 	fmt.Fprintln(w)
-	ports := newTable(w, bold, "Port", "Interface", "Up", "RxFrames", "RxBytes", "TxFrames", "TxBytes", "FastHits", "SlowHits", "Lost")
+	if err := printOffload(w, bold, r.Offload); err != nil {
+		return err
+	}
+	ports := newTable(w, bold, "Port", "Interface", "Up", "RxFrames", "RxBytes", "TxFrames", "TxBytes", "FastHits", "SlowHits", "Lost", "Offload")
 	for _, p := range r.Ports {
 		ports.row(p.Port, p.Interface, yes(p.Up), number(p.RxFrames), number(p.RxBytes), number(p.TxFrames), number(p.TxBytes),
-			number(p.FastHits), number(p.SlowHits), number(p.Lost))
+			number(p.FastHits), number(p.SlowHits), number(p.Lost), cmp.Or(p.Offload, "none"))
 	}
-	return ports.end()
+	if err := ports.end(); err != nil {
+		return err
+	}
+	printOff(w, r.Ports)
+	return nil
+}
+
+// printOffload prints what is forwarded elsewhere, and nothing where nothing is.
+func printOffload(w io.Writer, bold bool, o control.Offload) error {
+	if o.Capacity == 0 {
+		return nil
+	}
+	t := newTable(w, bold, "Offloaded", "Packets", "Refused")
+	t.row(fmt.Sprintf("%d of %d", o.Flows, o.Capacity), number(o.Packets), number(o.Refused))
+	if err := t.end(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(w)
+	return err
+}
+
+// printOff says which ports do not take part in it although they should.
+func printOff(w io.Writer, ports []control.PortStatus) {
+	said := ""
+	for _, p := range ports {
+		if p.OffloadWhy != "" && p.Port != said {
+			fmt.Fprintf(w, "\nPort %s does not offload: %s\n", p.Port, p.OffloadWhy)
+			said = p.Port
+		}
+	}
 }
 
 func yes(b bool) string {

@@ -121,11 +121,12 @@ func (s *shower) flow() *cobra.Command {
 	return command(s, view[control.Flow]{
 		noun: "flow", short: "What the fast path forwards by itself",
 		long: "Entries of the fast path: one direction of one established flow, with its\n" +
-			"addresses as the packets come in, and what is rewritten.",
+			"addresses as the packets come in, and what is rewritten. Path offload: the\n" +
+			"kernel forwards it by itself, from and to ports that have XDP.",
 		filters: control.FiltersOfFlow(),
 		ask:     (*control.Client).Flows,
 		print: rowsOf(
-			[]string{"Proto", "Source", "Destination", "ID", "In", "Out", "Rewrite", "NewAddress", "Packets", "Bytes", "Idle", "TD", "Owner"},
+			[]string{"Proto", "Source", "Destination", "ID", "In", "Out", "Rewrite", "NewAddress", "Packets", "Bytes", "Idle", "TD", "Path", "Owner"},
 			flowCells),
 	})
 }
@@ -142,9 +143,13 @@ func flowCells(r control.Flow) []string {
 	if !r.NewIP.IsValid() {
 		rewrite = "none"
 	}
+	path := "fast"
+	if r.Offloaded {
+		path = "offload"
+	}
 	return []string{r.Protocol, endpoint(r.SourceIP, r.SourcePort), endpoint(r.DestIP, r.DestPort), id,
 		r.InInterface, r.OutInterface, rewrite, endpoint(r.NewIP, r.NewPort),
-		number(r.Packets), number(r.Bytes), r.Idle.String(), number(r.TD), r.Owner + " " + number(r.OwnerID)}
+		number(r.Packets), number(r.Bytes), r.Idle.String(), number(r.TD), path, r.Owner + " " + number(r.OwnerID)}
 }
 
 func (s *shower) drops() *cobra.Command {

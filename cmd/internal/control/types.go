@@ -127,6 +127,7 @@ type Flow struct {
 	Owner        string     `json:"owner"`    // "lsn", "ipsecalg" or "ltm"
 	OwnerID      uint64     `json:"owner_id"` // of the sessions of its traffic domain
 	TD           uint16     `json:"td"`
+	Offloaded    bool       `json:"offloaded"` // the kernel, or a chip, forwards it before the router sees its packets
 }
 
 // SetID fills protocol, ports, SPI and identifier from the flow table's key:
@@ -191,6 +192,7 @@ type Status struct {
 	SlowHits     uint64       `json:"slow_hits"`
 	Flows        uint64       `json:"flows"`
 	FlowCapacity uint64       `json:"flow_capacity"`
+	Offload      Offload      `json:"offload"`
 	Ports        []PortStatus `json:"ports"`
 
 	FailedSwitches Words `json:"failed_switches"` // see "show switch"
@@ -203,6 +205,14 @@ func (s Status) MarshalJSON() ([]byte, error) {
 		s.Ports = []PortStatus{}
 	}
 	return json.Marshal(fields(s))
+}
+
+// Offload is what is forwarded before the router sees it.
+type Offload struct {
+	Flows    uint64 `json:"flows"`    // now; they are among Status.Flows
+	Capacity uint64 `json:"capacity"` // 0: nothing is offloaded
+	Packets  uint64 `json:"packets"`  // as of the last second; they are not among Status.FastHits
+	Refused  uint64 `json:"refused"`  // busy flows for which there was no room, or that stayed for another reason
 }
 
 // PortStatus is one interface (a VLAN on a port) in the status.
@@ -218,6 +228,11 @@ type PortStatus struct {
 	SlowHits  uint64 `json:"slow_hits"`
 	Lost      uint64 `json:"lost"` // of the port: frames the kernel had no room for
 	TD        uint16 `json:"td"`   // traffic domain of the interface
+
+	// Offload is how the port takes part in it: "native", "generic", "off", or
+	// "none" if it was not asked to. OffloadWhy says why it is off.
+	Offload    string `json:"offload"`
+	OffloadWhy string `json:"offload_why"`
 }
 
 // Unhealthy says why the daemon is not well, or "".
