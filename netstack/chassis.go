@@ -26,6 +26,9 @@ type ChassisConfig struct {
 	Ports []Port
 	Flows int // capacity of the flow table, in directions, of all Routers together
 
+	Offload      flow.Offload // forwards busy flows by itself; nil: nothing does
+	OffloadAfter uint64       // see flow.Config
+
 	CryptoWorkers int // goroutines that seal and open, once it runs; 0: whoever receives does
 }
 
@@ -74,7 +77,11 @@ func NewChassis(c ChassisConfig, configs []RouterConfig) (*Chassis, error) {
 	if ch.drops == nil {
 		ch.drops = &drop.Counters{}
 	}
-	ch.flows = flow.New(flow.Config{Capacity: c.Flows, Active: ch.flowActive})
+	ch.flows = flow.New(flow.Config{
+		Capacity: c.Flows, Active: ch.flowActive,
+		Offload: c.Offload, OffloadAfter: c.OffloadAfter,
+		Offloaded: func(in, out frame.Interface, packets, bytes uint64) { ch.fabric.Elsewhere(in, out, packets, bytes) },
+	})
 	ch.crypto = newCrypto(c.CryptoWorkers, ch.drops, ch.now, ch.releaseHeld)
 	ch.negotiator.wake = make(chan struct{}, 1)
 	ch.fabric = link.NewFabric(link.Config{

@@ -15,6 +15,7 @@ type InterfaceCounters struct {
 	Fast              uint64 // received frames that the fast path sent on
 	Slow              uint64 // received frames that the stack got
 	Reinjected        uint64 // packets that were given to the stack again
+	Offloaded         uint64 // received frames that were forwarded without us; they are in RxFrames
 
 	Port string
 	Up   bool
@@ -76,13 +77,15 @@ func (f *Fabric) Counters() []InterfaceCounters {
 			continue
 		}
 		c := &i.count
-		out = append(out, InterfaceCounters{
+		n := InterfaceCounters{
 			ID: uint8(i.id), Name: i.name, VLAN: i.vlan,
 			RxFrames: c.rxFrames.Load(), RxBytes: c.rxBytes.Load(),
 			TxFrames: c.txFrames.Load(), TxBytes: c.txBytes.Load(),
 			Fast: c.fast.Load(), Slow: c.slow.Load(), Reinjected: c.reinjected.Load(),
 			Port: i.port.name, Up: i.port.driver.Up(), Lost: i.port.countLost(),
-		})
+		}
+		i.elsewhere.addTo(&n)
+		out = append(out, n)
 	}
 	return out
 }

@@ -26,6 +26,8 @@ type Interface struct {
 	proxy atomic.Pointer[proxySet]   // whom it answers ARP for, never nil
 	count counters
 
+	elsewhere elsewhere
+
 	mu      sync.Mutex // guards onClose
 	onClose func()
 }
