@@ -32,6 +32,7 @@ type DaemonConfig struct {
 	OneAddress bool
 	TAP        bool              // on the devices of Site.RouterTAPs
 	StateDir   string            // run on the slots here; if none is confirmed, the configuration is. "": on its file
+	XDP        bool              // the kernel forwards every flow that has had a packet
 	Devices    bool              // as the template has them, in place of lan and wan
 	Line       func(line string) // each line of the daemon's log, may be nil
 	CPUs       []int             // that it may run on; nil: all
@@ -112,6 +113,14 @@ func writeConfig(c DaemonConfig, d *Daemon) error {
 		if c.TAP {
 			p["driver"], p["device"] = "tap", "tap"+port
 		}
+		if c.XDP && c.TAP {
+			p["xdp"] = true
+		} else if c.XDP {
+			p["driver"] = "xdp"
+		}
+	}
+	if c.XDP {
+		table(doc, "offload")["after"] = 1
 	}
 	control := table(doc, "control")
 	control["socket"], control["http"] = d.Socket, ""
@@ -306,6 +315,8 @@ type FlowRow struct {
 	Protocol string     `json:"protocol"`
 	SPI      *string    `json:"spi"`
 	Packets  uint64     `json:"packets"`
+
+	Offloaded bool `json:"offloaded"`
 }
 
 // DropRow is an item of `show drops --json`.
@@ -320,4 +331,18 @@ type StatusRow struct {
 	FastHits uint64 `json:"fast_hits"`
 	SlowHits uint64 `json:"slow_hits"`
 	Flows    uint64 `json:"flows"`
+
+	Offload struct {
+		Flows    uint64 `json:"flows"`
+		Capacity uint64 `json:"capacity"`
+		Packets  uint64 `json:"packets"`
+		Refused  uint64 `json:"refused"`
+	} `json:"offload"`
+	Ports []struct {
+		Port       string `json:"port"`
+		RxFrames   uint64 `json:"rx_frames"`
+		TxFrames   uint64 `json:"tx_frames"`
+		Offload    string `json:"offload"`
+		OffloadWhy string `json:"offload_why"`
+	} `json:"ports"`
 }
