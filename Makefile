@@ -22,7 +22,7 @@ UNIT32 := ./alg/... ./board ./board/flash/... ./configs/... ./hw/... ./netstack/
 CROSS := armv7:GOARCH=arm,GOARM=7 arm64:GOARCH=arm64 mipsle:GOARCH=mipsle,GOMIPS=softfloat
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test test-32 test-fast peers soak machines bench arm image fuzz clean
+.PHONY: help deps build demo test test-32 test-fast peers soak machines bench arm image bpf fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ image: ## the router's image for ARMv7 in dist/image, which run.sh there starts 
 	@sh board/image/deps.sh
 	@mkdir -p $(DIST)
 	go run ./board/image -o $(DIST)/image
+
+bpf: deps ## the objects of the program in the kernel, from netstack/xdp/bpf/forward.bpf.c
+	sh netstack/xdp/bpf/build.sh netstack/xdp/bpf
 
 # By default each new input is made smaller for up to a minute, and a short run
 # would do nothing else.

@@ -33,6 +33,14 @@ need shellcheck shellcheck # board/packaging: scripts, and the unit as systemd r
 need systemd-analyze systemd
 need setpriv util-linux # tests/netns: the router with the service's privileges alone
 need strace strace
+# netstack/xdp/bpf: the compiler that its objects are made with is Debian 12's;
+# elsewhere it runs in a Debian 12 made for it.
+if grep -q '^VERSION_CODENAME=bookworm' /etc/os-release; then
+	need clang-14 clang-14
+	need llvm-strip-14 llvm-14
+else
+	need mmdebstrap mmdebstrap
+fi
 
 [ -z "$missing" ] && exit 0
 echo "installing:$missing" >&2
