@@ -101,7 +101,7 @@ func (a side) router(between *netns.Namespace, device string, b side, s *ipsec.S
 		return nil, mac, err
 	}
 	err = between.Do(func() (err error) {
-		cable, err = link.OpenRing(link.RingConfig{Device: device})
+		cable, err = link.OpenRing(link.RingConfig{Device: device, Threads: 1})
 		return err
 	})
 	if err != nil {
