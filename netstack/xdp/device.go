@@ -1,0 +1,119 @@
+//go:build linux && !noxdp
+
+package xdp
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"spigate/netstack/frame"
+)
+
+// A device is what the kernel says of a port at one moment. Two that are equal
+// can take the same programs.
+type device struct {
+	index  int // 0: there is none of this name
+	mtu    int // bytes of IP
+	up     bool
+	mac    frame.MAC
+	kind   string // the kernel's word: veth, tuntap, device
+	target bool   // frames may be sent to it by a program in another's driver
+}
+
+// errNotEthernet is a device whose frames have no Ethernet header.
+var errNotEthernet = errors.New("not an Ethernet device")
+
+// lookUp asks for the device of this name in the namespace of the calling
+// thread. One that is gone is no error.
+func (s *ports) lookUp(name string) (device, error) {
+	l, err := netlink.LinkByName(name)
+	if errors.As(err, &netlink.LinkNotFoundError{}) {
+		return device{}, nil
+	}
+	if err != nil {
+		return device{}, err
+	}
+	a := l.Attrs()
+	d := device{
+		index: a.Index, mtu: a.MTU, kind: l.Type(),
+		up: a.RawFlags&unix.IFF_UP != 0 && a.RawFlags&unix.IFF_RUNNING != 0,
+	}
+	if a.EncapType != "ether" || len(a.HardwareAddr) != len(d.mac) {
+		return device{}, errNotEthernet
+	}
+	d.mac = frame.MAC(a.HardwareAddr)
+	d.target = s.isTarget(d)
+	return d, nil
+}
+
+// What the kernel's netdev family says of a device (linux/netdev.h, 6.3).
+const (
+	netdevGet         = 1
+	netdevIfindex     = 1
+	netdevXDPFeatures = 3
+	xdpFeatureXmit    = 1 << 2
+)
+
+// isTarget reports whether a program in another device's driver can send
+// frames to d. Where it cannot, they are lost without a word: a veth, say,
+// whose other end has neither a program nor GRO. Kernels before 6.3 do not
+// tell: there a veth is none, and every other device is one.
+func (s *ports) isTarget(d device) bool {
+	features, err := s.xdpFeatures(d.index)
+	if err != nil {
+		return d.kind != "veth"
+	}
+	return features&xdpFeatureXmit != 0
+}
+
+// xdpFeatures asks what the driver of a device can do for XDP.
+func (s *ports) xdpFeatures(index int) (uint64, error) {
+	if s.netdev == 0 {
+		f, err := netlink.GenlFamilyGet("netdev")
+		if err != nil {
+			return 0, err
+		}
+		s.netdev = f.ID
+	}
+	req := nl.NewNetlinkRequest(int(s.netdev), 0)
+	req.AddData(genlHeader{netdevGet, 1})
+	req.AddData(nl.NewRtAttr(netdevIfindex, nl.Uint32Attr(uint32(index))))
+	answers, err := req.Execute(unix.NETLINK_GENERIC, 0)
+	if err != nil {
+		return 0, err
+	}
+	for _, m := range answers {
+		attrs, err := nl.ParseRouteAttr(m[nl.SizeofGenlmsg:])
+		if err != nil {
+			return 0, err
+		}
+		for _, a := range attrs {
+			if a.Attr.Type == netdevXDPFeatures && len(a.Value) >= 8 {
+				return binary.NativeEndian.Uint64(a.Value), nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("device %d: no answer", index)
+}
+
+// A genlHeader is a generic netlink header: command, version and two zeros,
+// which this family looks at. The module's own type sends what lies behind it.
+type genlHeader [nl.SizeofGenlmsg]byte
+
+// Len implements nl.NetlinkRequestData.
+func (h genlHeader) Len() int { return len(h) }
+
+// Serialize implements nl.NetlinkRequestData.
+func (h genlHeader) Serialize() []byte { return h[:] }
+
+// takesTheSame reports whether what one of two devices takes, the other does:
+// one that went down or came up is the same.
+func (d device) takesTheSame(e device) bool {
+	d.up = e.up
+	return d == e
+}
