@@ -35,7 +35,7 @@ func Rules() []Rule {
 		{Of: "netstack/capture", Own: []string{drop, frame}},
 		{Of: "netstack/natlog", Own: []string{drop, frame}},
 		{Of: "netstack/xdp/bpf", Own: []string{frame, "netstack/flow/bucket"}, Modules: []string{"github.com/cilium/ebpf", "github.com/cilium/ebpf/rlimit"}},
-		{Of: "netstack/xdp", Own: []string{frame, flow, "netstack/flow/bucket", "netstack/xdp/bpf"}, Modules: []string{"github.com/cilium/ebpf/..."}},
+		{Of: "netstack/xdp", Own: []string{frame, flow, "netstack/flow/bucket", "netstack/xdp/bpf"}, Modules: []string{"github.com/cilium/ebpf/...", netlink, sys}},
 		{Of: "netstack/link/takeover", Modules: []string{netlink, sys}},
 		{Of: "netstack/link", Own: []string{drop, frame}, Modules: []string{gvisor + "...", sys}},
 		{Of: "netstack/lsn", Own: []string{drop, frame, flow, frag}},
