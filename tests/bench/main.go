@@ -10,19 +10,27 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
+	"syscall"
 	"testing"
 	"time"
 
+	"spigate/tests/bench/bed"
+	"spigate/tests/bench/beside"
+	"spigate/tests/bench/report"
 	"spigate/tests/netns"
 )
 
 // options are the command line's.
 type options struct {
-	binary   string        // spigate; "" builds it
-	template string        // configuration that spigate runs on
-	each     time.Duration // how long packets are sent in one measurement
+	binary   string         // spigate; "" builds it
+	template string         // configuration of what is measured as hosts use it
+	results  string         // folder for the result; "" for none
+	only     *regexp.Regexp // parts; nil: all
+	ways     *regexp.Regexp // of packets; nil: all
+	each     time.Duration  // how long packets are sent in one measurement
 	rounds   int
-	network  bool // measure in namespaces, too
+	flows    int  // the most flows of a line
 	carrier  bool // measure a carrier's million sessions, too
 }
 
@@ -33,13 +41,23 @@ func main() {
 	}
 	var o options
 	flag.StringVar(&o.binary, "spigate", "", "the spigate binary; built from ./cmd/spigate if not given")
-	flag.StringVar(&o.template, "config", "configs/examples/ipsec-passthrough.toml", "configuration to run spigate on")
-	flag.DurationVar(&o.each, "each", time.Second, "how long one measurement sends")
-	flag.IntVar(&o.rounds, "rounds", 3, "rounds; the median counts")
-	flag.BoolVar(&o.network, "network", true, "measure beside the kernel in network namespaces, too")
-	flag.BoolVar(&o.carrier, "carrier", true, "measure a million sessions, too; that takes a minute and a gigabyte")
+	flag.StringVar(&o.template, "config", "configs/examples/ipsec-passthrough.toml", "configuration to run spigate on where hosts use it")
+	flag.StringVar(&o.results, "results", "tests/bench/results", "folder for the result; empty: none is written")
+	flag.DurationVar(&o.each, "each", 500*time.Millisecond, "how long one measurement sends")
+	flag.IntVar(&o.rounds, "rounds", 5, "rounds; the median counts")
+	flag.IntVar(&o.flows, "flows", 1_000_000, "leave out what needs more flows at a time")
+	flag.BoolVar(&o.carrier, "carrier", true, "measure a million sessions in this process, too; that takes a minute and a gigabyte")
+	flag.Func("only", "measure only the parts in whose names this regular expression is found; -list prints them", pattern(&o.only))
+	flag.Func("ways", "of the parts that compare ways of a packet, measure only ways with such a name", pattern(&o.ways))
+	list := flag.Bool("list", false, "print the names of all parts")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	if *list {
+		for _, p := range parts() {
+			fmt.Println(p.name)
+		}
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, o, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -47,30 +65,32 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, o options, out io.Writer) error {
-	inProcess(o.rounds, out)
-	if err := ciphers(o.rounds, 3000, out); err != nil {
+// pattern reads a regular expression.
+func pattern(to **regexp.Regexp) func(string) error {
+	return func(s string) (err error) {
+		*to, err = regexp.Compile(s)
 		return err
 	}
-	if err := gateways(500*o.rounds, out); err != nil {
-		return err
-	}
-	if err := connections(o.rounds, 20_000, out); err != nil {
-		return err
-	}
-	if o.carrier {
-		if err := provider.measure(out); err != nil {
-			return err
-		}
-	}
-	if !o.network {
-		return nil
-	}
+}
+
+// job is what a part is given: where it finds files and where it puts what it
+// has measured.
+type job struct {
+	options
+	dir string
+	doc *report.Document
+	out io.Writer
+}
+
+// part is one of the things that are measured.
+type part struct {
+	name string
+	run  func(ctx context.Context, j *job) error
+}
+
+func run(ctx context.Context, o options, out io.Writer) (err error) {
 	if !netns.Root() {
-		return errors.New("root is needed to make network namespaces (-network=false leaves them out)")
-	}
-	if err := tunnelsThroughTAP(ctx, o, out); err != nil {
-		return err
+		return errors.New("root is needed to make network namespaces")
 	}
 	dir, err := os.MkdirTemp("", "spigate-bench-")
 	if err != nil {
@@ -83,7 +103,37 @@ func run(ctx context.Context, o options, out io.Writer) error {
 			return err
 		}
 	}
-	return sideBySide(ctx, o, dir, out)
+	restore, err := bed.Prefer()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, restore()) }()
+	j := &job{o, dir, &report.Document{Machine: report.Machine(), Rounds: o.rounds, Each: o.each, Figures: report.Figures{}}, out}
+	for _, p := range parts() {
+		if o.only != nil && !o.only.MatchString(p.name) {
+			continue
+		}
+		fmt.Fprintf(out, "== %s\n", p.name)
+		if err := p.run(ctx, j); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+	}
+	return j.finish()
+}
+
+// finish prints the goals and writes the result. What could not be measured is
+// an error, after all the rest.
+func (j *job) finish() error {
+	goals := j.doc.GoalTable()
+	goals.Print(j.out)
+	var errs []error
+	for _, m := range j.doc.Missing {
+		errs = append(errs, errors.New(m))
+	}
+	if j.results != "" {
+		errs = append(errs, j.doc.Write(j.results))
+	}
+	return errors.Join(errs...)
 }
 
 // build makes the binary as `make build` does.
@@ -93,4 +143,10 @@ func build(ctx context.Context, to string) error {
 		return fmt.Errorf("build spigate (run this from the top of the repository): %w\n%s", err, text)
 	}
 	return nil
+}
+
+// asHostsUseIt measures throughput, round trips and connections through sockets.
+func asHostsUseIt(ctx context.Context, j *job) error {
+	o := beside.Options{Binary: j.binary, Template: j.template, Each: j.each, Rounds: min(j.rounds, 3)}
+	return beside.Measure(ctx, o, j.dir, j.out)
 }

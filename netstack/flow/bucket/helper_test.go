@@ -2,7 +2,6 @@ package bucket
 
 import (
 	"math/rand/v2"
-	"syscall"
 	"testing"
 )
 
@@ -57,12 +56,4 @@ func (w *world) sweepAll() map[uint32][2]uint64 {
 		sums[own] = [2]uint64{s[0] + packets, s[1] + bytes}
 	})
 	return sums
-}
-
-// smallPages takes the huge pages away from memory that nobody has touched.
-func smallPages(t testing.TB, m *Memory) {
-	t.Helper()
-	if err := syscall.Madvise(m.bytes, syscall.MADV_NOHUGEPAGE); err != nil {
-		t.Fatal(err)
-	}
 }

@@ -12,12 +12,12 @@ import (
 // The addresses of a bed. Subscribers fill the inside network; ESP comes from
 // one of them, which has a NAT address of its own.
 var (
-	Inside     = netip.MustParsePrefix("100.64.0.1/10") // the router, inside
-	Source     = netip.MustParseAddr("100.64.0.9")      // the source's own address, from which nothing is sent
-	Subscriber = netip.MustParseAddr("100.64.0.10")     // of ESP
-	Outside    = netip.MustParsePrefix("203.0.113.2/24")
-	Remote     = netip.MustParsePrefix("203.0.113.254/24")
-	OneToOne   = netip.MustParseAddr("203.0.113.3") // what Subscriber becomes
+	Inside      = netip.MustParsePrefix("100.64.0.1/10") // the router, inside
+	Source      = netip.MustParseAddr("100.64.0.9")      // the source's own address, from which nothing is sent
+	Subscriber  = netip.MustParseAddr("100.64.0.10")     // of ESP
+	Subscribers = netip.MustParseAddr("100.64.1.0")      // the first one of UDP
+	Outside     = netip.MustParsePrefix("203.0.113.2/24")
+	Remote      = netip.MustParsePrefix("203.0.113.254/24")
 )
 
 // The cores of a measurement.
@@ -61,6 +61,8 @@ func Lay(name string) (b *Bed, err error) {
 		b.lab.Wire(netns.End{In: b.Router, Device: "wan"}, netns.End{In: b.Sink, Device: "eth0"}),
 		b.Source.Address("eth0", netip.PrefixFrom(Source, Inside.Bits())),
 		b.Sink.Address("eth0", Remote),
+		b.Source.Route(netip.MustParsePrefix("0.0.0.0/0"), Inside.Addr()),
+		b.Sink.Route(Inside, Outside.Addr()),
 		b.learn(),
 	)
 	return b, err
@@ -85,16 +87,12 @@ func (b *Bed) learn() error {
 	return nil
 }
 
-// Batched has the router's and the sink's device receive in batches (NAPI, by
-// way of GRO): a veth device takes XDP frames in no other way, and silently
-// drops them otherwise. Nothing that the bench sends is merged by it. Call it
-// after the Variant has started: spigate turns GRO off on the ports it takes.
+// Batched has the router's lan receive in batches (NAPI, by way of GRO): a veth
+// device takes XDP frames in no other way, and silently drops them otherwise.
+// Nothing that is sent here is merged by it. Call it after the Variant has
+// started: spigate turns GRO off on the ports it takes.
 func (b *Bed) Batched() error {
-	return errors.Join(
-		b.Router.Do(func() error { return setGRO("lan", true) }),
-		b.Router.Do(func() error { return setGRO("wan", true) }),
-		b.Sink.Do(func() error { return setGRO("eth0", true) }),
-	)
+	return b.Router.Do(func() error { return setGRO("lan", true) })
 }
 
 // Close removes the bed with everything that was started on it.

@@ -7,18 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
-
-// ThreadWorked is the CPU time of the calling thread.
-func ThreadWorked() time.Duration {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts); err != nil {
-		return 0 // cannot fail for this clock
-	}
-	return time.Duration(ts.Nano())
-}
 
 // ProcessWorked is the CPU time of a process's threads so far. A thread that
 // ended between two calls takes its time with it; a forwarder's stay.
@@ -47,21 +36,4 @@ func onCPU(schedstat string) time.Duration {
 	}
 	ns, _ := strconv.ParseInt(fields[0], 10, 64) // a word there would be another kernel's
 	return time.Duration(ns)
-}
-
-// SoftirqThreads lists the kernel's threads for softirqs that found no other
-// place (ksoftirqd): what they work belongs to the path, too.
-func SoftirqThreads() (pids []int, err error) {
-	names, err := filepath.Glob("/proc/[0-9]*/comm")
-	for _, n := range names {
-		text, err := os.ReadFile(n)
-		if err != nil || !strings.HasPrefix(string(text), "ksoftirqd/") {
-			continue // ended meanwhile, or another
-		}
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(n)))
-		if err == nil {
-			pids = append(pids, pid)
-		}
-	}
-	return pids, err
 }

@@ -12,15 +12,6 @@ import (
 	"spigate/tests/netns"
 )
 
-// The names of the ways.
-const (
-	Forward    = "Linux ip_forward"
-	Masquerade = "nft masquerade"
-	SlowPath   = "spigate, slow path"
-	FastPath   = "spigate, AF_PACKET"
-	XDP        = "spigate, XDP"
-)
-
 // kernelForward lets the router's kernel forward.
 func kernelForward(_ context.Context, b *bed.Bed, s bed.Setup) (bed.Running, error) {
 	cpu := -1

@@ -8,48 +8,54 @@ import (
 	"time"
 
 	"spigate/tests/bench/bed"
+	"spigate/tests/bench/traffic"
 )
 
-// Lane is a way that is laid out and started, its flows established, with the
-// instruments at its ends.
+// Lane is a way that is laid out and started, its flows established, with what
+// sends and counts at its ends.
 type Lane struct {
 	Variant bed.Variant
 	Setup   bed.Setup
 
-	Bed      *bed.Bed
-	Sender   bed.Sender
-	Receiver bed.Receiver
-	Running  bed.Running
-	softirqs []int
+	Bed       *bed.Bed
+	Generator *traffic.Generator
+	Sink      *traffic.Sink
+	Running   bed.Running
 }
 
-// Instruments make what sends and counts on a bed.
-type Instruments struct {
-	Sender   func(b *bed.Bed, t bed.Traffic) (bed.Sender, error)
-	Receiver func(ctx context.Context, b *bed.Bed) (bed.Receiver, error)
+// Open lays a lane and establishes its flows.
+func Open(ctx context.Context, v bed.Variant, s bed.Setup) (*Lane, error) {
+	l, err := Lay(ctx, v, s)
+	if err != nil {
+		return l, err
+	}
+	if err := l.establish(ctx); err != nil {
+		return l, errors.Join(l.failed(err), l.Close())
+	}
+	return l, nil
 }
 
-// PacketSockets are the instruments that every kernel has.
-var PacketSockets = Instruments{Sender: bed.NewPacketSender, Receiver: bed.NewDeviceReceiver}
+func (l *Lane) failed(err error) error {
+	return fmt.Errorf("%s, %v: %w", l.Variant.Name, l.Setup.Traffic, err)
+}
 
-// Open lays a lane and establishes its flows. s.Dir must be a fresh folder.
-func Open(ctx context.Context, v bed.Variant, s bed.Setup, in Instruments) (l *Lane, err error) {
+// Lay lays a lane without any flow. s.Dir is made.
+func Lay(ctx context.Context, v bed.Variant, s bed.Setup) (l *Lane, err error) {
 	l = &Lane{Variant: v, Setup: s}
 	defer func() {
 		if err != nil {
-			err = errors.Join(fmt.Errorf("%s: %w", v.Name, err), l.Close())
+			err = errors.Join(l.failed(err), l.Close())
 		}
 	}()
 	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
 		return l, err
 	}
-	if l.softirqs, err = bed.SoftirqThreads(); err != nil {
-		return l, err
-	}
 	if l.Bed, err = bed.Lay(v.Name); err != nil {
 		return l, err
 	}
-	if l.Receiver, err = in.Receiver(ctx, l.Bed); err != nil {
+	proto := s.Traffic.Proto
+	expect := traffic.Expect{Proto: proto, Target: bed.Remote.Addr().As4(), Source: v.Leaves(proto)}
+	if l.Sink, err = traffic.OpenSink(l.Bed.Sink, "eth0", expect, v.Hook); err != nil {
 		return l, err
 	}
 	if l.Running, err = v.Start(ctx, l.Bed, s); err != nil {
@@ -58,20 +64,23 @@ func Open(ctx context.Context, v bed.Variant, s bed.Setup, in Instruments) (l *L
 	if err := l.Bed.Batched(); err != nil {
 		return l, err
 	}
-	if l.Sender, err = in.Sender(l.Bed, s.Traffic); err != nil {
+	if l.Generator, err = traffic.Open(l.Bed.Source, "eth0", s.Traffic.Of(l.Bed)); err != nil {
 		return l, err
 	}
-	return l, l.establish(ctx)
+	return l, nil
 }
 
 // Close removes the lane with all that was started on it.
 func (l *Lane) Close() error {
 	var errs []error
-	if l.Sender != nil {
-		errs = append(errs, l.Sender.Close())
+	if l.Generator != nil {
+		errs = append(errs, l.Generator.Close())
 	}
-	if l.Receiver != nil {
-		errs = append(errs, l.Receiver.Close())
+	if l.Running != nil {
+		errs = append(errs, l.Running.Close())
+	}
+	if l.Sink != nil {
+		errs = append(errs, l.Sink.Close())
 	}
 	if l.Bed != nil {
 		errs = append(errs, l.Bed.Close())
@@ -79,45 +88,110 @@ func (l *Lane) Close() error {
 	return errors.Join(errs...)
 }
 
-// setUpRate is the rate in packets a second at which flows are established: a
-// little below what a slow path takes.
-const setUpRate = 15_000
+// Rates in packets a second, at which every flow's packet is sent once: to have
+// flows established, a little below what a slow path takes, and to keep them,
+// well below what any other way does.
+const (
+	setUpRate = 25_000
+	keepRate  = 200_000
+)
 
-// passes bounds how often every flow's packet is sent to have it established.
-const passes = 20
+// passes bounds how often that is done to have all flows established.
+const passes = 7
 
 // establish sends one packet of each flow until all are where they are to be.
 func (l *Lane) establish(ctx context.Context) error {
-	for range passes {
-		if err := ctx.Err(); err != nil {
+	for i := range passes {
+		if err := l.once(ctx, setUpRate); err != nil {
 			return err
 		}
-		if _, err := l.Sender.Once(setUpRate); err != nil {
-			return err
-		}
-		if _, err := l.arrived(); err != nil {
-			return err
-		}
-		ready, err := l.Running.Ready(ctx, l.Setup.Traffic.Flows)
-		if ready || err != nil {
+		if ready, err := l.settled(ctx, settleTime<<i); ready || err != nil {
 			return err
 		}
 	}
-	return fmt.Errorf("%d flows are not established after %d packets of each", l.Setup.Traffic.Flows, passes)
+	return fmt.Errorf("not established after %d packets of each flow", passes)
+}
+
+// once sends one packet of each flow.
+func (l *Lane) once(ctx context.Context, rate float64) error {
+	n := l.Setup.Traffic.Flows
+	if err := l.Generator.Draw(traffic.Once(n)); err != nil {
+		return err
+	}
+	_, err := l.Generator.Run(ctx, traffic.Load{Frames: uint64(n), For: time.Hour, Rate: rate, CPU: bed.SenderCPU})
+	return err
+}
+
+// settleTime is how long flows may take to get where they are to be, at the
+// first pass; at each further one twice as long. The first packets of all wait
+// for ARP; a sweep of the flow table, which finds out who is busy, takes a
+// second.
+const settleTime = 200 * time.Millisecond
+
+// settled reports whether all flows are where they are to be, in time.
+func (l *Lane) settled(ctx context.Context, in time.Duration) (ready bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, in)
+	defer cancel()
+	t := time.NewTicker(100 * time.Millisecond)
+	defer t.Stop()
+	for {
+		if ready, err = l.Running.Ready(ctx, l.Setup.Traffic.Flows); ready || err != nil && ctx.Err() == nil {
+			return ready, err
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return false, nil
+		}
+	}
 }
 
 // arrived waits until nothing arrives any more, and returns the sink's count.
-func (l *Lane) arrived() (n uint64, err error) {
-	t := time.NewTicker(30 * time.Millisecond)
+func (l *Lane) arrived() (uint64, error) {
+	t := time.NewTicker(20 * time.Millisecond)
 	defer t.Stop()
-	for last := ^uint64(0); n != last; {
-		last = n
-		<-t.C
-		if n, err = l.Receiver.Count(); err != nil {
-			return 0, err
+	for last := ^uint64(0); ; {
+		c, err := l.Sink.Counts()
+		if err != nil || c.Arrived == last {
+			return c.Arrived, err
 		}
+		last = c.Arrived
+		<-t.C
 	}
-	return n, nil
+}
+
+// Draw is how flows share the packets.
+type Draw uint8
+
+// The draws.
+const (
+	Uniform Draw = iota // all alike
+	Zipf                // by Zipf's law, s = 1.1, the hot ones spread at random
+)
+
+// String names the draw as tables do.
+func (d Draw) String() string { return [...]string{"uniform", "Zipf 1.1"}[d] }
+
+// seed makes the same traffic each time.
+const seed = 8
+
+// Prepare makes sure that all flows are where they are to be, and sets how they
+// share the packets of the Floods that follow.
+func (l *Lane) Prepare(ctx context.Context, d Draw) error {
+	if err := l.once(ctx, keepRate); err != nil {
+		return err
+	}
+	ready, err := l.settled(ctx, settleTime<<5)
+	if err == nil && !ready {
+		err = errors.New("flows are not established any more")
+	}
+	if err != nil {
+		return l.failed(err)
+	}
+	if d == Zipf {
+		return l.Generator.Draw(traffic.Zipf(l.Setup.Traffic.Flows, seed))
+	}
+	return l.Generator.Draw(traffic.Uniform(l.Setup.Traffic.Flows, seed))
 }
 
 // Flood is what one measurement gave.
@@ -125,10 +199,13 @@ type Flood struct {
 	Offered, Arrived float64 // packets a second
 	Lost             float64 // share of what was sent
 	Slow             float64 // share of what arrived that has not gone the way that is measured
-	// Work is the CPU time of the whole path for each packet that arrived, in
+	// Path is the CPU time of the whole path for each packet that arrived, in
 	// nanoseconds; 0 where it cannot be told: a kernel that forwards on a core
 	// of its own does so in nobody's time.
-	Work float64
+	Path float64
+	// Own is the part of it that the forwarder's process has taken; 0 if it has
+	// none.
+	Own float64
 }
 
 // Flood sends for about d, rate packets a second, as fast as it can if rate is
@@ -138,7 +215,7 @@ func (l *Lane) Flood(ctx context.Context, d time.Duration, rate float64) (f Floo
 	if err != nil {
 		return f, err
 	}
-	s, err := l.Sender.Send(d, rate)
+	s, err := l.Generator.Run(ctx, traffic.Load{Frames: 1 << 40, For: d, Rate: rate, CPU: bed.SenderCPU})
 	if err != nil {
 		return f, err
 	}
@@ -147,12 +224,13 @@ func (l *Lane) Flood(ctx context.Context, d time.Duration, rate float64) (f Floo
 		return f, err
 	}
 	got := float64(after.arrived - before.arrived)
+	own := float64(after.worked - before.worked)
 	f = Flood{
-		Offered: float64(s.Packets) / s.Took.Seconds(), Arrived: got / s.Took.Seconds(),
-		Lost: 1 - got/max(1, float64(s.Packets)), Slow: float64(after.slow-before.slow) / max(1, got),
+		Offered: s.Rate(), Arrived: got / s.Took.Seconds(), Lost: 1 - got/max(1, float64(s.Frames)),
+		Slow: float64(after.slow-before.slow) / max(1, got), Own: own / max(1, got),
 	}
-	if _, kernel := l.Running.(bed.Kernel); !kernel || l.Setup.Place == bed.OneCore {
-		f.Work = float64(s.Worked+after.worked-before.worked) / max(1, got)
+	if own > 0 || l.Setup.Place == bed.OneCore {
+		f.Path = (float64(s.Cost) + own) / max(1, got)
 	}
 	return f, nil
 }
@@ -160,25 +238,16 @@ func (l *Lane) Flood(ctx context.Context, d time.Duration, rate float64) (f Floo
 // counts is a state of all that a measurement takes differences of.
 type counts struct {
 	arrived, slow uint64
-	worked        time.Duration // of the forwarder and of the softirqs' threads
+	worked        time.Duration // of the forwarder's process
 }
 
 func (l *Lane) counts(ctx context.Context) (c counts, err error) {
-	if c.slow, err = l.Running.Slow(ctx); err != nil {
-		return c, err
-	}
 	if c.arrived, err = l.arrived(); err != nil {
 		return c, err
 	}
-	if c.worked, err = l.Running.Worked(); err != nil {
+	if c.slow, err = l.Running.Slow(ctx); err != nil {
 		return c, err
 	}
-	for _, pid := range l.softirqs {
-		w, err := bed.ProcessWorked(pid)
-		if err != nil {
-			return c, err
-		}
-		c.worked += w
-	}
-	return c, nil
+	c.worked, err = l.Running.Worked()
+	return c, err
 }

@@ -33,7 +33,7 @@ func TestWhatIsSentOnEachWayArrives(t *testing.T) {
 				Binary: binary, Dir: filepath.Join(t.TempDir(), "lane"),
 			}
 			t.Run(v.Name+", "+s.Traffic.String(), func(t *testing.T) {
-				l, err := Open(t.Context(), v, s, PacketSockets)
+				l, err := Open(t.Context(), v, s)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -42,6 +42,9 @@ func TestWhatIsSentOnEachWayArrives(t *testing.T) {
 						t.Error(err)
 					}
 				}()
+				if err := l.Prepare(t.Context(), Draw(i%2)); err != nil {
+					t.Fatal(err)
+				}
 				f, err := l.Flood(t.Context(), 50*time.Millisecond, 20_000)
 				if err != nil || f.Arrived == 0 || f.Arrived > f.Offered*1.01 || f.Slow > 0.1 {
 					t.Errorf("%+v: %v", f, err)

@@ -107,12 +107,18 @@ func (d *daemon) status(ctx context.Context) (netns.StatusRow, error) {
 	return rows[0], nil
 }
 
+// Close implements bed.Running: the daemon ends.
+func (d *daemon) Close() error { return d.Stop() }
+
 // Slow implements bed.Running.
 func (d *daemon) Slow(ctx context.Context) (uint64, error) {
-	if d.mode == slow {
-		return 0, nil // it is what is measured
-	}
 	st, err := d.status(ctx)
+	switch d.mode {
+	case slow:
+		return st.FastHits, err
+	case xdp:
+		return st.FastHits + st.SlowHits, err
+	}
 	return st.SlowHits, err
 }
 
@@ -122,5 +128,19 @@ func (d *daemon) Ready(ctx context.Context, n int) (bool, error) {
 		return true, nil
 	}
 	st, err := d.status(ctx)
+	if d.mode == xdp && err == nil {
+		return offloads(st, n)
+	}
 	return st.Flows >= uint64(n), err
+}
+
+// offloads reports whether n flows are offloaded. That nothing can be is an
+// error.
+func offloads(st netns.StatusRow, n int) (bool, error) {
+	for _, p := range st.Ports {
+		if p.Offload != "native" {
+			return false, fmt.Errorf("port %s does not offload natively: %s %s", p.Port, p.Offload, p.OffloadWhy)
+		}
+	}
+	return st.Offload.Flows >= uint64(n), nil
 }

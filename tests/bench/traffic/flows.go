@@ -24,6 +24,7 @@ type Flows struct {
 
 	SPI                    uint32 // ESP: of the first flow
 	SourcePort, TargetPort uint16 // UDP; SourcePort is the first flow's from each address
+	TargetPorts            int    // UDP: so many ports from TargetPort on, in turn; 0: that one alone
 
 	Count  int // of flows
 	Length int // of an IPv4 packet, in bytes
@@ -80,7 +81,7 @@ func (f *Flows) SourceOf(flow int) (frame.Addr, [4]byte) {
 		return a, id
 	}
 	binary.BigEndian.PutUint16(id[:], f.SourcePort+uint16(within))
-	binary.BigEndian.PutUint16(id[2:], f.TargetPort)
+	binary.BigEndian.PutUint16(id[2:], f.TargetPort+uint16(flow%max(1, f.TargetPorts)))
 	return a, id
 }
 

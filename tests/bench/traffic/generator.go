@@ -125,16 +125,18 @@ func (g *Generator) Run(ctx context.Context, l Load) (s Sent, err error) {
 		if err := pin(l.CPU); err != nil {
 			return err
 		}
-		before, err := spent(l.CPU)
-		if err != nil {
+		soft, softErr := softIRQ(l.CPU)
+		before, err := threadTime()
+		if err = errors.Join(err, softErr); err != nil {
 			return err
 		}
 		start := netns.Monotonic()
 		s.Frames, err = g.run(ctx, l, start)
 		s.Took = time.Duration(netns.Monotonic() - start)
-		after, costErr := spent(l.CPU)
-		s.Cost = after - before
-		return errors.Join(err, costErr)
+		after, costErr := threadTime() // before the other one, which is work itself
+		softAfter, softErr := softIRQ(l.CPU)
+		s.Cost = after - before + softAfter - soft
+		return errors.Join(err, costErr, softErr)
 	})
 	if err != nil {
 		err = fmt.Errorf("generator: %w", err)

@@ -103,17 +103,13 @@ func pin(cpu int) error {
 	return nil
 }
 
-// spent is the processor time that the calling thread and the kernel's softirq
-// thread of a processor have used. A softirq that interrupts the thread is in
-// the thread's time, unless the kernel counts it apart
+// threadTime is the processor time that the calling thread has used. A softirq
+// that interrupts the thread is in it, unless the kernel counts it apart
 // (CONFIG_IRQ_TIME_ACCOUNTING).
-func spent(cpu int) (time.Duration, error) {
+func threadTime() (time.Duration, error) {
 	var t unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
-		return 0, err
-	}
-	soft, err := softIRQ(cpu)
-	return time.Duration(t.Nano()) + soft, err
+	err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t)
+	return time.Duration(t.Nano()), err
 }
 
 // softIRQ is the time of the thread that takes over when softirqs are too many.

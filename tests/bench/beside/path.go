@@ -1,4 +1,4 @@
-package main
+package beside
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"spigate/netstack/frame"
+	"spigate/tests/bench/traffic"
 	"spigate/tests/netns"
 )
 
@@ -45,7 +46,7 @@ const masquerade = `table ip nat {
 // compared with.
 var routers = []struct {
 	name  string
-	start func(ctx context.Context, o options, dir string, p *path) error
+	start func(ctx context.Context, o Options, dir string, p *path) error
 }{
 	{"kernel ip_forward", startKernel},
 	{"kernel + nft masquerade", startMasquerade},
@@ -53,11 +54,11 @@ var routers = []struct {
 	{"spigate, virtual server", startServer},
 }
 
-func startKernel(_ context.Context, _ options, _ string, p *path) error {
+func startKernel(_ context.Context, _ Options, _ string, p *path) error {
 	return (&netns.Site{Router: p.router}).RouterKernel()
 }
 
-func startMasquerade(ctx context.Context, o options, dir string, p *path) error {
+func startMasquerade(ctx context.Context, o Options, dir string, p *path) error {
 	tool, err := exec.LookPath("nft")
 	if err != nil {
 		return errors.New("nft is missing: install the package nftables, or run `make deps`")
@@ -69,10 +70,10 @@ func startMasquerade(ctx context.Context, o options, dir string, p *path) error 
 	return err
 }
 
-func startSpigate(ctx context.Context, o options, dir string, p *path) (err error) {
+func startSpigate(ctx context.Context, o Options, dir string, p *path) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	p.daemon, err = (&netns.Site{Router: p.router}).StartSpigate(ctx, netns.DaemonConfig{Binary: o.binary, Template: o.template, Dir: dir})
+	p.daemon, err = (&netns.Site{Router: p.router}).StartSpigate(ctx, netns.DaemonConfig{Binary: o.Binary, Template: o.Template, Dir: dir})
 	return err
 }
 
@@ -155,10 +156,11 @@ func (p *path) frame(length int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return packet{
-		proto: frame.ProtoUDP, srcMAC: frame.MAC(src), dstMAC: p.gateway,
-		src: netns.Client1, dst: netns.Remote.Addr(), srcPort: p.load.port(), dstPort: loadPort, length: length,
-	}.build(), nil
+	f := traffic.Flows{
+		Proto: frame.ProtoUDP, From: frame.MAC(src), To: p.gateway, Source: netns.Client1.As4(), Target: netns.Remote.Addr().As4(),
+		SourcePort: p.load.port(), TargetPort: loadPort, Count: 1, Length: length,
+	}
+	return f.Frame(0), nil
 }
 
 // received is how many packets the sink's device has taken in.

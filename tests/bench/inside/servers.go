@@ -1,4 +1,4 @@
-package main
+package inside
 
 import (
 	"encoding/binary"
@@ -13,6 +13,7 @@ import (
 	"spigate/netstack"
 	"spigate/netstack/frame"
 	"spigate/netstack/vserver"
+	"spigate/tests/bench/report"
 	"spigate/tests/netns"
 )
 
@@ -28,13 +29,13 @@ func manyServers(n int) []vserver.Server {
 		p, _ := netip.AddrFrom4(a).Prefix(16 + draw.IntN(17)) // the length is right
 		if !seen[p] {
 			seen[p] = true
-			out = append(out, forwarding(fmt.Sprint("s", len(out)), p.String()))
+			out = append(out, Forwarding(fmt.Sprint("s", len(out)), p.String()))
 		}
 	}
-	return append(out, forwarding("all", "0.0.0.0/0"))
+	return append(out, Forwarding("all", "0.0.0.0/0"))
 }
 
-func forwarding(name, destination string) vserver.Server {
+func Forwarding(name, destination string) vserver.Server {
 	return vserver.Server{Name: name, Destination: netip.MustParsePrefix(destination), Role: vserver.Forward}
 }
 
@@ -84,14 +85,14 @@ func admissions() []admission {
 	servers := func(list ...vserver.Server) netstack.RouterConfig {
 		return netstack.RouterConfig{Listeners: vserver.Config{Servers: list}}
 	}
-	automap, byLSN := forwarding("all", "0.0.0.0/0"), forwarding("all", "0.0.0.0/0")
+	automap, byLSN := Forwarding("all", "0.0.0.0/0"), Forwarding("all", "0.0.0.0/0")
 	automap.SourceTranslation = vserver.Automap
 	byLSN.SourceTranslation, byLSN.Group = vserver.TranslateLSN, "G"
 	both := servers(byLSN)
 	both.LSN = oneAddress()
 	return []admission{
 		{"LSN group", netstack.RouterConfig{LSN: oneAddress()}},
-		{"virtual server", servers(forwarding("all", "0.0.0.0/0"))},
+		{"virtual server", servers(Forwarding("all", "0.0.0.0/0"))},
 		{"virtual server, automap", servers(automap)},
 		{"virtual server in front of the LSN group", both},
 		{"virtual server among 1,000", servers(manyServers(1000)...)},
@@ -116,7 +117,7 @@ var handshakes = []struct {
 // connections opens and closes many connections through whole routers in this
 // process: nothing of it takes the fast path.
 func connections(rounds, count int, out io.Writer) error {
-	t := table{head: []string{"in process, TCP opened and closed: 6 packets, slow path", "connections/s", "us each", "ratio"}}
+	t := report.Table{Head: []string{"in process, TCP opened and closed: 6 packets, slow path", "connections/s", "us each", "ratio"}}
 	ways := admissions()
 	us := make([][]float64, len(ways))
 	for range rounds {
@@ -129,10 +130,10 @@ func connections(rounds, count int, out io.Writer) error {
 		}
 	}
 	for i, a := range ways {
-		m := median(us[i])
-		t.row(a.name, fmt.Sprintf("%.0f", 1e6/m), fmt.Sprintf("%.1f", m), ratio(median(us[0]), m))
+		m := report.Median(us[i])
+		t.Row(a.name, fmt.Sprintf("%.0f", 1e6/m), fmt.Sprintf("%.1f", m), report.Ratio(report.Median(us[0]), m))
 	}
-	t.print(out)
+	t.Print(out)
 	return nil
 }
 

@@ -1,4 +1,4 @@
-package main
+package beside
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"spigate/tests/bench/report"
 	"spigate/tests/netns"
 )
 
@@ -38,9 +39,9 @@ ip_forward = true
 `
 
 // startServer is startSpigate with a virtual server in place of the NAT.
-func startServer(ctx context.Context, o options, dir string, p *path) error {
-	o.template = filepath.Join(dir, "template.toml")
-	if err := os.WriteFile(o.template, []byte(serving), 0o600); err != nil {
+func startServer(ctx context.Context, o Options, dir string, p *path) error {
+	o.Template = filepath.Join(dir, "template.toml")
+	if err := os.WriteFile(o.Template, []byte(serving), 0o600); err != nil {
 		return err
 	}
 	return startSpigate(ctx, o, dir, p)
@@ -55,30 +56,30 @@ const (
 
 // setUps measures in turns how many TCP connections are opened and closed in a
 // second.
-func setUps(ctx context.Context, o options, paths []*path, out io.Writer) error {
+func setUps(ctx context.Context, o Options, paths []*path, out io.Writer) error {
 	all := make([][]float64, len(paths))
-	for round := range o.rounds {
+	for round := range o.Rounds {
 		for turn := range paths { // another one begins each time: what a router has yet to forget slows the next one down
 			i := (round + turn) % len(paths)
 			p := paths[i]
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			rate, err := p.connects(o.each)
+			rate, err := p.connects(o.Each)
 			if err != nil {
 				return fmt.Errorf("%s: %w", p.name, err)
 			}
 			all[i] = append(all[i], rate)
 		}
 	}
-	t := table{head: []string{
-		fmt.Sprintf("TCP opened and closed, %d at a time, median of %d rounds of %s", diallers, o.rounds, o.each), "connections/s", "ratio",
+	t := report.Table{Head: []string{
+		fmt.Sprintf("TCP opened and closed, %d at a time, median of %d rounds of %s", diallers, o.Rounds, o.Each), "connections/s", "ratio",
 	}}
 	for i, p := range paths {
-		m := median(all[i])
-		t.row(p.name, fmt.Sprintf("%.0f", m), ratio(m, median(all[0])))
+		m := report.Median(all[i])
+		t.Row(p.name, fmt.Sprintf("%.0f", m), report.Ratio(m, report.Median(all[0])))
 	}
-	t.print(out)
+	t.Print(out)
 	return nil
 }
 

@@ -1,4 +1,4 @@
-package main
+package inside
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 
 	"spigate/netstack/flow"
 	"spigate/netstack/frame"
+	"spigate/tests/bench/report"
 )
 
 // inCase is one measurement inside this process. A new one is a new line in
@@ -45,16 +46,16 @@ func inProcess(rounds int, out io.Writer) {
 			}
 		}
 	}
-	t := table{head: []string{"in process, batches of 64, 100 byte packets", "ns/packet", "allocs/batch", "ratio"}}
+	t := report.Table{Head: []string{"in process, batches of 64, 100 byte packets", "ns/packet", "allocs/batch", "ratio"}}
 	for i, c := range cases {
 		if len(ns[i]) < rounds {
-			t.row(c.name, "failed", "", "")
+			t.Row(c.name, "failed", "", "")
 			continue
 		}
-		m := median(ns[i])
-		t.row(c.name, fmt.Sprintf("%.0f", m), fmt.Sprint(allocs[i]), ratio(m, median(ns[0])))
+		m := report.Median(ns[i])
+		t.Row(c.name, fmt.Sprintf("%.0f", m), fmt.Sprint(allocs[i]), report.Ratio(m, report.Median(ns[0])))
 	}
-	t.print(out)
+	t.Print(out)
 }
 
 // lan and wan are the interfaces of the cases.

@@ -1,4 +1,4 @@
-package main
+package beside
 
 import (
 	"context"
@@ -17,6 +17,8 @@ import (
 	"spigate/netstack/ipsec"
 	"spigate/netstack/link"
 	"spigate/netstack/vserver"
+	"spigate/tests/bench/inside"
+	"spigate/tests/bench/report"
 	"spigate/tests/netns"
 )
 
@@ -36,9 +38,15 @@ var tapWays = []struct {
 	suite *ipsec.Suite
 }{
 	{"in clear", nil},
-	{"tunnel, aes-gcm-128", &espSuites[0]},
-	{"tunnel, aes-cbc-256 with sha256", &espSuites[3]},
+	{"tunnel, aes-gcm-128", &inside.Suites[0]},
+	{"tunnel, aes-cbc-256 with sha256", &inside.Suites[3]},
 }
+
+// The interfaces of each router.
+const (
+	lan = frame.Interface(1)
+	wan = frame.Interface(2)
+)
 
 // side is one of the two routers, as the other one sees it.
 type side struct {
@@ -101,14 +109,14 @@ func (a side) router(between *netns.Namespace, device string, b side, s *ipsec.S
 		return nil, mac, err
 	}
 	err = between.Do(func() (err error) {
-		cable, err = link.OpenRing(link.RingConfig{Device: device, Threads: 1})
+		cable, err = link.OpenRing(link.RingConfig{Device: device})
 		return err
 	})
 	if err != nil {
 		return nil, mac, errors.Join(err, tap.Close())
 	}
 	c := netstack.RouterConfig{
-		Listeners: vserver.Config{Servers: []vserver.Server{forwarding("all", "0.0.0.0/0")}},
+		Listeners: vserver.Config{Servers: []vserver.Server{inside.Forwarding("all", "0.0.0.0/0")}},
 		Routes:    []netstack.Route{{To: b.lan.Masked(), Via: b.end.Addr()}},
 	}
 	if s != nil {
@@ -136,7 +144,7 @@ func agree(ra, rb *netstack.Router, a, b side, s *ipsec.Suite) error {
 		return nil
 	}
 	add := func(spi uint32, from, to *netstack.Router, src, dst side) error {
-		c := ipsec.SAConfig{SPI: spi, Mode: ipsec.Tunnel, Suite: *s, Keys: someKeys(*s), Local: dst.end.Addr().As4(), Remote: src.end.Addr().As4()}
+		c := ipsec.SAConfig{SPI: spi, Mode: ipsec.Tunnel, Suite: *s, Keys: inside.SomeKeys(*s), Local: dst.end.Addr().As4(), Remote: src.end.Addr().As4()}
 		_, err := to.IPsec().Add("S", c, netns.Monotonic())
 		if err != nil {
 			return err
@@ -149,7 +157,7 @@ func agree(ra, rb *netstack.Router, a, b side, s *ipsec.Suite) error {
 }
 
 // tunnelsThroughTAP lays out the ways and measures them in turns.
-func tunnelsThroughTAP(ctx context.Context, o options, out io.Writer) (err error) {
+func tunnelsThroughTAP(ctx context.Context, o Options, out io.Writer) (err error) {
 	lab := netns.New()
 	defer func() { err = errors.Join(err, lab.Close()) }()
 	ctx, stop := context.WithCancel(ctx)
@@ -173,7 +181,7 @@ func tunnelsThroughTAP(ctx context.Context, o options, out io.Writer) (err error
 		}
 	}
 	fmt.Fprintln(out, "two routers between TAP devices:")
-	for _, size := range sizes {
+	for _, size := range inside.Sizes {
 		if err := throughput(ctx, o, paths, size, out); err != nil {
 			return err
 		}
@@ -182,26 +190,26 @@ func tunnelsThroughTAP(ctx context.Context, o options, out io.Writer) (err error
 }
 
 // streams measures in turns what one TCP connection carries.
-func streams(ctx context.Context, o options, paths []*path, out io.Writer) error {
+func streams(ctx context.Context, o Options, paths []*path, out io.Writer) error {
 	all := make([][]float64, len(paths))
-	for range o.rounds {
+	for range o.Rounds {
 		for i, p := range paths {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			rate, err := p.stream(o.each)
+			rate, err := p.stream(o.Each)
 			if err != nil {
 				return fmt.Errorf("%s: %w", p.name, err)
 			}
 			all[i] = append(all[i], rate)
 		}
 	}
-	t := table{head: []string{fmt.Sprintf("TCP, one connection, median of %d rounds of %s", o.rounds, o.each), "Mbit/s", "ratio"}}
+	t := report.Table{Head: []string{fmt.Sprintf("TCP, one connection, median of %d rounds of %s", o.Rounds, o.Each), "Mbit/s", "ratio"}}
 	for i, p := range paths {
-		m := median(all[i])
-		t.row(p.name, fmt.Sprintf("%.0f", m*8/1e6), ratio(m, median(all[0])))
+		m := report.Median(all[i])
+		t.Row(p.name, fmt.Sprintf("%.0f", m*8/1e6), report.Ratio(m, report.Median(all[0])))
 	}
-	t.print(out)
+	t.Print(out)
 	return nil
 }
 

@@ -1,4 +1,4 @@
-package main
+package inside
 
 import (
 	"crypto/aes"
@@ -12,11 +12,12 @@ import (
 
 	"spigate/netstack/frame"
 	"spigate/netstack/ipsec"
+	"spigate/tests/bench/report"
 	"spigate/tests/netns"
 )
 
-// espSuites are what tunnels are measured with.
-var espSuites = []ipsec.Suite{
+// Suites are what tunnels are measured with.
+var Suites = []ipsec.Suite{
 	{Cipher: ipsec.AESGCM, Bits: 128},
 	{Cipher: ipsec.AESGCM, Bits: 256},
 	{Cipher: ipsec.AESCBC, Bits: 128, Auth: ipsec.HMACSHA256},
@@ -48,7 +49,7 @@ func newESP(s ipsec.Suite, length int) (*esp, error) {
 	e := &esp{plain: packet{
 		proto: frame.ProtoUDP, src: benchClient, dst: benchServer, srcPort: 40000, dstPort: 9999, length: length,
 	}.build()[frame.HeaderLen:]}
-	keys := someKeys(s)
+	keys := SomeKeys(s)
 	c := ipsec.SAConfig{
 		SPI: 0x1001, Outbound: true, Mode: ipsec.Tunnel, Suite: s, Keys: keys,
 		Local: frame.Addr{198, 51, 100, 1}, Remote: frame.Addr{198, 51, 100, 2},
@@ -64,8 +65,8 @@ func newESP(s ipsec.Suite, length int) (*esp, error) {
 	return e, errors.Join(err, errIn, e.bare.make(s, keys))
 }
 
-// someKeys are keys that nobody has to guess.
-func someKeys(s ipsec.Suite) ipsec.Keys {
+// SomeKeys are keys that nobody has to guess.
+func SomeKeys(s ipsec.Suite) ipsec.Keys {
 	n, a := s.KeyLengths()
 	k := ipsec.Keys{Encrypt: make([]byte, n), Auth: make([]byte, a)}
 	for i := range k.Encrypt {
@@ -271,28 +272,28 @@ func (e *esp) times(turns int) (m espTimes, err error) {
 		}
 	}
 	for way := range m {
-		m[way] = median(all[way])
+		m[way] = report.Median(all[way])
 	}
 	return m, nil
 }
 
 // ciphers prints what ESP costs beside the bare cipher.
 func ciphers(rounds, turns int, out io.Writer) error {
-	for _, length := range sizes {
-		t := table{head: []string{
+	for _, length := range Sizes {
+		t := report.Table{Head: []string{
 			fmt.Sprintf("ESP in process, %d bytes, batches of %d", length, frame.Batch),
 			"bare seal ns", "seal ns", "ratio", "bare open ns", "open ns", "ratio",
 		}}
-		for _, s := range espSuites {
+		for _, s := range Suites {
 			m, err := cipherRounds(s, length, rounds, turns)
 			if err != nil {
 				return fmt.Errorf("%v, %d bytes: %w", s, length, err)
 			}
 			ns := func(way int) string { return fmt.Sprintf("%.0f", m[way]) }
-			t.row(s.String(), ns(wayBareSeal), ns(waySeal), ratio(m[wayBareSeal], m[waySeal]),
-				ns(wayBareOpen), ns(wayOpen), ratio(m[wayBareOpen], m[wayOpen]))
+			t.Row(s.String(), ns(wayBareSeal), ns(waySeal), report.Ratio(m[wayBareSeal], m[waySeal]),
+				ns(wayBareOpen), ns(wayOpen), report.Ratio(m[wayBareOpen], m[wayOpen]))
 		}
-		t.print(out)
+		t.Print(out)
 	}
 	return nil
 }
@@ -315,7 +316,7 @@ func cipherRounds(s ipsec.Suite, length, rounds, turns int) (m espTimes, err err
 		}
 	}
 	for way := range m {
-		m[way] = median(all[way])
+		m[way] = report.Median(all[way])
 	}
 	return m, nil
 }

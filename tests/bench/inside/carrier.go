@@ -1,4 +1,4 @@
-package main
+package inside
 
 import (
 	"fmt"
@@ -10,6 +10,7 @@ import (
 	"spigate/netstack/drop"
 	"spigate/netstack/frame"
 	"spigate/netstack/lsn"
+	"spigate/tests/bench/report"
 	"spigate/tests/netns"
 )
 
@@ -33,7 +34,7 @@ var carrierModes = []struct {
 // measure fills the NAT alone and the whole router, and prints what a session
 // costs: heap of the NAT's table, and time to set one up.
 func (c carrier) measure(out io.Writer) error {
-	t := table{head: []string{
+	t := report.Table{Head: []string{
 		fmt.Sprintf("%d sessions of %d subscribers live", c.sessions, c.subscribers), "sessions/s", "ns/session", "B/session", "ratio",
 	}}
 	var first float64
@@ -41,7 +42,7 @@ func (c carrier) measure(out io.Writer) error {
 		if first == 0 {
 			first = ns
 		}
-		t.row(name, fmt.Sprintf("%.0f", 1e9/ns), fmt.Sprintf("%.0f", ns), memory, ratio(ns, first))
+		t.Row(name, fmt.Sprintf("%.0f", 1e9/ns), fmt.Sprintf("%.0f", ns), memory, report.Ratio(ns, first))
 	}
 	for _, m := range carrierModes {
 		ns, bytes, err := c.alone(m.app)
@@ -57,7 +58,7 @@ func (c carrier) measure(out io.Writer) error {
 		}
 		line("whole router, "+m.name, ns, "")
 	}
-	t.print(out)
+	t.Print(out)
 	return nil
 }
 

@@ -1,4 +1,4 @@
-package main
+package beside
 
 import (
 	"context"
@@ -10,12 +10,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"spigate/tests/bench/inside"
+	"spigate/tests/bench/report"
 	"spigate/tests/netns"
 )
-
-// sizes are lengths of IPv4 packets in bytes: one where the work for each
-// packet counts, one where moving its bytes does.
-var sizes = []int{100, 1400}
 
 // pings is how many round trips an idle path is measured with, and pause what
 // lies between two of them: long enough for everything to fall asleep.
@@ -26,7 +24,7 @@ const (
 
 // sideBySide lays out all paths and measures them in turns. A path that cannot
 // be laid is named at the end; the others are measured all the same.
-func sideBySide(ctx context.Context, o options, dir string, out io.Writer) (err error) {
+func sideBySide(ctx context.Context, o Options, dir string, out io.Writer) (err error) {
 	lab := netns.New()
 	defer func() { err = errors.Join(err, lab.Close()) }()
 	paths, missing := layPaths(ctx, lab, o, dir)
@@ -35,7 +33,7 @@ func sideBySide(ctx context.Context, o options, dir string, out io.Writer) (err 
 			p.close()
 		}
 	}()
-	for _, size := range sizes {
+	for _, size := range inside.Sizes {
 		if err := throughput(ctx, o, paths, size, out); err != nil {
 			return errors.Join(missing, err)
 		}
@@ -43,7 +41,7 @@ func sideBySide(ctx context.Context, o options, dir string, out io.Writer) (err 
 	return errors.Join(missing, latency(ctx, paths, out), hits(ctx, paths, out), setUps(ctx, o, paths, out))
 }
 
-func layPaths(ctx context.Context, lab *netns.Lab, o options, dir string) (paths []*path, missing error) {
+func layPaths(ctx context.Context, lab *netns.Lab, o Options, dir string) (paths []*path, missing error) {
 	for i, r := range routers {
 		p, err := newPath(lab, r.name)
 		if err == nil {
@@ -84,14 +82,14 @@ func hits(ctx context.Context, paths []*path, out io.Writer) error {
 // they are in this process.
 type rates struct{ sent, arrived, work []float64 }
 
-func throughput(ctx context.Context, o options, paths []*path, size int, out io.Writer) error {
+func throughput(ctx context.Context, o Options, paths []*path, size int, out io.Writer) error {
 	all := make([]rates, len(paths))
-	for range o.rounds {
+	for range o.Rounds {
 		for i, p := range paths {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			f, err := p.flood(size, o.each)
+			f, err := p.flood(size, o.Each)
 			if err != nil {
 				return fmt.Errorf("%s: %w", p.name, err)
 			}
@@ -100,23 +98,23 @@ func throughput(ctx context.Context, o options, paths []*path, size int, out io.
 			all[i].work = append(all[i].work, f.work/max(f.arrived, 1)*1e6)
 		}
 	}
-	t := table{head: []string{
-		fmt.Sprintf("UDP, one flow, %d bytes, median of %d rounds of %s", size, o.rounds, o.each),
+	t := report.Table{Head: []string{
+		fmt.Sprintf("UDP, one flow, %d bytes, median of %d rounds of %s", size, o.Rounds, o.Each),
 		"offered kpps", "arrived kpps", "Gbit/s", "ratio",
 	}}
 	if paths[0].here {
-		t.head = append(t.head, "us of work", "ratio")
+		t.Head = append(t.Head, "us of work", "ratio")
 	}
 	for i, p := range paths {
-		pps, cells := median(all[i].arrived), []string(nil)
+		pps, cells := report.Median(all[i].arrived), []string(nil)
 		if p.here {
-			work := median(all[i].work)
-			cells = []string{fmt.Sprintf("%.1f", work), ratio(median(all[0].work), work)}
+			work := report.Median(all[i].work)
+			cells = []string{fmt.Sprintf("%.1f", work), report.Ratio(report.Median(all[0].work), work)}
 		}
-		t.row(append([]string{p.name, fmt.Sprintf("%.0f", median(all[i].sent)/1e3), fmt.Sprintf("%.0f", pps/1e3),
-			fmt.Sprintf("%.2f", pps*float64(size)*8/1e9), ratio(pps, median(all[0].arrived))}, cells...)...)
+		t.Row(append([]string{p.name, fmt.Sprintf("%.0f", report.Median(all[i].sent)/1e3), fmt.Sprintf("%.0f", pps/1e3),
+			fmt.Sprintf("%.2f", pps*float64(size)*8/1e9), report.Ratio(pps, report.Median(all[0].arrived))}, cells...)...)
 	}
-	t.print(out)
+	t.Print(out)
 	return nil
 }
 
@@ -192,11 +190,11 @@ func latency(ctx context.Context, paths []*path, out io.Writer) error {
 			trips[i] = append(trips[i], float64(d.Microseconds()))
 		}
 	}
-	t := table{head: []string{fmt.Sprintf("round trip when idle, %d pings", pings), "median us", "99 % us", "ratio (less is better)"}}
+	t := report.Table{Head: []string{fmt.Sprintf("round trip when idle, %d pings", pings), "median us", "99 % us", "ratio (less is better)"}}
 	for i, p := range paths {
-		m := median(trips[i])
-		t.row(p.name, fmt.Sprintf("%.0f", m), fmt.Sprintf("%.0f", quantile(trips[i], 0.99)), ratio(m, median(trips[0])))
+		m := report.Median(trips[i])
+		t.Row(p.name, fmt.Sprintf("%.0f", m), fmt.Sprintf("%.0f", report.Quantile(trips[i], 0.99)), report.Ratio(m, report.Median(trips[0])))
 	}
-	t.print(out)
+	t.Print(out)
 	return nil
 }

@@ -1,4 +1,4 @@
-package main
+package inside
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 	"spigate/netstack/frame"
 	"spigate/netstack/ipsec"
 	"spigate/netstack/vserver"
+	"spigate/tests/bench/report"
 	"spigate/tests/netns"
 )
 
@@ -33,7 +34,7 @@ var (
 func newGateway(s *ipsec.Suite) (*gateway, error) {
 	g := &gateway{}
 	c := netstack.RouterConfig{
-		Listeners: vserver.Config{Servers: []vserver.Server{forwarding("all", "0.0.0.0/0")}},
+		Listeners: vserver.Config{Servers: []vserver.Server{Forwarding("all", "0.0.0.0/0")}},
 		Routes:    []netstack.Route{{To: netip.MustParsePrefix("0.0.0.0/0"), Via: benchServer}},
 	}
 	if s != nil {
@@ -46,7 +47,7 @@ func newGateway(s *ipsec.Suite) (*gateway, error) {
 	if g.r, err = benchRouter(&g.taken, nil, c, "192.0.2.1/24", 0); err != nil || s == nil {
 		return g, err
 	}
-	sa := ipsec.SAConfig{SPI: 0x1001, Outbound: true, Mode: ipsec.Tunnel, Suite: *s, Keys: someKeys(*s), Local: gateEnd.As4(), Remote: benchServer.As4()}
+	sa := ipsec.SAConfig{SPI: 0x1001, Outbound: true, Mode: ipsec.Tunnel, Suite: *s, Keys: SomeKeys(*s), Local: gateEnd.As4(), Remote: benchServer.As4()}
 	if _, err = g.r.IPsec().Add("S", sa, 0); err != nil {
 		return g, err
 	}
@@ -101,10 +102,10 @@ func tunnelWays() []tunnelWay {
 	return []tunnelWay{
 		{name: "in clear, through the stack", port: 4500},
 		{name: "in clear, by the flow table", port: 9999},
-		{"sealed, aes-gcm-128", &espSuites[0], 9999, false},
-		{"opened, aes-gcm-128", &espSuites[0], 9999, true},
-		{"sealed, aes-cbc-256 with sha256", &espSuites[3], 9999, false},
-		{"opened, aes-cbc-256 with sha256", &espSuites[3], 9999, true},
+		{"sealed, aes-gcm-128", &Suites[0], 9999, false},
+		{"opened, aes-gcm-128", &Suites[0], 9999, true},
+		{"sealed, aes-cbc-256 with sha256", &Suites[3], 9999, false},
+		{"opened, aes-cbc-256 with sha256", &Suites[3], 9999, true},
 	}
 }
 
@@ -177,17 +178,17 @@ func laps(length, turns int) (all []*lap, err error) {
 // gateways prints what a tunnel costs the router beside the same packets in
 // clear.
 func gateways(turns int, out io.Writer) error {
-	for _, length := range sizes {
+	for _, length := range Sizes {
 		all, err := laps(length, turns)
 		if err != nil {
 			return fmt.Errorf("tunnels, %d bytes: %w", length, err)
 		}
-		t := table{head: []string{fmt.Sprintf("tunnels, whole router in process, UDP, %d bytes", length), "ns/packet", "kpps", "ratio"}}
+		t := report.Table{Head: []string{fmt.Sprintf("tunnels, whole router in process, UDP, %d bytes", length), "ns/packet", "kpps", "ratio"}}
 		for _, l := range all {
-			m := median(l.ns)
-			t.row(l.name, fmt.Sprintf("%.0f", m), fmt.Sprintf("%.0f", 1e6/m), ratio(median(all[0].ns), m))
+			m := report.Median(l.ns)
+			t.Row(l.name, fmt.Sprintf("%.0f", m), fmt.Sprintf("%.0f", 1e6/m), report.Ratio(report.Median(all[0].ns), m))
 		}
-		t.print(out)
+		t.Print(out)
 	}
 	return nil
 }
