@@ -22,16 +22,41 @@ type InterfaceCounters struct {
 	Lost uint64 // of the whole port: frames lost before they could be read
 }
 
-// counters are the live ones of an interface.
+// counters are the live ones of an interface: one set for each lane, so that no
+// two lanes write to one cache line, and one for everybody else.
 type counters struct {
+	_                      [cacheLine]byte
 	rxFrames, rxBytes      atomic.Uint64
 	txFrames, txBytes      atomic.Uint64
 	fast, slow, reinjected atomic.Uint64
+	_                      [cacheLine]byte
+}
+
+// newCounters makes counters of the interface for one lane.
+func (i *Interface) newCounters() *counters {
+	c := new(counters)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.lanes = append(i.lanes, c)
+	return c
+}
+
+// addTo adds what c has counted.
+func (c *counters) addTo(n *InterfaceCounters) {
+	n.RxFrames += c.rxFrames.Load()
+	n.RxBytes += c.rxBytes.Load()
+	n.TxFrames += c.txFrames.Load()
+	n.TxBytes += c.txBytes.Load()
+	n.Fast += c.fast.Load()
+	n.Slow += c.slow.Load()
+	n.Reinjected += c.reinjected.Load()
 }
 
 // tally adds up frames that follow each other on one interface, so that the
-// shared counters are touched once for all of them.
+// counters are touched once for all of them.
 type tally struct {
+	by            *lane // whose counters; nil: everybody's
+	to            direction
 	of            *Interface
 	frames, bytes uint64
 }
@@ -45,15 +70,20 @@ const (
 	fastOn
 )
 
-func (t *tally) add(bytes int) {
+// add counts a frame of i, which may be nil: then it belongs to nobody.
+func (t *tally) add(i *Interface, bytes int) {
+	if t.of != i {
+		t.flush()
+		t.of = i
+	}
 	t.frames++
 	t.bytes += uint64(bytes)
 }
 
-func (t *tally) flush(to direction) {
+func (t *tally) flush() {
 	if t.of != nil && t.frames > 0 {
-		c := &t.of.count
-		switch to {
+		c := t.by.counters(t.of)
+		switch t.to {
 		case receivedBy:
 			c.rxFrames.Add(t.frames)
 			c.rxBytes.Add(t.bytes)
@@ -76,14 +106,16 @@ func (f *Fabric) Counters() []InterfaceCounters {
 		if i == nil {
 			continue
 		}
-		c := &i.count
 		n := InterfaceCounters{
 			ID: uint8(i.id), Name: i.name, VLAN: i.vlan,
-			RxFrames: c.rxFrames.Load(), RxBytes: c.rxBytes.Load(),
-			TxFrames: c.txFrames.Load(), TxBytes: c.txBytes.Load(),
-			Fast: c.fast.Load(), Slow: c.slow.Load(), Reinjected: c.reinjected.Load(),
 			Port: i.port.name, Up: i.port.driver.Up(), Lost: i.port.countLost(),
 		}
+		i.count.addTo(&n)
+		i.mu.Lock()
+		for _, c := range i.lanes {
+			c.addTo(&n)
+		}
+		i.mu.Unlock()
 		i.elsewhere.addTo(&n)
 		out = append(out, n)
 	}

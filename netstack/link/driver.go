@@ -37,3 +37,27 @@ type Driver interface {
 	// Close ends a Read that is waiting and gives the port's resources back.
 	Close() error
 }
+
+// A Lane is one of several ways in and out of a port. Read is called by one
+// goroutine; Write is safe for concurrent use, and shares nothing with the other
+// lanes. Both are as those of a Driver.
+type Lane interface {
+	Read(batch []frame.Frame) (int, error)
+	Write(batch []frame.Frame) (sent int, why drop.Reason)
+}
+
+// Laned is a Driver from which several goroutines receive, each from a lane of
+// its own. The frames of one direction of a flow all come by one lane, and in
+// their order, and so do all fragments between two addresses.
+type Laned interface {
+	Driver
+
+	// Lanes returns the lanes: at least one, always the same. The first is
+	// the Driver's own Read; Write goes through any of them at once.
+	Lanes() []Lane
+
+	// Spread lets frames come by all lanes from now on, and no longer by the
+	// first alone. It comes before any Read; a second time it does nothing.
+	// After an error they come by the first alone.
+	Spread() error
+}

@@ -95,7 +95,11 @@ func (f *Fabric) SetProxy(addrs []netip.Prefix, on []*Interface) {
 // that belongs there; frames without Out are passed over. It changes the order
 // of the batch so that the frames of one port stand together and need one
 // write; among themselves they keep it.
-func (f *Fabric) Send(batch []frame.Frame) {
+func (f *Fabric) Send(batch []frame.Frame) { f.send(nil, batch) }
+
+// send is Send by a lane, which has its own way out of each port; nil: by
+// somebody else.
+func (f *Fabric) send(l *lane, batch []frame.Frame) {
 	for len(batch) > 0 {
 		p := f.address(&batch[0])
 		n := 1
@@ -109,7 +113,7 @@ func (f *Fabric) Send(batch []frame.Frame) {
 			n++
 		}
 		if p != nil {
-			p.transmit(batch[:n])
+			p.transmit(l, batch[:n])
 		} else {
 			f.stranded(batch[:n])
 		}

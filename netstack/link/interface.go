@@ -24,12 +24,13 @@ type Interface struct {
 	above atomic.Pointer[attachment] // the stack, nil while there is none
 	mtu   atomic.Uint32              // set by SetMTU, 0: the driver's
 	proxy atomic.Pointer[proxySet]   // whom it answers ARP for, never nil
-	count counters
+	count counters                   // of everybody who is no lane
 
 	elsewhere elsewhere
 
-	mu      sync.Mutex // guards onClose
+	mu      sync.Mutex // guards what follows
 	onClose func()
+	lanes   []*counters // of each lane that had frames for it
 }
 
 // attachment lets an interface value be swapped atomically.
@@ -188,7 +189,7 @@ func (i *Interface) send(o *outgoing) {
 		why = drop.FrameShort
 	case p.fabric.interfaces[i.id].Load() == i:
 		f.VLAN = i.vlan
-		p.transmit(o.batch[:])
+		p.transmit(nil, o.batch[:])
 		return
 	}
 	i.port.fabric.drops.Count(why, f.Bytes(), i.port.fabric.now())

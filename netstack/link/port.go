@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 
@@ -23,7 +21,7 @@ type Port struct {
 	name   string
 	fabric *Fabric
 	driver Driver
-	fast   FastPath // nil: none
+	lanes  []*lane // at least one
 	mac    frame.MAC
 	addr   tcpip.LinkAddress // mac, in gVisor's form
 
@@ -36,7 +34,9 @@ type Port struct {
 
 func newPort(f *Fabric, name string, d Driver) *Port {
 	mac := d.MAC()
-	return &Port{name: name, fabric: f, driver: d, fast: f.fast(), mac: mac, addr: tcpip.LinkAddress(mac[:])}
+	p := &Port{name: name, fabric: f, driver: d, mac: mac, addr: tcpip.LinkAddress(mac[:])}
+	p.lanes = newLanes(p)
+	return p
 }
 
 // Name returns the port's name in the configuration.
@@ -67,39 +67,33 @@ func (p *Port) AddInterface(id frame.Interface, name string, vlan uint16) (*Inte
 	return i, nil
 }
 
-// Run receives until ctx ends, and then returns nil. It closes the driver in
-// every case. A port that is down is no error; a driver that cannot read any
+// Run receives until ctx ends, and then returns nil: in one goroutine for each
+// lane that the driver has. It closes the driver in every case. A port that is down is no error; a driver that cannot read any
 // more is one.
 func (p *Port) Run(ctx context.Context) error {
+	lanes := p.spread()
+	ctx, end := context.WithCancel(ctx)
 	closed := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
+	context.AfterFunc(ctx, func() {
 		defer close(closed)
 		p.close()
 	})
-	err := p.receive()
-	if stop() {
-		p.close()
-	} else {
-		<-closed
+	errs := make([]error, len(lanes))
+	var all sync.WaitGroup
+	for n, l := range lanes {
+		all.Go(func() {
+			if errs[n] = l.receive(); errs[n] != nil {
+				end() // and with it the other lanes
+			}
+		})
 	}
-	if err != nil {
+	all.Wait()
+	end()
+	<-closed
+	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("port %s: read: %w", p.name, err)
 	}
 	return nil
-}
-
-func (p *Port) receive() error {
-	batch := make([]frame.Frame, frame.Batch)
-	for {
-		n, err := p.driver.Read(batch)
-		if errors.Is(err, net.ErrClosed) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		p.Input(batch[:n])
-	}
 }
 
 func (p *Port) close() {
@@ -109,59 +103,9 @@ func (p *Port) close() {
 }
 
 // Input is one turn of the receive loop: it does with the frames all that is
-// to be done before it returns. It overwrites the batch. For each port it must
-// run in one goroutine at a time.
-func (p *Port) Input(batch []frame.Frame) {
-	now := p.fabric.now()
-	rest := batch[:p.sort(batch, now)]
-	if len(rest) > 0 {
-		if p.fast != nil && p.fast.Process(rest, now) > 0 {
-			p.hits(rest)
-			p.fabric.Send(rest)
-		}
-		p.slow(rest, now)
-	}
-	p.fabric.after()
-	if now >= p.nextLost.Load() {
-		p.nextLost.Store(now + int64(time.Second))
-		p.countLost()
-	}
-}
-
-// sort drops what is not for us, handles ARP and group frames at once, moves
-// the IPv4 unicast frames to the front and returns their number.
-func (p *Port) sort(batch []frame.Frame, now int64) int {
-	n := 0
-	var rx tally
-	for k := range batch {
-		f := &batch[k]
-		i, why := p.admit(f)
-		if why != drop.None {
-			p.fabric.drops.Count(why, f.Bytes(), now)
-			continue
-		}
-		if rx.of != i {
-			rx.flush(receivedBy)
-			rx.of = i
-		}
-		rx.add(f.Len())
-		switch {
-		case f.EtherType() == frame.TypeARP:
-			p.arp(i, f, now)
-		case f.EtherType() != frame.TypeIPv4:
-			p.fabric.drops.Count(drop.EtherType, f.Bytes(), now)
-		case f.Dst().IsGroup():
-			i.deliver(f, now)
-		default:
-			if n != k {
-				batch[n] = *f
-			}
-			n++
-		}
-	}
-	rx.flush(receivedBy)
-	return n
-}
+// to be done before it returns. It overwrites the batch. It is the first lane's,
+// and must run in one goroutine at a time.
+func (p *Port) Input(batch []frame.Frame) { p.lanes[0].input(batch) }
 
 // admit finds the interface on which f came in and writes it into f.
 func (p *Port) admit(f *frame.Frame) (*Interface, drop.Reason) {
@@ -193,22 +137,6 @@ func (p *Port) admit(f *frame.Frame) (*Interface, drop.Reason) {
 	return i, drop.None
 }
 
-// hits counts the frames that the fast path took.
-func (p *Port) hits(batch []frame.Frame) {
-	var t tally
-	for k := range batch {
-		if batch[k].Out == 0 {
-			continue
-		}
-		if i := p.fabric.interfaces[batch[k].In].Load(); i != t.of {
-			t.flush(fastOn)
-			t.of = i
-		}
-		t.add(0)
-	}
-	t.flush(fastOn)
-}
-
 // slow gives to the stack what the fast path left.
 func (p *Port) slow(batch []frame.Frame, now int64) {
 	for k := range batch {
@@ -224,14 +152,19 @@ func (p *Port) slow(batch []frame.Frame, now int64) {
 }
 
 // transmit writes frames of this port's interfaces, VLAN and Out set, and
-// counts those that the driver refuses.
-func (p *Port) transmit(batch []frame.Frame) {
+// counts those that the driver refuses. l is the lane that sends them, nil for
+// everybody else.
+func (p *Port) transmit(l *lane, batch []frame.Frame) {
 	batch = batch[:p.fit(batch)]
 	if len(batch) == 0 {
 		return
 	}
-	sent, why := p.driver.Write(batch)
-	p.sent(batch[:sent])
+	out := Lane(p.driver)
+	if l != nil {
+		out = p.lanes[l.n%len(p.lanes)].way
+	}
+	sent, why := out.Write(batch)
+	p.sent(l, batch[:sent])
 	refused := batch[sent:]
 	if len(refused) == 0 {
 		return
@@ -262,21 +195,23 @@ func (p *Port) fit(batch []frame.Frame) int {
 }
 
 // sent counts frames by their interfaces.
-func (p *Port) sent(batch []frame.Frame) {
-	var t tally
+func (p *Port) sent(l *lane, batch []frame.Frame) {
+	t := tally{by: l, to: sentBy}
+	var i *Interface
 	for k := range batch {
 		f := &batch[k]
-		if i := p.fabric.interfaces[f.Out].Load(); i != t.of {
-			t.flush(sentBy)
-			t.of = i
+		if i == nil || i.id != f.Out {
+			if i = p.fabric.interfaces[f.Out].Load(); i == nil {
+				continue
+			}
 		}
 		n := f.Len()
-		if t.of != nil && t.of.vlan != 0 && f.VLAN == 0 {
+		if i.vlan != 0 && f.VLAN == 0 {
 			n -= frame.TagLen // the driver has put the tag in
 		}
-		t.add(n)
+		t.add(i, n)
 	}
-	t.flush(sentBy)
+	t.flush()
 }
 
 // countLost takes the driver's losses over into the drop counters.

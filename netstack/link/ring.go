@@ -3,10 +3,11 @@ package link
 import (
 	"fmt"
 	"net"
-	"sync/atomic"
+	"runtime"
+	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"gvisor.dev/gvisor/pkg/tcpip"
 
 	"spigate/netstack/drop"
 	"spigate/netstack/frame"
@@ -17,17 +18,17 @@ type RingConfig struct {
 	Device string    // the kernel's name of the port, in the caller's network namespace
 	MAC    frame.MAC // the router's address on it; zero: the device's own
 
-	// Version is the ring's version: 3 (TPACKET_V3), 2 (TPACKET_V2), or 0
-	// for 3 with 2 where the kernel refuses it.
-	Version   int
-	BlockSize int // bytes, a power of two of at least a page; 0: ringBlockSize
-	Blocks    int // 0: as many as make ringMemory
+	// Threads is how many lanes the port has (see Laned), each with a ring of
+	// its own: 1 to ringThreads, 0 for one for each processor that the process
+	// may use.
+	Threads int
 
-	// Retire bounds how long frames gather before Read returns them. In
-	// version 3 the kernel keeps a block that is not full for so long (whole
-	// milliseconds). In version 2 Read sleeps for so long, once, when it
-	// finds the ring empty; after that it is woken by the first frame.
-	// 0: ringRetire or ringPause.
+	BlockSize int // bytes, a power of two of at least a page; 0: ringBlockSize
+	Blocks    int // of each lane; 0: as many as make the lane's part of ringMemory
+
+	// Retire is how long Read sleeps, once, when it finds the ring empty, so
+	// that frames gather and the kernel need not wake it for each. It adds to
+	// the latency of a frame that travels alone. 0: not at all.
 	Retire time.Duration
 
 	// Snaplen is the greatest length of a frame in bytes, from its Ethernet
@@ -45,41 +46,26 @@ type RingConfig struct {
 	Drops *drop.Counters // where frames that the driver itself drops are counted; may be nil
 }
 
-// A ring is the AF_PACKET driver: frames are read from a ring that the kernel
-// fills, changed there, and sent from there by sendmmsg (see sender). One
-// socket receives and another sends, so that what we send costs the receive
-// ring nothing.
-//
-// Invariant: the ring's memory is unmapped only by Close while nothing is
-// lent, or by the Read after it (see gate).
+// ringThreads is the greatest number of lanes of one port.
+const ringThreads = 64
+
+// A ring is the AF_PACKET driver: frames are read from rings that the kernel
+// fills, one for each lane, changed there, and sent from there. Until Spread
+// the first lane gets everything.
 type ring struct {
-	mac     frame.MAC
-	mtu     int
-	version int
-	pause   time.Duration // see RingConfig.Retire; 0 in version 3
-	fd      int           // receives
-	mem     []byte
-	cells   ringCells
-	wait    *waker
-	gate    gate
-	tx      *sender
-	lost    atomic.Uint64
+	mac   frame.MAC
+	mtu   int
+	index int // of the device
+	lanes []*ringLane
+
+	spreading sync.Once
+	notSpread error // why
 }
 
-// ringCells walks the ring in one of the kernel's two layouts.
-type ringCells interface {
-	// fill lends up to len(batch) frames and returns how many. It returns 0
-	// only if the kernel has nothing, or if everything at hand was dropped.
-	fill(batch []frame.Frame) int
-
-	// release gives all that fill took back to the kernel, and reports
-	// whether there was something.
-	release() bool
-}
-
-// OpenRing opens a kernel port. The port should have been taken from the
-// kernel before (package takeover): AF_PACKET sees copies, and what the kernel
-// does with its own is not this driver's matter. It needs CAP_NET_RAW.
+// OpenRing opens a kernel port; the Driver is a Laned. The port should have
+// been taken from the kernel before (package takeover): AF_PACKET sees copies,
+// and what the kernel does with its own is not this driver's matter. It needs
+// CAP_NET_RAW.
 func OpenRing(c RingConfig) (Driver, error) {
 	r, err := openRing(c)
 	if err != nil {
@@ -97,22 +83,34 @@ func openRing(c RingConfig) (*ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &ring{fd: -1, mac: c.MAC, mtu: ifi.MTU}
-	if r.mac == (frame.MAC{}) {
-		r.mac = own
+	if c.Threads == 0 {
+		c.Threads = min(runtime.GOMAXPROCS(0), ringThreads)
+	}
+	if c.Threads < 1 || c.Threads > ringThreads {
+		return nil, fmt.Errorf("%d threads: want 1 to %d", c.Threads, ringThreads)
 	}
 	if c.Snaplen == 0 {
 		c.Snaplen = ifi.MTU + frame.HeaderLen + frame.TagLen
 	}
-	if r.wait, err = newWaker(); err != nil {
+	g, err := ringGeometry(c)
+	if err != nil {
 		return nil, err
 	}
-	if r.tx, err = openSender(ifi.Index, ifi.MTU, c.Device); err != nil {
-		r.free()
-		return nil, err
+	r := &ring{mac: c.MAC, mtu: ifi.MTU, index: ifi.Index}
+	if r.mac == (frame.MAC{}) {
+		r.mac = own
 	}
-	if err := r.openReceive(c, ifi.Index, c.Promiscuous || r.mac != own); err != nil {
-		r.free()
+	clock := tcpip.NewStdClock()
+	for range c.Threads {
+		l, err := openRingLane(c, g, ifi, clock)
+		if err != nil {
+			_ = r.Close()
+			return nil, err
+		}
+		r.lanes = append(r.lanes, l)
+	}
+	if err := r.lanes[0].receive(r.index, c.Promiscuous || r.mac != own); err != nil {
+		_ = r.Close()
 		return nil, err
 	}
 	return r, nil
@@ -127,51 +125,30 @@ func ethernetAddress(ifi *net.Interface) (frame.MAC, error) {
 	return frame.MAC(ifi.HardwareAddr), nil
 }
 
-// Read implements Driver.
-func (r *ring) Read(batch []frame.Frame) (int, error) {
-	if !r.gate.enter(r.free) {
-		return 0, net.ErrClosed
+// Lanes implements Laned.
+func (r *ring) Lanes() []Lane {
+	out := make([]Lane, len(r.lanes))
+	for k, l := range r.lanes {
+		out[k] = l
 	}
-	n, err := r.read(batch)
-	if !r.gate.leave(n > 0, r.free) {
-		return 0, net.ErrClosed
-	}
-	return n, err
+	return out
 }
 
-func (r *ring) read(batch []frame.Frame) (int, error) {
-	if len(batch) == 0 {
-		return 0, fmt.Errorf("read of no frames")
-	}
-	for paused := r.pause == 0; ; {
-		r.cells.release()
-		if n := r.cells.fill(batch); n > 0 {
-			return n, nil
-		}
-		if r.cells.release() {
-			continue // all of it was dropped; there may be more
-		}
-		if !paused {
-			paused = true
-			if err := r.wait.sleep(r.pause); err != nil {
-				return 0, err
-			}
-			continue
-		}
-		events, err := r.wait.wait(r.fd)
-		if err != nil {
-			return 0, err
-		}
-		if events&unix.POLLERR != 0 {
-			// ENETDOWN, mostly: taking the error off the socket is all it
-			// needs, it receives again when the port comes back.
-			_, _ = unix.GetsockoptInt(r.fd, unix.SOL_SOCKET, unix.SO_ERROR)
-		}
-	}
-}
+// Read implements Driver: it is the first lane's.
+func (r *ring) Read(batch []frame.Frame) (int, error) { return r.lanes[0].Read(batch) }
 
-// Write implements Driver.
-func (r *ring) Write(batch []frame.Frame) (int, drop.Reason) { return r.tx.write(batch) }
+// Write implements Driver. It takes a lane whose way out is free just now, as
+// those who call it have none of their own.
+func (r *ring) Write(batch []frame.Frame) (int, drop.Reason) {
+	for _, l := range r.lanes {
+		if l.tx.mu.TryLock() {
+			n, why := l.tx.send(batch)
+			l.tx.mu.Unlock()
+			return n, why
+		}
+	}
+	return r.lanes[0].Write(batch)
+}
 
 // MAC implements Driver.
 func (r *ring) MAC() frame.MAC { return r.mac }
@@ -180,49 +157,20 @@ func (r *ring) MAC() frame.MAC { return r.mac }
 func (r *ring) MTU() int { return r.mtu }
 
 // Up implements Driver.
-func (r *ring) Up() bool { return r.tx.up() }
+func (r *ring) Up() bool { return r.lanes[0].tx.up() }
 
-// Lost implements Driver: frames for which the ring had no room.
-func (r *ring) Lost() uint64 {
-	r.gate.whileOpen(func() { r.lost.Add(r.kernelDrops()) })
-	return r.lost.Load()
+// Lost implements Driver: frames for which the rings had no room.
+func (r *ring) Lost() (n uint64) {
+	for _, l := range r.lanes {
+		n += l.kernelDrops()
+	}
+	return n
 }
 
-// kernelDrops returns the kernel's count of drops since it was last asked:
-// reading it sets it to zero.
-func (r *ring) kernelDrops() uint64 {
-	if r.version == 3 {
-		s, err := unix.GetsockoptTpacketStatsV3(r.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
-		if err != nil {
-			return 0
-		}
-		return uint64(s.Drops)
-	}
-	s, err := unix.GetsockoptTpacketStats(r.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
-	if err != nil {
-		return 0
-	}
-	return uint64(s.Drops)
-}
-
-// Close implements Driver.
+// Close implements Driver: every lane's Read ends.
 func (r *ring) Close() error {
-	r.gate.close(r.wait.wake, r.free)
+	for _, l := range r.lanes {
+		l.gate.close(l.wait.wake, l.free)
+	}
 	return nil
-}
-
-// free gives everything back. The gate calls it once; openRing calls it on
-// what is there when it fails.
-func (r *ring) free() {
-	if r.mem != nil {
-		_ = unix.Munmap(r.mem)
-		r.mem = nil
-	}
-	if r.fd >= 0 {
-		_ = unix.Close(r.fd)
-	}
-	if r.tx != nil {
-		r.tx.close()
-	}
-	r.wait.close()
 }

@@ -14,15 +14,14 @@ import (
 // The layout of a ring as linux/if_packet.h has it. Numbers in it are in host
 // byte order.
 const (
-	tpacketAlign       = 16
-	tpacketBlockHeader = int(unsafe.Sizeof(unix.TpacketBlockDesc{}))
-	sllPacketType      = 10 // offset of sll_pkttype in sockaddr_ll
+	tpacketAlign  = 16
+	sllPacketType = 10 // offset of sll_pkttype in sockaddr_ll
 )
 
 var nativeEndian = binary.NativeEndian
 
-// word returns the 32 bit word at off, through which a block or a cell changes
-// hands between the kernel and us.
+// word returns the 32 bit word at off, through which a cell changes hands
+// between the kernel and us.
 func word(mem []byte, off int) *uint32 { return (*uint32)(unsafe.Pointer(&mem[off])) }
 
 // ownedByUs and giveBack are the hand-over. The atomic operations keep the
@@ -30,75 +29,8 @@ func word(mem []byte, off int) *uint32 { return (*uint32)(unsafe.Pointer(&mem[of
 func ownedByUs(w *uint32) bool { return atomic.LoadUint32(w)&unix.TP_STATUS_USER != 0 }
 func giveBack(w *uint32)       { atomic.StoreUint32(w, unix.TP_STATUS_KERNEL) }
 
-// ringV3 walks blocks with as many frames each as the kernel could put there
-// before the block was full or its retire time was over.
-type ringV3 struct {
-	sieve
-	mem          []byte
-	size, blocks int
-
-	cur  int // the block being read
-	left int // frames in it not read yet
-	next int // offset in mem of the next of them
-	done int // blocks before cur that were read and are still lent
-}
-
-func (v *ringV3) fill(batch []frame.Frame) int {
-	n := 0
-	for n < len(batch) && (v.left > 0 || v.open()) {
-		if f, ok := v.take(); ok {
-			batch[n] = f
-			n++
-		}
-		if v.left == 0 {
-			v.cur = (v.cur + 1) % v.blocks
-			v.done++
-		}
-	}
-	return n
-}
-
-// open begins the block at cur if the kernel has handed it over. A retired
-// block has at least one frame.
-func (v *ringV3) open() bool {
-	if v.done == v.blocks {
-		return false // all of them are lent: this one is not new
-	}
-	base := v.cur * v.size
-	h := (*unix.TpacketHdrV1)(unsafe.Pointer(&v.mem[base+tpacketHeaderV1]))
-	if !ownedByUs(&h.Block_status) {
-		return false
-	}
-	v.left, v.next = int(h.Num_pkts), base+int(h.Offset_to_first_pkt)
-	return v.left > 0
-}
-
-// tpacketHeaderV1 is where the block's header stands in its descriptor.
-const tpacketHeaderV1 = int(unsafe.Offsetof(unix.TpacketBlockDesc{}.Hdr))
-
-func (v *ringV3) take() (frame.Frame, bool) {
-	h := (*unix.Tpacket3Hdr)(unsafe.Pointer(&v.mem[v.next]))
-	c := cell{
-		mem: v.mem[v.next:], header: unix.SizeofTpacket3Hdr, mac: int(h.Mac),
-		snap: int(h.Snaplen), length: int(h.Len), status: h.Status,
-		tci: uint16(h.Hv1.Vlan_tci), tpid: h.Hv1.Vlan_tpid,
-	}
-	v.left--
-	v.next += int(h.Next_offset)
-	return v.pass(&c)
-}
-
-func (v *ringV3) release() bool {
-	some := v.done > 0
-	for ; v.done > 0; v.done-- {
-		b := (v.cur - v.done + v.blocks) % v.blocks
-		giveBack(word(v.mem, b*v.size+tpacketHeaderV1))
-	}
-	return some
-}
-
-// ringV2 walks cells of equal size with one frame each.
-type ringV2 struct {
+// ringCells walks cells of equal size with one frame each (TPACKET_V2).
+type ringCells struct {
 	sieve
 	mem                 []byte
 	blockSize, cellSize int // bytes
@@ -108,7 +40,12 @@ type ringV2 struct {
 	done int // cells before cur that were read and are still lent
 }
 
-func (v *ringV2) fill(batch []frame.Frame) int {
+// ready reports whether the kernel has handed the next cell over.
+func (v *ringCells) ready() bool { return ownedByUs(word(v.mem, v.at(v.cur))) }
+
+// fill lends up to len(batch) frames and returns how many. It returns 0 only if
+// the kernel has nothing, or if everything at hand was dropped.
+func (v *ringCells) fill(batch []frame.Frame) int {
 	n := 0
 	for n < len(batch) && v.done < v.cells {
 		at := v.at(v.cur)
@@ -132,9 +69,11 @@ func (v *ringV2) fill(batch []frame.Frame) int {
 }
 
 // at returns the offset of a cell: no cell lies across two blocks.
-func (v *ringV2) at(i int) int { return i/v.perBlock*v.blockSize + i%v.perBlock*v.cellSize }
+func (v *ringCells) at(i int) int { return i/v.perBlock*v.blockSize + i%v.perBlock*v.cellSize }
 
-func (v *ringV2) release() bool {
+// release gives all that fill took back to the kernel, and reports whether
+// there was something.
+func (v *ringCells) release() bool {
 	some := v.done > 0
 	for ; v.done > 0; v.done-- {
 		giveBack(word(v.mem, v.at((v.cur-v.done+v.cells)%v.cells)))

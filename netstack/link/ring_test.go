@@ -3,7 +3,6 @@ package link
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -18,16 +17,11 @@ import (
 	"spigate/netstack/link/takeover"
 )
 
-// bothVersions runs a test over either layout of the ring, in a namespace with
-// a veth pair a-b each.
-func bothVersions(t *testing.T, test func(t *testing.T, version int)) {
-	for _, v := range []int{3, 2} {
-		t.Run(fmt.Sprintf("V%d", v), func(t *testing.T) {
-			ownNamespace(t)
-			vethPair(t, "a", "b")
-			test(t, v)
-		})
-	}
+// overVeth runs a test in a namespace with a veth pair a-b.
+func overVeth(t *testing.T, test func(t *testing.T)) {
+	ownNamespace(t)
+	vethPair(t, "a", "b")
+	test(t)
 }
 
 func openTestRing(t testing.TB, c RingConfig) Driver {
@@ -60,13 +54,13 @@ func sendAll(t testing.TB, d Driver, batch ...frame.Frame) {
 }
 
 func TestFramesPassTheRingInOrderAndWhole(t *testing.T) {
-	bothVersions(t, func(t *testing.T, v int) {
-		a := openTestRing(t, RingConfig{Device: "a", Version: v})
+	overVeth(t, func(t *testing.T) {
+		a := openTestRing(t, RingConfig{Device: "a"})
 		// No more frames at a time than b has blocks: the kernel may hand over
 		// a block for each, if the sender is slow. In all of them more than the
 		// ring holds, so that it goes around.
 		const blocks, rounds = 8, 300
-		b := openTestRing(t, RingConfig{Device: "b", Version: v, Blocks: blocks})
+		b := openTestRing(t, RingConfig{Device: "b", Blocks: blocks})
 		for r := range rounds {
 			batch := testFrames(blocks, 60+r*4)
 			sendAll(t, a, batch...)
@@ -83,9 +77,9 @@ func TestFramesPassTheRingInOrderAndWhole(t *testing.T) {
 }
 
 func TestTagsComeOffAndGoOn(t *testing.T) {
-	bothVersions(t, func(t *testing.T, v int) {
-		a := openTestRing(t, RingConfig{Device: "a", Version: v})
-		b := openTestRing(t, RingConfig{Device: "b", Version: v})
+	overVeth(t, func(t *testing.T) {
+		a := openTestRing(t, RingConfig{Device: "a"})
+		b := openTestRing(t, RingConfig{Device: "b"})
 		plain := testFrames(1, 100)[0].Bytes()
 		for _, vlan := range []uint16{20, 4094, 0} {
 			sendAll(t, a, frame.Copy(plain, vlan))
@@ -113,10 +107,10 @@ func TestTagsComeOffAndGoOn(t *testing.T) {
 }
 
 func TestFramesForOthersPassAndOurOwnDoNot(t *testing.T) {
-	bothVersions(t, func(t *testing.T, v int) {
+	overVeth(t, func(t *testing.T) {
 		a := openTestRing(t, RingConfig{Device: "a"})
 		other := frame.MAC{2, 0, 0, 0, 0, 0x77}
-		b := openTestRing(t, RingConfig{Device: "b", Version: v, MAC: other})
+		b := openTestRing(t, RingConfig{Device: "b", MAC: other})
 		if b.MAC() != other {
 			t.Errorf("MAC %v", b.MAC())
 		}
@@ -137,9 +131,9 @@ func TestFramesForOthersPassAndOurOwnDoNot(t *testing.T) {
 }
 
 func TestAPortGoesDownUnderTrafficAndComesBack(t *testing.T) {
-	bothVersions(t, func(t *testing.T, v int) {
-		a := openTestRing(t, RingConfig{Device: "a", Version: v})
-		b := openTestRing(t, RingConfig{Device: "b", Version: v})
+	overVeth(t, func(t *testing.T) {
+		a := openTestRing(t, RingConfig{Device: "a"})
+		b := openTestRing(t, RingConfig{Device: "b"})
 		sendAll(t, a, testFrames(3, 100)...)
 		readFrames(t, b, 3)
 		got := make(chan int)
@@ -170,8 +164,8 @@ func TestAPortGoesDownUnderTrafficAndComesBack(t *testing.T) {
 }
 
 func TestCloseEndsAReadThatWaits(t *testing.T) {
-	bothVersions(t, func(t *testing.T, v int) {
-		d, err := OpenRing(RingConfig{Device: "a", Version: v})
+	overVeth(t, func(t *testing.T) {
+		d, err := OpenRing(RingConfig{Device: "a"})
 		must(t, err)
 		ended := make(chan error)
 		go func() {
@@ -195,9 +189,9 @@ func TestCloseEndsAReadThatWaits(t *testing.T) {
 }
 
 func TestLentFramesOutliveClose(t *testing.T) {
-	bothVersions(t, func(t *testing.T, v int) {
+	overVeth(t, func(t *testing.T) {
 		a := openTestRing(t, RingConfig{Device: "a"})
-		b, err := OpenRing(RingConfig{Device: "b", Version: v})
+		b, err := OpenRing(RingConfig{Device: "b"})
 		must(t, err)
 		sent := testFrames(1, 100)
 		sendAll(t, a, sent...)
@@ -213,9 +207,9 @@ func TestLentFramesOutliveClose(t *testing.T) {
 }
 
 func TestAFullRingLosesAndCounts(t *testing.T) {
-	bothVersions(t, func(t *testing.T, v int) {
+	overVeth(t, func(t *testing.T) {
 		a := openTestRing(t, RingConfig{Device: "a"})
-		b := openTestRing(t, RingConfig{Device: "b", Version: v, BlockSize: 64 << 10, Blocks: 2})
+		b := openTestRing(t, RingConfig{Device: "b", BlockSize: 64 << 10, Blocks: 2})
 		const batches = 40
 		for range batches {
 			sendAll(t, a, testFrames(frame.Batch, 200)...)
@@ -232,10 +226,10 @@ func TestAFullRingLosesAndCounts(t *testing.T) {
 }
 
 func TestAFrameThatIsTooBigDoesNotHoldUpTheOthers(t *testing.T) {
-	bothVersions(t, func(t *testing.T, v int) {
+	overVeth(t, func(t *testing.T) {
 		drops := new(drop.Counters)
-		a := openTestRing(t, RingConfig{Device: "a", Version: v})
-		b := openTestRing(t, RingConfig{Device: "b", Version: v, Snaplen: 200, Drops: drops})
+		a := openTestRing(t, RingConfig{Device: "a"})
+		b := openTestRing(t, RingConfig{Device: "b", Snaplen: 200, Drops: drops})
 		batch := testFrames(3, 100)
 		batch[1] = frame.Copy(make([]byte, frame.HeaderLen+1501), 0)
 		if n, why := a.Write(batch); n != 2 || why != drop.FrameTooBig {
@@ -256,9 +250,9 @@ func TestAFrameThatIsTooBigDoesNotHoldUpTheOthers(t *testing.T) {
 }
 
 func TestUnfinishedChecksumsOfLocalProgramsAreFinished(t *testing.T) {
-	bothVersions(t, func(t *testing.T, v int) {
+	overVeth(t, func(t *testing.T) {
 		must(t, netlink.AddrAdd(linkNamed(t, "a"), &netlink.Addr{IPNet: &net.IPNet{IP: net.IP{10, 0, 0, 1}, Mask: net.CIDRMask(24, 32)}}))
-		b := openTestRing(t, RingConfig{Device: "b", Version: v})
+		b := openTestRing(t, RingConfig{Device: "b"})
 		must(t, netlink.NeighAdd(&netlink.Neigh{LinkIndex: linkNamed(t, "a").Attrs().Index, IP: net.IP{10, 0, 0, 2},
 			HardwareAddr: net.HardwareAddr(linkNamed(t, "b").Attrs().HardwareAddr), State: unix.NUD_PERMANENT}))
 		udp, err := net.Dial("udp4", "10.0.0.2:500")
@@ -329,11 +323,11 @@ func TestARingThatCannotBeOpenedSaysWhy(t *testing.T) {
 	}{
 		{RingConfig{Device: "nope0"}, "port nope0: "},
 		{RingConfig{Device: "lo"}, "port lo: not an Ethernet device"},
-		{RingConfig{Device: "a", Version: 1}, "want 2 or 3"},
+		{RingConfig{Device: "a", Threads: -1}, "-1 threads: want 1 to 64"},
+		{RingConfig{Device: "a", Threads: 65}, "65 threads: want 1 to 64"},
 		{RingConfig{Device: "a", BlockSize: 5000}, "power of two"},
 		{RingConfig{Device: "a", Blocks: 1}, "at least 2"},
 		{RingConfig{Device: "a", BlockSize: 4096, Snaplen: 9000}, "does not fit"},
-		{RingConfig{Device: "a", Retire: 1}, "at least 1ms"},
 	} {
 		_, err := OpenRing(c.config)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -343,9 +337,9 @@ func TestARingThatCannotBeOpenedSaysWhy(t *testing.T) {
 }
 
 func TestReadingAndSendingCostNoAllocation(t *testing.T) {
-	bothVersions(t, func(t *testing.T, v int) {
-		a := openTestRing(t, RingConfig{Device: "a", Version: v})
-		b := openTestRing(t, RingConfig{Device: "b", Version: v})
+	overVeth(t, func(t *testing.T) {
+		a := openTestRing(t, RingConfig{Device: "a"})
+		b := openTestRing(t, RingConfig{Device: "b"})
 		batch := testFrames(16, 100)
 		var in [frame.Batch]frame.Frame
 		if n := testing.AllocsPerRun(50, func() {
@@ -361,12 +355,12 @@ func TestReadingAndSendingCostNoAllocation(t *testing.T) {
 }
 
 func TestARingWorksOnATakenPort(t *testing.T) {
-	bothVersions(t, func(t *testing.T, v int) {
+	overVeth(t, func(t *testing.T) {
 		taken, err := takeover.Take("b", takeover.Config{Dir: t.TempDir()})
 		must(t, err)
 		defer func() { must(t, taken.Restore()) }()
-		a := openTestRing(t, RingConfig{Device: "a", Version: v})
-		b := openTestRing(t, RingConfig{Device: "b", Version: v})
+		a := openTestRing(t, RingConfig{Device: "a"})
+		b := openTestRing(t, RingConfig{Device: "b"})
 		for range 3 { // behind the drop on the way in, past the one on the way out
 			sendAll(t, a, testFrames(frame.Batch, 100)...)
 			readFrames(t, b, frame.Batch)

@@ -1,12 +1,16 @@
 package link
 
 import (
+	"errors"
+	"net"
 	"os"
 	"runtime"
 	"testing"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"spigate/netstack/frame"
 )
 
 // ownNamespace puts the test's goroutine into a network namespace of its own.
@@ -72,4 +76,26 @@ func waitCarrier(t testing.TB, name string, want bool) {
 	for u := range updates { // until the subscription has ended
 		_ = u
 	}
+}
+
+// closeRead closes a port of which frames may still be lent.
+func closeRead(b testing.TB, d Driver) {
+	b.Helper()
+	_ = d.Close()
+	var batch [1]frame.Frame
+	if _, err := d.Read(batch[:]); !errors.Is(err, net.ErrClosed) {
+		b.Errorf("read after close: %v", err)
+	}
+}
+
+// testFrames makes n broadcast frames of an experimental type (IEEE 802) and
+// the given length, numbered in their first payload byte.
+func testFrames(n, length int) []frame.Frame {
+	out := make([]frame.Frame, n)
+	for i := range out {
+		b := make([]byte, length)
+		copy(b, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 0x88, 0xb5, byte(i)})
+		out[i] = frame.Copy(b, 0)
+	}
+	return out
 }

@@ -12,10 +12,10 @@ import (
 )
 
 func TestATagBehindAPriorityTagChoosesNoVLAN(t *testing.T) {
-	bothVersions(t, func(t *testing.T, v int) {
+	overVeth(t, func(t *testing.T) {
 		drops := new(drop.Counters)
 		a := openTestRing(t, RingConfig{Device: "a"})
-		b := openTestRing(t, RingConfig{Device: "b", Version: v, Drops: drops})
+		b := openTestRing(t, RingConfig{Device: "b", Drops: drops})
 		plain := testFrames(1, 100)[0].Bytes()
 		hidden := append(append(append([]byte(nil), plain[:12]...), 0x81, 0, 0xa0, 0, 0x81, 0, 0, 20), plain[12:]...)
 		sendAll(t, a, frame.Copy(hidden, 0), frame.Copy(plain, 0))
@@ -29,10 +29,10 @@ func TestATagBehindAPriorityTagChoosesNoVLAN(t *testing.T) {
 }
 
 func TestAServiceTagIsNotOneOfOurVLANs(t *testing.T) {
-	bothVersions(t, func(t *testing.T, v int) {
+	overVeth(t, func(t *testing.T) {
 		drops := new(drop.Counters)
 		a := openTestRing(t, RingConfig{Device: "a"})
-		b := openTestRing(t, RingConfig{Device: "b", Version: v, Drops: drops})
+		b := openTestRing(t, RingConfig{Device: "b", Drops: drops})
 		plain := testFrames(1, 100)[0].Bytes()
 		tagged := append(append(append([]byte(nil), plain[:12]...), 0x88, 0xa8, 0, 20), plain[12:]...)
 		sendAll(t, a, frame.Copy(tagged, 0), frame.Copy(plain, 0))
@@ -48,10 +48,10 @@ func TestAServiceTagIsNotOneOfOurVLANs(t *testing.T) {
 // What a port of a switch sees: every destination, and frames as they are on the
 // wire, whatever tags they have.
 func TestAPortOfASwitchSeesEverythingAsItIs(t *testing.T) {
-	bothVersions(t, func(t *testing.T, v int) {
+	overVeth(t, func(t *testing.T) {
 		drops := new(drop.Counters)
-		a := openTestRing(t, RingConfig{Device: "a", Version: v, Promiscuous: true, KeepTags: true, Drops: drops})
-		b := openTestRing(t, RingConfig{Device: "b", Version: v, Promiscuous: true, KeepTags: true, Drops: drops})
+		a := openTestRing(t, RingConfig{Device: "a", Promiscuous: true, KeepTags: true, Drops: drops})
+		b := openTestRing(t, RingConfig{Device: "b", Promiscuous: true, KeepTags: true, Drops: drops})
 		if n := linkNamed(t, "b").Attrs().Promisc; n == 0 {
 			t.Error("the device is not in promiscuous mode")
 		}

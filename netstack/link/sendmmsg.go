@@ -21,12 +21,12 @@ const senderBuffer = 4 << 20
 // frames to the device without queueing, and past the drop that takeover puts
 // on the device's egress.
 type sender struct {
-	dev  device
-	mtu  int
-	pool sync.Pool // *sendBatch: several ports send here at once
+	dev device
+	mtu int
 
-	mu     sync.RWMutex // closing waits for writers
+	mu     sync.Mutex // held while sending, and to close
 	closed bool
+	batch  sendBatch
 }
 
 // mmsghdr is the kernel's struct mmsghdr: 64 bytes on 64-bit machines, 32 on
@@ -47,13 +47,11 @@ type sendBatch struct {
 	iov [frame.Batch]unix.Iovec
 }
 
-func newSendBatch() any {
-	b := new(sendBatch)
+func (b *sendBatch) init() {
 	for i := range b.hdr {
 		b.hdr[i].hdr.Iov = &b.iov[i]
 		b.hdr[i].hdr.SetIovlen(1)
 	}
-	return b
 }
 
 func openSender(index, mtu int, name string) (*sender, error) {
@@ -62,7 +60,7 @@ func openSender(index, mtu int, name string) (*sender, error) {
 		return nil, fmt.Errorf("packet socket: %w", err)
 	}
 	s := &sender{dev: device{name: name, fd: fd}, mtu: mtu}
-	s.pool.New = newSendBatch
+	s.batch.init()
 	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_QDISC_BYPASS, 1); err != nil {
 		s.close()
 		return nil, fmt.Errorf("qdisc bypass: %w", err)
@@ -77,19 +75,15 @@ func openSender(index, mtu int, name string) (*sender, error) {
 	return s, nil
 }
 
-// write implements Driver.Write.
-func (s *sender) write(batch []frame.Frame) (int, drop.Reason) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
+// send implements Driver.Write. The caller holds mu.
+func (s *sender) send(batch []frame.Frame) (int, drop.Reason) {
 	if s.closed {
 		return 0, drop.PortDown
 	}
-	b := s.pool.Get().(*sendBatch)
-	defer s.pool.Put(b)
 	sent, why := 0, drop.None
 	for len(batch) > 0 {
 		n := min(len(batch), frame.Batch)
-		k, r := s.chunk(b, batch[:n])
+		k, r := s.chunk(&s.batch, batch[:n])
 		sent += k
 		if r != drop.None {
 			why = r
@@ -162,8 +156,8 @@ func (s *sender) reason(errno unix.Errno) drop.Reason {
 
 // up implements Driver.Up.
 func (s *sender) up() bool {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return !s.closed && s.dev.up()
 }
 

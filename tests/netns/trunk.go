@@ -23,11 +23,11 @@ type trunk struct {
 func (l *Lab) Trunk(in *Namespace, device string, access map[uint16]string) error {
 	s := &trunk{access: map[uint16]link.Driver{}}
 	err := in.Do(func() (err error) {
-		if s.tagged, err = link.OpenRing(link.RingConfig{Device: device}); err != nil {
+		if s.tagged, err = link.OpenRing(link.RingConfig{Device: device, Threads: 1}); err != nil {
 			return err
 		}
 		for id, name := range access {
-			d, err := link.OpenRing(link.RingConfig{Device: name})
+			d, err := link.OpenRing(link.RingConfig{Device: name, Threads: 1})
 			if err != nil {
 				return err
 			}

@@ -33,7 +33,7 @@ func onVeth(t testing.TB, s settings) *bed {
 			fatal(t, n.SetMTU(name, s.mtu[i]))
 		}
 		fatal(t, router.Do(func() (err error) {
-			drivers[i], err = link.OpenRing(link.RingConfig{Device: name, Retire: time.Millisecond})
+			drivers[i], err = link.OpenRing(link.RingConfig{Device: name, Threads: 1})
 			return err
 		}))
 		ends[i] = &vethWire{routerMAC: drivers[i].MAC()}

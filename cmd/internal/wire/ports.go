@@ -58,7 +58,7 @@ func (p *ports) driver(c *configs.Config, port *configs.Port) (link.Driver, erro
 		return link.OpenPcap(link.PcapConfig{Source: port.Device, Sink: port.Sink, MAC: mac, MTU: port.MTU})
 	}
 	return link.OpenRing(link.RingConfig{
-		Device: port.Device, MAC: mac, BlockSize: port.Ring.BlockSize, Blocks: port.Ring.Blocks,
+		Device: port.Device, MAC: mac, Threads: port.Threads, BlockSize: port.Ring.BlockSize, Blocks: port.Ring.Blocks,
 		Retire: port.Ring.Retire, Drops: p.drops,
 	})
 }

@@ -147,7 +147,7 @@ func (p softPort) open(mtu int, drops *drop.Counters) (link.Driver, error) {
 	if p.tap {
 		return link.OpenTAP(link.TAPConfig{Name: p.device, MTU: mtu, Drops: drops})
 	}
-	return link.OpenRing(link.RingConfig{Device: p.device, Promiscuous: true, KeepTags: true, Drops: drops})
+	return link.OpenRing(link.RingConfig{Device: p.device, Threads: 1, Promiscuous: true, KeepTags: true, Drops: drops})
 }
 
 // runSoft moves frames and watches the links until ctx ends.

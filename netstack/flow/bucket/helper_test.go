@@ -2,6 +2,7 @@ package bucket
 
 import (
 	"math/rand/v2"
+	"syscall"
 	"testing"
 )
 
@@ -56,4 +57,12 @@ func (w *world) sweepAll() map[uint32][2]uint64 {
 		sums[own] = [2]uint64{s[0] + packets, s[1] + bytes}
 	})
 	return sums
+}
+
+// smallPages takes the huge pages away from memory that nobody has touched.
+func smallPages(t testing.TB, m *Memory) {
+	t.Helper()
+	if err := syscall.Madvise(m.bytes, syscall.MADV_NOHUGEPAGE); err != nil {
+		t.Fatal(err)
+	}
 }

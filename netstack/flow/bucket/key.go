@@ -49,14 +49,18 @@ const (
 	mix2 = 0xd6e8feb86659fd93
 )
 
-// Hash is the key's hash in this table. bucket.h has the same text in C.
-//
-// The first line is the NH family of RFC 4418: for two different keys, the seeds
-// under which they collide are one in 2^32, whoever chose the keys. The rest
-// spreads what it gives over all bits.
-func (s *Seed) hash(k Key) uint64 {
-	h := uint64(uint32(k.addrs)+uint32(s[0]))*uint64(uint32(k.addrs>>32)+uint32(s[0]>>32)) +
+// hash is the key's hash. bucket.h has the same text in C.
+func (s *Seed) hash(k Key) uint64 { return spread(s.gather(k)) }
+
+// gather is the NH family of RFC 4418: for two different keys, the seeds under
+// which they collide are one in 2^32, whoever chose the keys.
+func (s *Seed) gather(k Key) uint64 {
+	return uint64(uint32(k.addrs)+uint32(s[0]))*uint64(uint32(k.addrs>>32)+uint32(s[0]>>32)) +
 		uint64(k.ID()+uint32(s[1]))*uint64(k.scope()+uint32(s[1]>>32))
+}
+
+// spread makes all bits of a hash depend on all that was gathered.
+func spread(h uint64) uint64 {
 	h = (h ^ h>>32) * mix1
 	h = (h ^ h>>29) * mix2
 	return h ^ h>>32

@@ -39,3 +39,17 @@ func readCount(p *uint64) uint64 {
 	}
 	return v
 }
+
+// loadRestFirst reads the tag before all that follows. The id may be of any time:
+// loadRestLast compares it.
+func loadRestFirst(e *Entry) uint64 {
+	tag := atomic.LoadUint32(&e.tag)
+	return uint64(e.id)<<idShift | uint64(tag)<<tagShift
+}
+
+// loadRestLast reads the tag after all that was read before: the load of the id
+// brings the barrier.
+func loadRestLast(e *Entry) uint64 {
+	id := atomic.LoadUint32(&e.id)
+	return uint64(id)<<idShift | uint64(atomic.LoadUint32(&e.tag))<<tagShift
+}

@@ -15,3 +15,9 @@ func addCount(p *uint64, d uint64) { *p += d }
 
 // readCount reads a count while its adder adds.
 func readCount(p *uint64) uint64 { return atomic.LoadUint64(p) }
+
+// loadRestFirst reads id and tag before all that follows.
+func loadRestFirst(e *Entry) uint64 { return atomic.LoadUint64(e.rest()) }
+
+// loadRestLast reads id and tag after all that was read by loadWord.
+func loadRestLast(e *Entry) uint64 { return atomic.LoadUint64(e.rest()) }

@@ -11,3 +11,6 @@ func loadWord(p *uint64) uint64     { return atomic.LoadUint64(p) }
 func storeWord(p *uint64, v uint64) { atomic.StoreUint64(p, v) }
 func addCount(p *uint64, d uint64)  { atomic.AddUint64(p, d) }
 func readCount(p *uint64) uint64    { return atomic.LoadUint64(p) }
+
+func loadRestFirst(e *Entry) uint64 { return atomic.LoadUint64(e.rest()) }
+func loadRestLast(e *Entry) uint64  { return atomic.LoadUint64(e.rest()) }

@@ -71,10 +71,10 @@ func (l *Loop) open(c Config) error {
 		l.taken = append(l.taken, t)
 	}
 	var err error
-	if l.from, err = link.OpenRing(link.RingConfig{Device: c.From, Drops: &l.drops}); err != nil {
+	if l.from, err = link.OpenRing(link.RingConfig{Device: c.From, Threads: 1, Drops: &l.drops}); err != nil {
 		return err
 	}
-	l.to, err = link.OpenRing(link.RingConfig{Device: c.To, Drops: &l.drops})
+	l.to, err = link.OpenRing(link.RingConfig{Device: c.To, Threads: 1, Drops: &l.drops})
 	return err
 }
 

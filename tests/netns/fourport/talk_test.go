@@ -134,7 +134,7 @@ func marked(dst frame.MAC, src byte, mark string) []byte {
 func (o *office) send(from *host, raw []byte, vlan uint16) {
 	o.t.Helper()
 	o.must(from.Do(func() error {
-		d, err := link.OpenRing(link.RingConfig{Device: "eth0"})
+		d, err := link.OpenRing(link.RingConfig{Device: "eth0", Threads: 1})
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,148 @@
+package link
+
+import (
+	"errors"
+	"net"
+	"time"
+
+	"spigate/netstack/drop"
+	"spigate/netstack/frame"
+)
+
+// A lane is a goroutine that receives from a port, with all that it needs on a
+// hit: two lanes share nothing that either of them writes, as long as each has
+// its own way out of a port.
+type lane struct {
+	port *Port
+	n    int  // its number; frames leave other ports by their lane of this number
+	way  Lane // the driver's
+	fast FastPath
+	mine [256]laneCounters // by interface number
+}
+
+// laneCounters are those of one interface that one lane alone adds to.
+type laneCounters struct {
+	of    *Interface // whose they are: a number may change hands
+	count *counters
+}
+
+// newLanes makes the lanes of a port: one, if its driver does not have more.
+func newLanes(p *Port) []*lane {
+	ways := []Lane{p.driver}
+	if d, ok := p.driver.(Laned); ok {
+		ways = d.Lanes()
+	}
+	lanes := make([]*lane, len(ways))
+	for n, w := range ways {
+		lanes[n] = &lane{port: p, n: n, way: w, fast: p.fabric.fast()}
+	}
+	return lanes
+}
+
+// spread begins to receive by all lanes, and returns those that receive.
+func (p *Port) spread() []*lane {
+	d, ok := p.driver.(Laned)
+	if !ok || len(p.lanes) == 1 {
+		return p.lanes[:1]
+	}
+	if err := d.Spread(); err != nil && !errors.Is(err, net.ErrClosed) {
+		p.fabric.log.Warn("a port receives by one thread only", "port", p.name, "error", err)
+		return p.lanes[:1]
+	}
+	return p.lanes
+}
+
+// receive is the loop of a lane. It ends without an error when the driver is
+// closed.
+func (l *lane) receive() error {
+	batch := make([]frame.Frame, frame.Batch)
+	for {
+		n, err := l.way.Read(batch)
+		if errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		l.input(batch[:n])
+	}
+}
+
+// input is one turn of the loop: see Port.Input.
+func (l *lane) input(batch []frame.Frame) {
+	f := l.port.fabric
+	now := f.now()
+	rest := batch[:l.sort(batch, now)]
+	if len(rest) > 0 {
+		if l.fast != nil && l.fast.Process(rest, now) > 0 {
+			l.hits(rest)
+			f.send(l, rest)
+		}
+		l.port.slow(rest, now)
+	}
+	f.after()
+	if p := l.port; l.n == 0 && now >= p.nextLost.Load() {
+		p.nextLost.Store(now + int64(time.Second))
+		p.countLost()
+	}
+}
+
+// sort drops what is not for us, handles ARP and group frames at once, moves
+// the IPv4 unicast frames to the front and returns their number.
+func (l *lane) sort(batch []frame.Frame, now int64) int {
+	n, p := 0, l.port
+	rx := tally{by: l, to: receivedBy}
+	for k := range batch {
+		f := &batch[k]
+		i, why := p.admit(f)
+		if why != drop.None {
+			p.fabric.drops.Count(why, f.Bytes(), now)
+			continue
+		}
+		rx.add(i, f.Len())
+		switch {
+		case f.EtherType() == frame.TypeARP:
+			p.arp(i, f, now)
+		case f.EtherType() != frame.TypeIPv4:
+			p.fabric.drops.Count(drop.EtherType, f.Bytes(), now)
+		case f.Dst().IsGroup():
+			i.deliver(f, now)
+		default:
+			if n != k {
+				batch[n] = *f
+			}
+			n++
+		}
+	}
+	rx.flush()
+	return n
+}
+
+// hits counts the frames that the fast path took.
+func (l *lane) hits(batch []frame.Frame) {
+	t := tally{by: l, to: fastOn}
+	var i *Interface
+	for k := range batch {
+		if batch[k].Out == 0 {
+			continue
+		}
+		if i == nil || i.id != batch[k].In {
+			i = l.port.fabric.interfaces[batch[k].In].Load()
+		}
+		t.add(i, 0)
+	}
+	t.flush()
+}
+
+// counters returns those of i to which only l adds; without a lane, those that
+// everybody shares.
+func (l *lane) counters(i *Interface) *counters {
+	if l == nil {
+		return &i.count
+	}
+	m := &l.mine[i.id]
+	if m.of != i {
+		m.of, m.count = i, i.newCounters()
+	}
+	return m.count
+}
