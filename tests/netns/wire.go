@@ -211,3 +211,15 @@ func (n *Namespace) Route(dst netip.Prefix, via netip.Addr) error {
 func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
+
+// SetMAC gives a device another Ethernet address.
+func (n *Namespace) SetMAC(device string, mac net.HardwareAddr) error {
+	l, err := n.link(device)
+	if err != nil {
+		return err
+	}
+	if err := n.nl.LinkSetHardwareAddr(l, mac); err != nil {
+		return fmt.Errorf("namespace %s: device %s address %s: %w", n.Name, device, mac, err)
+	}
+	return nil
+}

@@ -1,0 +1,154 @@
+package fastpath
+
+import (
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"spigate/tests/netns"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		built.Remove()
+		os.Exit(code)
+	}))
+}
+
+var built netns.Build
+
+// seed is SPIGATE_SEED, or another one in each run.
+func seed(t *testing.T) uint64 {
+	n := rand.Uint64()
+	if s := os.Getenv("SPIGATE_SEED"); s != "" {
+		var err error
+		if n, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("again with SPIGATE_SEED=%d", n)
+		}
+	})
+	return n
+}
+
+// steps is how many steps a shape is tested with.
+func steps() int {
+	if testing.Short() {
+		return 60
+	}
+	return 300
+}
+
+// Every bed gets the same packets, each on its own way through the router.
+// Nobody at the cables or the counters may tell them apart.
+func TestNobodyCanTellTheWaysThroughTheRouterApart(t *testing.T) {
+	first := seed(t)
+	for i, s := range shapes() {
+		t.Run(s.name, func(t *testing.T) {
+			a := &apart{T: t, draw: &draw{Rand: rand.New(rand.NewPCG(first, uint64(i))), shape: s}}
+			for _, v := range variants() {
+				a.beds = append(a.beds, newBed(t, s, v))
+			}
+			a.converse()
+			for n := range steps() {
+				a.step(n)
+				if n%10 == 9 {
+					a.sweep(time.Second / 2)
+				}
+			}
+			a.sweep(12 * time.Second) // an offloaded flow without packets comes back
+			for n := range steps() / 10 {
+				a.step(n)
+			}
+			a.sweep(time.Second)
+			a.sweep(time.Second)
+			for _, b := range a.beds {
+				b.variant.went(b)
+			}
+			a.sweep(10 * time.Minute) // and at the end there is nothing
+			a.sweep(time.Second)
+		})
+	}
+}
+
+// apart holds the beds of one test, the first of which is the slow path.
+type apart struct {
+	*testing.T
+	draw *draw
+	beds []*bed
+}
+
+// converse sets up the same flows in all beds.
+func (a *apart) converse() {
+	a.Helper()
+	for _, b := range a.beds {
+		talks := b.talks()
+		if a.draw.talks == nil {
+			a.draw.talks = talks
+		}
+		for i, k := range a.draw.talks {
+			for _, side := range []int{lan, wan} {
+				want, got := k.packet(side, nil), talks[i].packet(side, nil)
+				if string(want[12:24]) != string(got[12:24]) {
+					a.Fatalf("%s of %s: % x; in the first bed it is % x", k.name, b, got, want)
+				}
+			}
+		}
+		b.advance(2 * time.Second) // what became of it is told
+		b.hits = b.r.Flows().Stats().Hits
+	}
+	a.counted()
+}
+
+// step sends the next packets into all beds and compares what comes out.
+func (a *apart) step(n int) {
+	a.Helper()
+	packets := a.draw.step()
+	var want [2][][]byte
+	for i, b := range a.beds {
+		b.variant.send(b, packets)
+		if i == 0 {
+			want = [2][][]byte{shown(b.side[lan].taken()), shown(b.side[wan].taken())}
+			continue
+		}
+		if err := b.arrived(want); err != nil {
+			a.Fatalf("step %d:\n%sthen %v", n, describe(packets), err)
+		}
+	}
+}
+
+// sweep moves the clocks, and compares what comes out by itself and all
+// counters.
+func (a *apart) sweep(d time.Duration) {
+	a.Helper()
+	var want [2][][]byte
+	for i, b := range a.beds {
+		b.advance(d)
+		if i == 0 {
+			want = [2][][]byte{shown(b.side[lan].taken()), shown(b.side[wan].taken())}
+		} else if err := b.arrived(want); err != nil {
+			a.Fatalf("after %v: %v", d, err)
+		}
+	}
+	if d >= time.Second {
+		a.counted()
+	}
+}
+
+func (a *apart) counted() {
+	a.Helper()
+	want := a.beds[0].counts()
+	for _, b := range a.beds[1:] {
+		if diff := differences(want, b.counts()); len(diff) > 0 {
+			a.Fatalf("%s counts otherwise than %s:\n%s", b, a.beds[0], strings.Join(diff, "\n"))
+		}
+	}
+}

@@ -1,0 +1,79 @@
+package fastpath
+
+import (
+	"testing"
+
+	"spigate/netstack"
+	"spigate/tests/netns"
+)
+
+// variant is one way through the router.
+type variant interface {
+	name() string
+
+	// prepare changes the configuration of a router that is about to be built
+	// on the devices lan and wan of a namespace.
+	prepare(t *testing.T, in *netns.Namespace, c *netstack.Config)
+
+	// send sends a step's packets, already in frames, and settles.
+	send(b *bed, packets []drawn)
+
+	// countsLate tells that frames are counted some time after they were sent,
+	// with a sweep.
+	countsLate() bool
+
+	// went fails the test unless the packets of the bed went this way.
+	went(b *bed)
+}
+
+// drawn is a frame that goes into the router on a side.
+type drawn struct {
+	side  int
+	frame []byte
+}
+
+// slow is the stack: the flow table is emptied before every packet, which then
+// is alone in the router.
+type slow struct{}
+
+func (slow) name() string                                           { return "slow path" }
+func (slow) prepare(*testing.T, *netns.Namespace, *netstack.Config) {}
+func (slow) countsLate() bool                                       { return false }
+
+func (slow) send(b *bed, packets []drawn) {
+	for _, p := range packets {
+		b.r.Flows().Flush()
+		b.side[p.side].send(p.frame)
+		b.settle()
+	}
+}
+
+func (slow) went(b *bed) {
+	if n := b.r.Flows().Stats().Hits - b.hits; n != 0 {
+		b.t.Errorf("%s: %d packets took the fast path", b, n)
+	}
+}
+
+// fast is the flow table over AF_PACKET: packets come in batches.
+type fast struct{}
+
+func (fast) name() string                                           { return "fast path" }
+func (fast) prepare(*testing.T, *netns.Namespace, *netstack.Config) {}
+func (fast) countsLate() bool                                       { return false }
+
+func (fast) send(b *bed, packets []drawn) {
+	for _, p := range packets {
+		b.side[p.side].send(p.frame)
+	}
+	b.settle()
+}
+
+func (fast) went(b *bed) {
+	st := b.r.Flows().Stats()
+	b.t.Logf("%s: %d packets of %d", b, st.Hits-b.hits, st.Hits+st.Misses+st.Punts)
+	if n := st.Hits - b.hits; n < 100 {
+		b.t.Errorf("%s: only %d packets took it: the test compares the slow path with itself", b, n)
+	}
+}
+
+func variants() []variant { return []variant{slow{}, fast{}} }
