@@ -39,13 +39,10 @@ func (r *Router) insert(p *packet) outcome {
 // flowOf describes the flow that p belongs to; not ok where p is not
 // translated, or its flow is not one for the fast path yet.
 func (r *Router) flowOf(p *packet) (flow.Entry, bool) {
-	if p.admitted {
-		return r.flowOfConnection(p)
-	}
-	if r.leaving(p) {
+	if p.admitted || r.leaving(p) {
 		e, ok := r.flowOutward(p)
 		group, _ := r.lsn.Client(p.Src)
-		e.DFOnly = group != nil && group.RewriteID
+		e.DFOnly = group != nil && group.RewriteID // whoever translates it (R29)
 		return e, ok
 	}
 	if _, client := r.lsn.Client(p.Dst); !client {
@@ -60,7 +57,12 @@ func (r *Router) flowOf(p *packet) (flow.Entry, bool) {
 	return r.flowIn(p)
 }
 
+// flowOutward is the flow of a packet that leaves a subscriber, or of a
+// connection's, which may go either way.
 func (r *Router) flowOutward(p *packet) (flow.Entry, bool) {
+	if p.admitted {
+		return r.flowOfConnection(p)
+	}
 	if p.Proto == frame.ProtoESP {
 		return r.espFlowOut(p)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"spigate/netstack/drop"
 	"spigate/netstack/frame"
+	"spigate/netstack/vserver"
 )
 
 // mayBeCut returns a copy of an IPv4 packet with DF clear and an id.
@@ -108,6 +109,29 @@ func TestWithDFClearRewritingOnlyPacketsWithDFTakeTheFastPath_R29(t *testing.T) 
 				t.Errorf("inbound: id %d", p.ID())
 			}
 		})
+	}
+}
+
+// A listener in front of the group changes nothing about that.
+func TestWithDFClearRewritingAServersConnectionTakesTheFastPathWithDFOnly_R29(t *testing.T) {
+	v := forwarding("v", "203.0.113.0/24")
+	v.SourceTranslation = vserver.Automap
+	w := newWorld(t, dfClear, serving(v))
+	packet := udpTo(at(client1, 40000), at(server, 443), "more")
+	for range 3 {
+		w.isAnswered(w.asks(packet), packet)
+	}
+	for range 5 {
+		if n := w.hits(func() { w.fromLAN(mayBeCut(packet, 7)) }); n != 0 {
+			t.Errorf("with DF clear: %d hits, want none", n)
+		}
+		if id := w.oneID(w.atWAN()); id == 7 {
+			t.Error("with DF clear it left with its own id")
+		}
+		if n := w.hits(func() { w.fromLAN(packet) }); n != 1 {
+			t.Errorf("with DF: %d hits, want one", n)
+		}
+		w.one(w.atWAN())
 	}
 }
 

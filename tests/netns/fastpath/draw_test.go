@@ -21,6 +21,11 @@ type draw struct {
 // step is what goes into every bed next. Only packets that change nothing but
 // counters go in together, as their order is nobody's promise.
 func (d *draw) step() []drawn {
+	for _, k := range d.talks {
+		if k.heard != nil {
+			k.heard()
+		}
+	}
 	if d.IntN(10) < 6 {
 		var out []drawn
 		for range 1 + d.IntN(24) {

@@ -11,6 +11,7 @@ type talk struct {
 	out    frame.Addr // who speaks outside
 	packet func(side int, data []byte) []byte
 	end    func(side int, flags uint8) []byte // TCP alone: a segment that ends it
+	heard  func()                              // TCP alone: both sides have what was sent so far
 }
 
 // talks sets up a flow of each kind and returns them. Everything here must come
@@ -63,10 +64,11 @@ func (b *bed) datagrams(name string, in, out frame.Endpoint) *talk {
 // would have, if all arrived.
 func (b *bed) stream(name string, in, out frame.Endpoint) *talk {
 	b.t.Helper()
-	next := [2]uint32{1000, 7000}
+	next := [2]uint32{1000, 7000} // what each side sends next
+	heard := next                 // what each side has of the other: nobody acknowledges what may be under way
 	from, to := [2]frame.Endpoint{in, out}, [2]frame.Endpoint{out, {}}
 	segment := func(side int, flags uint8, data []byte) []byte {
-		acked := next[1-side]
+		acked := heard[1-side]
 		if flags&ack == 0 {
 			acked = 0
 		}
@@ -79,10 +81,12 @@ func (b *bed) stream(name string, in, out frame.Endpoint) *talk {
 	}
 	p := b.goes(lan, segment(lan, syn, nil))
 	to[wan] = at(p.Src, p.SrcPort)
+	heard = next
 	b.goes(wan, segment(wan, syn|ack, nil))
+	heard = next
 	b.goes(lan, segment(lan, ack, nil))
 	return b.thrice(&talk{
-		name: name, out: out.Addr,
+		name: name, out: out.Addr, heard: func() { heard = next },
 		packet: func(side int, data []byte) []byte { return segment(side, ack, data) },
 		end:    func(side int, flags uint8) []byte { return segment(side, flags|ack, nil) },
 	})
