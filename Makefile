@@ -53,7 +53,7 @@ test-32: ## unit tests of the packet path in 32 bits, as on ARMv7; on an amd64 m
 test-fast: deps ## the same without the virtual machine, the race detector and cross builds
 	go vet ./...
 	go test -short -timeout 3m $(ARCH) $(UNIT)
-	go test -timeout 3m $(NETNS)
+	go test -short -timeout 3m $(NETNS)
 	@echo "make test-fast: everything passed"
 
 peers: deps ## real IKE daemons in a virtual machine (SPIGATE_VM=uml: in processes) around spigate; a quarter of an hour

@@ -2,6 +2,7 @@ package netstack
 
 import (
 	"testing"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
@@ -29,6 +30,46 @@ func (w *world) conversation(s frame.Endpoint) frame.Endpoint {
 	w.fromLAN(udpTo(at(client1, 40000), s, "question"))
 	w.one(w.atWAN())
 	return nat
+}
+
+// A RST shortens the idle time, and only what its side sends after it undoes
+// that: not what the fast path had carried before, and tells with its next
+// sweep (RFC 7857 section 2.2).
+func TestARSTBehindFastPathDataIsNotUndoneByThatData(t *testing.T) {
+	for name, side := range map[string]int{"of the client": 0, "of the server": 1} {
+		for goesOn, want := range map[bool]time.Duration{false: lsn.DefaultFinRstTimeout, true: lsn.DefaultSessionTimeout} {
+			w := newWorld(t)
+			me, s := at(client1, 40000), at(server, 443)
+			w.fromLAN(tcpTo(me, s, frame.TCPSyn, ""))
+			nat := at(natAddr, w.one(w.atWAN()).SrcPort)
+			chat := func() {
+				w.fromWAN(tcpTo(s, nat, tcpACK, "answer"))
+				w.fromLAN(tcpTo(me, s, tcpACK, "question"))
+			}
+			w.fromWAN(tcpTo(s, nat, frame.TCPSyn|tcpACK, ""))
+			chat()
+			w.advance(time.Second)
+			if n := w.hits(chat); n != 2 {
+				t.Fatalf("%d hits of 2 packets", n)
+			}
+			if side == 0 {
+				w.fromLAN(tcpTo(me, s, frame.TCPRst, ""))
+			} else {
+				w.fromWAN(tcpTo(s, nat, frame.TCPRst, ""))
+			}
+			if goesOn { // somebody else has forged it
+				w.advance(time.Second)
+				if n := w.hits(chat); n != 2 {
+					t.Errorf("a RST %s: %d hits of 2 packets", name, n)
+				}
+			}
+			w.advance(time.Second)
+			b, ok := w.r.lsn.FindOut(lsn.Tuple{Proto: frame.ProtoTCP, Inside: me, Remote: s})
+			if !ok || b.Idle != want {
+				t.Errorf("a RST %s, goes on %v: idle time %v, want %v", name, goesOn, b.Idle, want)
+			}
+		}
+	}
 }
 
 func TestAPacketOfTheWholeMTUTakesTheFastPathAndALongerOneDoesNot(t *testing.T) {

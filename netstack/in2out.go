@@ -4,6 +4,7 @@ import (
 	"spigate/alg"
 	"spigate/alg/ipsec"
 	"spigate/netstack/drop"
+	"spigate/netstack/flow"
 	"spigate/netstack/frag"
 	"spigate/netstack/frame"
 	"spigate/netstack/lsn"
@@ -106,6 +107,7 @@ func (r *Router) session(p *packet, wish uint16) (lsn.Binding, outcome) {
 	if reason != drop.None {
 		return lsn.Binding{}, r.refuse(p, plan.Group, tuple, reason)
 	}
+	r.creditReset(p, plan.Session)
 	b, reason := r.lsn.CommitOut(&plan, p.now)
 	if reason != drop.None {
 		return b, r.refuse(p, plan.Group, tuple, reason)
@@ -114,6 +116,14 @@ func (r *Router) session(p *packet, wish uint16) (lsn.Binding, outcome) {
 		r.syns.cancel(synKey{b.Outside, b.Remote}) // a simultaneous open (R24)
 	}
 	return b, goOn
+}
+
+// creditReset tells a session what the fast path carried before a RST comes to
+// it: what is told later, of the RST's own direction, belies the RST.
+func (r *Router) creditReset(p *packet, session uint64) {
+	if session != 0 && p.Proto == frame.ProtoTCP && p.TCPFlags&frame.TCPRst != 0 {
+		r.flows.Credit(r.owner(flow.OwnerLSN, session), p.now)
+	}
 }
 
 // wishedPort is 500 for the IKE of a client that sends from there, if its

@@ -23,6 +23,7 @@ func (r *Router) out2in(p *packet) outcome {
 	plan, reason := r.decideIn(p, outside, remote, hints)
 	var b lsn.Binding
 	if reason == drop.None {
+		r.creditReset(p, plan.Session)
 		b, reason = r.lsn.CommitIn(&plan, p.now)
 	}
 	if reason != drop.None {

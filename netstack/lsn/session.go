@@ -206,7 +206,8 @@ func (s *session) own() bool { return s.seen&(seenOut|kept) != 0 }
 // FlowActive notes the traffic that the flow table carried by itself since its
 // last report: packets and bytes of one direction, the last of them at now.
 // in2out refreshes the session; out2in does where R21 lets it. It does nothing
-// for a session that is gone.
+// for a session that is gone. What was carried before a RST must have been told
+// before that: what comes later in its direction belies it.
 func (t *Table) FlowActive(id uint64, out bool, now int64, packets, bytes uint64) {
 	sh := t.shardOf(id)
 	if sh == nil {
@@ -227,7 +228,7 @@ func (t *Table) FlowActive(id uint64, out bool, now int64, packets, bytes uint64
 	sh.passed(t.cfg().rules[m.rules], dir, packets, bytes)
 	first := out && !s.own()
 	s.seen |= mark
-	if now > s.last {
+	if now >= s.last { // the other direction's report is of the same moment
 		s.resume(dir)
 	}
 	if out || t.cfg().rules[m.rules].inRefresh {

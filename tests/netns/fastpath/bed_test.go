@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/netip"
 	"sync"
-	"testing"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip/faketime"
@@ -65,7 +64,7 @@ func shapes() []shape {
 //
 //	host lan ─ veth ─ lan [namespace of the router] wan ─ veth ─ host wan
 type bed struct {
-	t       *testing.T
+	t       tb
 	variant variant
 	shape   shape
 	clock   *faketime.ManualClock
@@ -75,15 +74,15 @@ type bed struct {
 }
 
 // patience bounds every wait; a busy machine needs some.
-const patience = 20 * time.Second
+const patience = 10 * time.Second
 
-func within(t *testing.T) context.Context {
+func within(t tb) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-func newBed(t *testing.T, s shape, v variant) *bed {
+func newBed(t tb, s shape, v variant) *bed {
 	t.Helper()
 	b := &bed{t: t, variant: v, shape: s, clock: faketime.NewManualClock()}
 	router := b.cables()
@@ -97,12 +96,12 @@ func newBed(t *testing.T, s shape, v variant) *bed {
 		return nil
 	})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	c := b.config(drivers)
 	v.prepare(t, router, &c)
 	if b.r, err = netstack.New(c); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	b.run()
 	return b
@@ -116,7 +115,7 @@ func (b *bed) cables() *netns.Namespace {
 	for i, name := range []string{"router", "host lan", "host wan"} {
 		var err error
 		if ns[i], err = lab.Namespace(name); err != nil {
-			b.t.Fatal(err)
+			b.t.Fatalf("%v", err)
 		}
 	}
 	for i, device := range []string{"lan", "wan"} {
@@ -127,7 +126,7 @@ func (b *bed) cables() *netns.Namespace {
 			ns[1+i].SetMTU("eth0", 1700),
 		)
 		if err != nil {
-			b.t.Fatal(err)
+			b.t.Fatalf("%v", err)
 		}
 		b.side[i] = openHost(b.t, ns[1+i], "eth0", &host{
 			tag: b.shape.tag[i], router: [2]frame.Addr{lanAddr, wanAddr}[i],
@@ -169,7 +168,8 @@ func (b *bed) config(drivers [2]link.Driver) netstack.Config {
 				Statics: []lsn.Static{{Name: "own", Inside: at(own, 0), Outside: at(ownNAT, 0)}},
 				Groups: []lsn.Group{{
 					Name: "G", Client: "C", Pools: []string{"N"}, ALGProfile: "P", PairingHold: time.Hour, RewriteID: b.shape.ids,
-					Apps: []lsn.AppProfile{{Name: "IKE", Proto: frame.ProtoUDP, Ports: []lsn.PortRange{{First: 500, Last: 500}}, Pooling: lsn.Paired}},
+					Transports: []lsn.TransportProfile{{Name: "patient", Proto: frame.ProtoTCP, FinRstTimeout: longest, SynIdleTimeout: longest}},
+					Apps:       []lsn.AppProfile{{Name: "IKE", Proto: frame.ProtoUDP, Ports: []lsn.PortRange{{First: 500, Last: 500}}, Pooling: lsn.Paired}},
 				}},
 				Rand: func(n uint32) uint32 { // the same in every bed
 					mu.Lock()
@@ -179,11 +179,14 @@ func (b *bed) config(drivers [2]link.Driver) netstack.Config {
 				},
 			},
 			Listeners: vserver.Config{Servers: []vserver.Server{{
-				Name: "v", Destination: netip.MustParsePrefix("10.9.9.0/24"), Role: vserver.Forward, SourceTranslation: vserver.Automap,
-			}}},
+				Name: "v", Profile: "patient", Destination: netip.MustParsePrefix("10.9.9.0/24"), Role: vserver.Forward, SourceTranslation: vserver.Automap,
+			}}, Profiles: []vserver.FastL4{{Name: "patient", IdleTimeout: longest}}},
 		},
 	}
 }
+
+// longest is how long a flow may be idle, of those that end in a test.
+const longest = 120 * time.Second
 
 // run moves frames until the test ends.
 func (b *bed) run() {
@@ -220,7 +223,7 @@ func (b *bed) settle() {
 			// batch; a second question comes in a later one.
 			for range 2 {
 				if err := h.ask(ctx, natAddr); err != nil {
-					b.t.Fatalf("%s: %v; drops: %v", b, err, b.drops())
+					b.t.Fatalf("%s: %v; host %+v; drops: %v; %+v", b, err, h.counted(), b.drops(), b.r.Counters())
 				}
 			}
 		}

@@ -6,6 +6,7 @@ import (
 
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 
+	"spigate/netstack/drop"
 	"spigate/netstack/frame"
 )
 
@@ -21,11 +22,6 @@ type draw struct {
 // step is what goes into every bed next. Only packets that change nothing but
 // counters go in together, as their order is nobody's promise.
 func (d *draw) step() []drawn {
-	for _, k := range d.talks {
-		if k.heard != nil {
-			k.heard()
-		}
-	}
 	if d.IntN(10) < 6 {
 		var out []drawn
 		for range 1 + d.IntN(24) {
@@ -35,6 +31,23 @@ func (d *draw) step() []drawn {
 		return out
 	}
 	return d.wild()
+}
+
+// heard tells the TCP flows what arrived on each side.
+func (d *draw) heard(frames [2][][]byte) {
+	for side, list := range frames {
+		for _, b := range list {
+			var p frame.Packet
+			if p.Parse(untagged(b)[frame.HeaderLen:]) != drop.None || p.Proto != frame.ProtoTCP || p.Fragment || transportSum(p.Bytes()) != 0xffff {
+				continue
+			}
+			for _, k := range d.talks {
+				if k.heard != nil {
+					k.heard(side, &p)
+				}
+			}
+		}
+	}
 }
 
 func pick[T any](d *draw, list ...T) T { return list[d.IntN(len(list))] }
@@ -164,12 +177,23 @@ func (d *draw) wild() []drawn {
 	case 8:
 		return []drawn{d.framed(1-side, d.complaint(b))}
 	case 9:
-		b[d.IntN(len(b))] ^= 1 << d.IntN(8)
+		d.flip(b)
 	}
 	if len(b) < 20 {
 		b = append(b, make([]byte, 20-len(b))...)
 	}
 	return []drawn{d.framed(side, b)}
+}
+
+// flip turns one bit around, but not in the numbers of TCP: which forged ones
+// are believed is for the stack to say as long as it sees the packets, and the
+// fast path keeps the greatest (VR17).
+func (d *draw) flip(b []byte) {
+	at := d.IntN(len(b))
+	if b[9] == frame.ProtoTCP && at >= 24 && at < 32 {
+		at = 14
+	}
+	b[at] ^= 1 << d.IntN(8)
 }
 
 // options puts IPv4 options into a packet: a router alert, no-operations, or a
@@ -205,14 +229,14 @@ func (d *draw) pieces(side int, b []byte) (out []drawn) {
 
 // lying is a packet whose lengths are wrong.
 func (d *draw) lying(b []byte) []byte {
-	off := pick(d, -20, -9, -8, -1, 1, 8)
+	off := pick(d, -20, -9, -8, -1, 1, 8, 1000)
 	switch d.IntN(4) {
 	case 0:
 		header.IPv4(b).SetTotalLength(uint16(len(b) + off))
 		sumUp(b)
 	case 1:
 		if b[9] == frame.ProtoUDP {
-			binary.BigEndian.PutUint16(b[24:], uint16(len(b)-20+off))
+			binary.BigEndian.PutUint16(b[24:], pick(d, 0, 7, uint16(len(b)-20+1), 0xffff))
 		}
 	case 2:
 		b[0] = pick[byte](d, 0x44, 0x46, 0x55, 0x4f)

@@ -42,7 +42,7 @@ func seed(t *testing.T) uint64 {
 // steps is how many steps a shape is tested with.
 func steps() int {
 	if testing.Short() {
-		return 60
+		return 100
 	}
 	return 300
 }
@@ -52,36 +52,42 @@ func steps() int {
 func TestNobodyCanTellTheWaysThroughTheRouterApart(t *testing.T) {
 	first := seed(t)
 	for i, s := range shapes() {
+		if testing.Short() && i != int(first%uint64(len(shapes()))) {
+			continue // one of them, another one in each run
+		}
 		t.Run(s.name, func(t *testing.T) {
-			a := &apart{T: t, draw: &draw{Rand: rand.New(rand.NewPCG(first, uint64(i))), shape: s}}
-			for _, v := range variants() {
-				a.beds = append(a.beds, newBed(t, s, v))
-			}
-			a.converse()
-			for n := range steps() {
-				a.step(n)
-				if n%10 == 9 {
-					a.sweep(time.Second / 2)
-				}
-			}
-			a.sweep(12 * time.Second) // an offloaded flow without packets comes back
-			for n := range steps() / 10 {
-				a.step(n)
-			}
-			a.sweep(time.Second)
-			a.sweep(time.Second)
-			for _, b := range a.beds {
-				b.variant.went(b)
-			}
-			a.sweep(10 * time.Minute) // and at the end there is nothing
-			a.sweep(time.Second)
+			judged(t, func(try *attempt) { compare(try, s, first, uint64(i)) })
 		})
 	}
 }
 
+// compare takes all variants of one shape through the same steps.
+func compare(t tb, s shape, first, second uint64) {
+	a := &apart{tb: t, draw: &draw{Rand: rand.New(rand.NewPCG(first, second)), shape: s}}
+	for _, v := range variants() {
+		a.beds = append(a.beds, newBed(t, s, v))
+	}
+	a.converse()
+	for n := range steps() {
+		a.step(n)
+		if n%20 == 19 {
+			a.sweep(time.Second)
+		}
+	}
+	a.sweep(12 * time.Second) // an offloaded flow without packets comes back
+	for n := range steps() / 10 {
+		a.step(n)
+	}
+	a.sweep(time.Second)
+	for _, b := range a.beds {
+		b.variant.went(b)
+	}
+	a.end()
+}
+
 // apart holds the beds of one test, the first of which is the slow path.
 type apart struct {
-	*testing.T
+	tb
 	draw *draw
 	beds []*bed
 }
@@ -116,11 +122,14 @@ func (a *apart) step(n int) {
 	for i, b := range a.beds {
 		b.variant.send(b, packets)
 		if i == 0 {
-			want = [2][][]byte{shown(b.side[lan].taken()), shown(b.side[wan].taken())}
+			arrived := [2][][]byte{b.side[lan].taken(), b.side[wan].taken()}
+			a.draw.heard(arrived)
+			want = [2][][]byte{shown(arrived[lan]), shown(arrived[wan])}
 			continue
 		}
 		if err := b.arrived(want); err != nil {
-			a.Fatalf("step %d:\n%sthen %v", n, describe(packets), err)
+			a.Fatalf("step %d:\n%sthen %v\ncounts of both:\n%s", n, describe(packets), err,
+				strings.Join(differences(a.beds[0].counts(), b.counts()), "\n"))
 		}
 	}
 }
@@ -129,18 +138,35 @@ func (a *apart) step(n int) {
 // counters.
 func (a *apart) sweep(d time.Duration) {
 	a.Helper()
+	a.pass(1, d)
+}
+
+// end lets everything run out. What the fast path carried counts up to a second
+// later than what the stack did (R22), so the order in which flows end is not
+// compared, but only what comes of it.
+func (a *apart) end() {
+	a.Helper()
+	a.pass(int(longest/time.Second)+5, time.Second) // in steps: neighbours are asked whether they are there
+	if n := a.beds[0].r.LSN().Stats().Sessions; n[0] != 0 || n[2] != 0 {
+		a.Errorf("at the end there are %v sessions: something did not run out, and was not compared", n)
+	}
+}
+
+// pass moves the clocks n times and compares what came out by itself.
+func (a *apart) pass(n int, d time.Duration) {
+	a.Helper()
 	var want [2][][]byte
 	for i, b := range a.beds {
-		b.advance(d)
+		for range n {
+			b.advance(d)
+		}
 		if i == 0 {
 			want = [2][][]byte{shown(b.side[lan].taken()), shown(b.side[wan].taken())}
 		} else if err := b.arrived(want); err != nil {
-			a.Fatalf("after %v: %v", d, err)
+			a.Fatalf("%d times %v later: %v", n, d, err)
 		}
 	}
-	if d >= time.Second {
-		a.counted()
-	}
+	a.counted()
 }
 
 func (a *apart) counted() {

@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"testing"
 
 	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -53,7 +52,7 @@ const arpLen = frame.HeaderLen + header.ARPSize
 const hostBuffer = 64 << 20
 
 // openHost opens the host on a device.
-func openHost(t *testing.T, in *netns.Namespace, device string, h *host) *host {
+func openHost(t tb, in *netns.Namespace, device string, h *host) *host {
 	t.Helper()
 	h.name, h.reader, h.more = in.Name, make(chan struct{}), make(chan struct{})
 	if h.machines == nil {
@@ -68,7 +67,7 @@ func openHost(t *testing.T, in *netns.Namespace, device string, h *host) *host {
 		return err
 	})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	go h.read()
 	t.Cleanup(func() {

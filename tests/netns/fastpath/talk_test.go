@@ -2,6 +2,7 @@ package fastpath
 
 import (
 	"spigate/netstack/frame"
+	"spigate/netstack/vserver"
 )
 
 // talk is one established flow, the same in every bed: what its packets look
@@ -11,7 +12,7 @@ type talk struct {
 	out    frame.Addr // who speaks outside
 	packet func(side int, data []byte) []byte
 	end    func(side int, flags uint8) []byte // TCP alone: a segment that ends it
-	heard  func()                              // TCP alone: both sides have what was sent so far
+	heard  func(side int, p *frame.Packet)    // TCP alone: what arrived on a side
 }
 
 // talks sets up a flow of each kind and returns them. Everything here must come
@@ -65,7 +66,7 @@ func (b *bed) datagrams(name string, in, out frame.Endpoint) *talk {
 func (b *bed) stream(name string, in, out frame.Endpoint) *talk {
 	b.t.Helper()
 	next := [2]uint32{1000, 7000} // what each side sends next
-	heard := next                 // what each side has of the other: nobody acknowledges what may be under way
+	heard := next                 // what of it has arrived, and may be acknowledged
 	from, to := [2]frame.Endpoint{in, out}, [2]frame.Endpoint{out, {}}
 	segment := func(side int, flags uint8, data []byte) []byte {
 		acked := heard[1-side]
@@ -86,7 +87,13 @@ func (b *bed) stream(name string, in, out frame.Endpoint) *talk {
 	heard = next
 	b.goes(lan, segment(lan, ack, nil))
 	return b.thrice(&talk{
-		name: name, out: out.Addr, heard: func() { heard = next },
+		name: name, out: out.Addr, heard: func(side int, p *frame.Packet) {
+			s := vserver.SegmentOf(p)
+			mine := at(p.Dst, p.DstPort) == from[side] && at(p.Src, p.SrcPort) == to[side]
+			if end := s.Seq + s.Size; mine && int32(end-heard[1-side]) > 0 {
+				heard[1-side] = end
+			}
+		},
 		packet: func(side int, data []byte) []byte { return segment(side, ack, data) },
 		end:    func(side int, flags uint8) []byte { return segment(side, flags|ack, nil) },
 	})

@@ -1,8 +1,6 @@
 package fastpath
 
 import (
-	"testing"
-
 	"spigate/netstack"
 	"spigate/tests/netns"
 )
@@ -13,7 +11,7 @@ type variant interface {
 
 	// prepare changes the configuration of a router that is about to be built
 	// on the devices lan and wan of a namespace.
-	prepare(t *testing.T, in *netns.Namespace, c *netstack.Config)
+	prepare(t tb, in *netns.Namespace, c *netstack.Config)
 
 	// send sends a step's packets, already in frames, and settles.
 	send(b *bed, packets []drawn)
@@ -36,9 +34,9 @@ type drawn struct {
 // is alone in the router.
 type slow struct{}
 
-func (slow) name() string                                           { return "slow path" }
-func (slow) prepare(*testing.T, *netns.Namespace, *netstack.Config) {}
-func (slow) countsLate() bool                                       { return false }
+func (slow) name() string                                   { return "slow path" }
+func (slow) prepare(tb, *netns.Namespace, *netstack.Config) {}
+func (slow) countsLate() bool                               { return false }
 
 func (slow) send(b *bed, packets []drawn) {
 	for _, p := range packets {
@@ -57,9 +55,9 @@ func (slow) went(b *bed) {
 // fast is the flow table over AF_PACKET: packets come in batches.
 type fast struct{}
 
-func (fast) name() string                                           { return "fast path" }
-func (fast) prepare(*testing.T, *netns.Namespace, *netstack.Config) {}
-func (fast) countsLate() bool                                       { return false }
+func (fast) name() string                                   { return "fast path" }
+func (fast) prepare(tb, *netns.Namespace, *netstack.Config) {}
+func (fast) countsLate() bool                               { return false }
 
 func (fast) send(b *bed, packets []drawn) {
 	for _, p := range packets {
