@@ -44,7 +44,7 @@ const (
 
 // The parts of a count. One addition counts a packet, and the difference of two
 // readings is exact as long as less than 64 GiB and 2^27 packets lie between
-// them: 9 seconds of the smallest frames at 10 Gbit/s, eight times over.
+// them: 9 seconds of the smallest frames at 10 Gbit/s.
 const (
 	bytesBits = 36
 	onePacket = uint64(1) << bytesBits
