@@ -9,6 +9,7 @@ import (
 	"go.uber.org/goleak"
 
 	"spigate/netstack/frame"
+	"spigate/tests/bench/path"
 	"spigate/tests/netns"
 )
 
@@ -76,15 +77,24 @@ func TestEveryWayIsMeasuredBetweenTAPDevices(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	without := 0 // a kernel may be too old for XDP, and then it is told
 	for _, missing := range r.Missing {
-		t.Error(missing)
+		if !strings.HasPrefix(missing, path.XDP) {
+			t.Error(missing)
+		}
+		t.Log(missing)
+		without++
 	}
 	for i := range r.Tables {
 		var out strings.Builder
 		r.Tables[i].Print(&out)
 		t.Log(out.String())
-		if len(r.Tables[i].Rows) != len(rows()) || strings.Contains(out.String(), "void") {
-			t.Errorf("%d rows, or void ones", len(r.Tables[i].Rows))
+		without += len(r.Tables[i].Rows)
+		if strings.Contains(out.String(), "void") {
+			t.Error("not all of it went the way that it is about")
 		}
+	}
+	if want := 2 * len(rows()); without != want || len(r.Tables) != 2 {
+		t.Errorf("%d rows or reasons, want %d", without, want)
 	}
 }
