@@ -191,6 +191,7 @@ func (ch *Chassis) Close() {
 			}
 		}
 		ch.stopTimers()
+		ch.flows.Close()
 		for _, r := range ch.routers {
 			r.sockets.close()
 			r.stack.Destroy()

@@ -7,7 +7,7 @@ import (
 )
 
 func TestAFlowForDFOnlyLeavesTheOthersToTheStack_R29(t *testing.T) {
-	tb := New(Config{Capacity: 16})
+	tb := open(t, Config{Capacity: 16})
 	hop, ok := tb.Hop(wan, gateway, macGW, macOut, 1500)
 	if !ok {
 		t.Fatal("no hop")
@@ -21,7 +21,7 @@ func TestAFlowForDFOnlyLeavesTheOthersToTheStack_R29(t *testing.T) {
 		resum(b)
 		f := frame.Copy(b, 0)
 		f.In = lan
-		return tb.Process([]frame.Frame{f}, 1)
+		return tb.process([]frame.Frame{f}, 1)
 	}
 	tb.Insert(e, tb.Epoch(), 0)
 	if with(false) != 1 || with(true) != 1 {

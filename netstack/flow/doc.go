@@ -7,7 +7,7 @@
 //	                         │
 //	             parse ──────┴── not for the fast path ──────────┐
 //	               │                                             │
-//	hash(key) ► bucket ► flow ► flow ► end of chain ── miss ─────┤
+//	key ─► hash ─► two buckets of four (package bucket) ─ miss ──┤
 //	                       │                                     │
 //	                       ├─ next hop stale, TTL, MTU, 20 s ────┤
 //	                       ▼                                     ▼
@@ -36,15 +36,29 @@
 //   - After RemoveOwner(o) no flow of o exists, nor can an Insert that was
 //     decided before bring one back (Epoch).
 //   - A flow whose next hop was invalidated never hits again.
-//   - Process takes no lock and allocates nothing.
+//   - Process takes no lock, allocates nothing, and shares nothing that it writes.
+//   - The packets of one flow go through one Reader at a time.
+//   - An old arena is unmapped when no Reader is in it.
+//   - Both of the above about removal hold for Config.Offload, too, but for a
+//     packet in flight.
 //   - What a flow carried is reported once: by Sweep, Credit, RemoveOwner or the
 //     Insert that replaces it, whichever comes first.
 //   - A Numbered flow's numbers never go back.
 //
 // How readers and writers meet: all changes happen under one mutex, look-ups
-// under none. A slot has a sequence number that is odd while its flow lives;
-// a reader reads the number, the words, and the number again, and takes a
-// change for a miss. A slot that lost its flow rests until the next but one
-// Sweep, so that a late reader neither follows it into a stranger's chain nor
-// counts its packet for a stranger.
+// under none. A slot's tag has a version and says whether its flow lives; a
+// reader takes a change for a miss (package bucket says how). What an entry
+// names, its next hop and its numbers, the reader loads before it looks at the
+// tag once more: while the flow lives, they are given to nobody else. A slot that
+// lost its flow rests for a whole Sweep, so that a late reader does not count its
+// packet for a stranger.
+//
+// How a table grows: a second arena is filled slice by slice while every change
+// goes into both; then readers get that one. A Reader says which arena it is in,
+// so the old one is unmapped when there is none in it any more, and what was
+// counted in it is credited. A new seed comes the same way.
+//
+// Offload is a forwarder below the table. Its flows stay in the table, which
+// counts what it forwards and adds what the back-end reports: each counter has
+// one adder, so the sum is exact through every change of ways.
 package flow

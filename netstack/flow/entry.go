@@ -2,9 +2,9 @@ package flow
 
 import (
 	"encoding/binary"
-	"sync/atomic"
 	"time"
 
+	"spigate/netstack/flow/bucket"
 	"spigate/netstack/frame"
 )
 
@@ -54,113 +54,37 @@ type Entry struct {
 	End, Ack uint32 // Numbered: behind the furthest byte sent; the furthest acknowledgement
 }
 
-// A slot's counter word: packets in the upper 28 bits, bytes in the lower 36,
-// so that one addition counts a packet. The difference of two readings is
-// exact as long as less than 64 GiB lie between them: at one Sweep a second,
-// 500 Gbit/s in a single flow.
-const (
-	bytesBits = 36
-	onePacket = uint64(1) << bytesBits
-	bytesMask = onePacket - 1
-)
-
-// slot is the part of a flow that a look-up reads: one cache line. The fields
-// below num belong to the writers and are under Table.mu.
-type slot struct {
-	seq  atomic.Uint32 // odd: live
-	next atomic.Uint32 // the next slot of the bucket's chain, 0 ends it
-	w0   atomic.Uint64 // source and destination address
-	w1   atomic.Uint64 // ID, protocol, interface; low 16 bits: see notKey
-	w2   atomic.Uint64 // new address, new port, next hop
-	st   atomic.Uint64 // packets and bytes, wrapping
-	num  atomic.Uint64 // numbered: End and Ack
-
-	last int64 // the last known activity, monotonic nanoseconds
-	idle int64 // nanoseconds
-}
-
-// The low bits of w1 are outside of the key: they say what to do.
-const (
-	notKey   = 0xffff
-	sideMask = 1
-	dfOnly   = 2
-	numbered = 4
-
-	// choosy flows do not take every packet of their key.
-	choosy = dfOnly | numbered
-)
-
-// how packs what of e stands in w1 beside the key.
-func (e *Entry) how() uint64 {
-	h := uint64(e.Side)
+// flags of the entry in a bucket, beside Valid and Extended.
+func (e *Entry) flags() uint32 {
+	var f uint32
+	if e.Side == Destination {
+		f |= bucket.Destination
+	}
 	if e.DFOnly {
-		h |= dfOnly
+		f |= bucket.DFOnly
 	}
-	if e.Numbered && e.Key.Proto == frame.ProtoTCP {
-		h |= numbered
-	}
-	return h
+	return f
 }
 
-// record is the part of a flow that only writers need, under Table.mu.
-type record struct {
-	owner          Owner
-	seen           uint64 // the slot's st as of the last credit
-	packets, bytes uint64 // as of then
-	prev, next     uint32 // ring of the owner's flows; next also links free slots
-	state          state
-}
-
-type state uint8
-
-const (
-	stateFree state = iota
-	stateLive
-	stateRetired // removed since the last Sweep
-	stateResting // removed before the last Sweep: free after the next
-)
+// numbered reports whether e's numbers are to be followed.
+func (e *Entry) numbered() bool { return e.Numbered && e.Key.Proto == frame.ProtoTCP }
 
 // rewriteWord packs what a hit needs to know into one word.
 func (e *Entry) rewriteWord() uint64 {
-	return uint64(binary.BigEndian.Uint32(e.Addr[:]))<<32 | uint64(e.Port)<<16 | uint64(e.Hop)
+	var port [2]byte
+	binary.BigEndian.PutUint16(port[:], e.Port)
+	return bucket.PackValue(binary.NativeEndian.Uint32(e.Addr[:]), binary.NativeEndian.Uint16(port[:]), uint16(e.Hop))
 }
 
-// write puts e into a slot that no reader takes for live.
-func (s *slot) write(e *Entry, now int64) {
-	w0, w1 := e.Key.words()
-	s.w0.Store(w0)
-	s.w1.Store(w1 | e.how())
-	s.w2.Store(e.rewriteWord())
-	s.num.Store(numbersWord(e.End, e.Ack))
-	s.last, s.idle = now, int64(e.Idle)
-}
-
-func (s *slot) key() Key { return keyOfWords(s.w0.Load(), s.w1.Load()) }
-
-func (s *slot) hop() HopID { return HopID(s.w2.Load()) }
-
-// same reports whether the slot does for its key exactly what e would, from
-// whatever numbers on.
-func (s *slot) same(e *Entry) bool {
-	return s.w2.Load() == e.rewriteWord() && s.w1.Load()&notKey == e.how()
-}
-
-// refresh is an Insert of what the slot does already. Table.mu is held.
-func (s *slot) refresh(e *Entry, now int64) {
-	s.last, s.idle = now, int64(e.Idle)
-	if s.w1.Load()&numbered != 0 {
-		s.advance(e.End, e.Ack)
+// setRewrite is the inverse of flags and rewriteWord.
+func (e *Entry) setRewrite(flags uint32, word uint64) {
+	addr, port, hop := bucket.UnpackValue(word)
+	var b [2]byte
+	binary.NativeEndian.PutUint32(e.Addr[:], addr)
+	binary.NativeEndian.PutUint16(b[:], port)
+	e.Port, e.Hop = binary.BigEndian.Uint16(b[:]), HopID(hop)
+	if flags&bucket.Destination != 0 {
+		e.Side = Destination
 	}
-}
-
-// entry is the slot's content as it was inserted, without its owner.
-func (s *slot) entry() Entry {
-	w1, w2 := s.w1.Load(), s.w2.Load()
-	e := Entry{
-		Key: s.key(), Side: Side(w1 & sideMask), Port: uint16(w2 >> 16),
-		Hop: HopID(w2), Idle: time.Duration(s.idle), DFOnly: w1&dfOnly != 0,
-	}
-	e.Numbered, e.End, e.Ack = s.numbers()
-	binary.BigEndian.PutUint32(e.Addr[:], uint32(w2>>32))
-	return e
+	e.DFOnly = flags&bucket.DFOnly != 0
 }

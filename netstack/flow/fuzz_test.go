@@ -28,7 +28,7 @@ func FuzzProcess(f *testing.F) {
 		if !bytes.Equal(fr.Bytes(), b) {
 			t.Fatal("KeyOf changed the frame")
 		}
-		tab := New(Config{Capacity: 1})
+		tab := open(t, Config{Capacity: 1})
 		hit(t, tab, b, 1)
 		if !ok {
 			return
@@ -37,7 +37,7 @@ func FuzzProcess(f *testing.F) {
 			e := Entry{Key: k, Side: side, Numbered: side == Source, Addr: outside, Port: uint16(len(b)) * 257, Hop: hopOf(t, tab, wan, gateway), Idle: 1}
 			insert(t, tab, e, 0)
 			batch := []frame.Frame{arrived(b, lan)}
-			if tab.Process(batch, 1) == 0 {
+			if tab.process(batch, 1) == 0 {
 				if !bytes.Equal(batch[0].Bytes(), b) {
 					t.Fatal("not hit, but changed")
 				}

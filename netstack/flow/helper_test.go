@@ -26,6 +26,23 @@ var (
 	ownerA, ownerB = Owner{Kind: OwnerLSN, ID: 1}, Owner{Kind: OwnerESP, ID: 2}
 )
 
+// cleaner is a test, of any kind.
+type cleaner interface{ Cleanup(func()) }
+
+// open makes a table that lives as long as its test.
+func open(t cleaner, c Config) *Table {
+	tab := New(c)
+	t.Cleanup(tab.Close)
+	return tab
+}
+
+// process is one turn of a goroutine that receives.
+func (t *Table) process(batch []frame.Frame, now int64) int {
+	r := t.Reader()
+	defer r.Close()
+	return r.Process(batch, now)
+}
+
 // ipv4 makes an Ethernet frame with an IPv4 packet around transport.
 func ipv4(src, dst frame.Addr, proto, ttl uint8, transport []byte) []byte {
 	b := make([]byte, frame.HeaderLen+ipLen, frame.HeaderLen+ipLen+len(transport))
@@ -146,7 +163,7 @@ func insert(t testing.TB, tab *Table, e Entry, now int64) {
 func hit(t testing.TB, tab *Table, b []byte, now int64) bool {
 	t.Helper()
 	batch := []frame.Frame{arrived(b, lan)}
-	n := tab.Process(batch, now)
+	n := tab.process(batch, now)
 	if n == 1 && batch[0].Out != 0 {
 		return true
 	}

@@ -23,17 +23,25 @@ const PuntEvery = 20 * time.Second
 type hop struct {
 	at       hopKey
 	dst, src frame.MAC
-	mtu      int
+	macs     [12]byte // both, as they stand in a frame
+	mtu      int      // bytes of IP
 
 	valid atomic.Bool
 	punt  atomic.Int64 // when the next packet is due for the stack; 0: no flow yet
-	refs  int          // live flows, under Table.mu
+
+	// Under Table.mu.
+	refs int  // live flows
+	away int  // flows that the back-end has, or had and may still forward a packet of
+	told bool // the back-end knows it as valid
 }
 
 type hopKey struct {
 	out  frame.Interface
 	next frame.Addr
 }
+
+// unused reports whether the row may be given to another. Table.mu is held.
+func (h *hop) unused() bool { return h.refs == 0 && h.away == 0 }
 
 // due reports whether this packet is the one for the stack. One caller wins.
 func (h *hop) due(now int64) bool {
@@ -61,6 +69,8 @@ func (t *Table) Hop(out frame.Interface, next frame.Addr, dst, src frame.MAC, mt
 		return 0, false
 	}
 	h := &hop{at: at, dst: dst, src: src, mtu: mtu}
+	copy(h.macs[:], dst[:])
+	copy(h.macs[len(dst):], src[:])
 	h.valid.Store(true)
 	t.hops[id].Store(h)
 	t.hopIDs[at] = id
@@ -96,6 +106,7 @@ func (t *Table) InvalidateInterface(out frame.Interface) {
 func (t *Table) invalidate(id HopID, h *hop) {
 	t.epoch.Add(1)
 	h.valid.Store(false)
+	t.untell(id, h)
 	if t.hopIDs[h.at] == id {
 		delete(t.hopIDs, h.at)
 	}
@@ -109,17 +120,28 @@ func (t *Table) freeHop() (HopID, bool) {
 		if h == nil {
 			return id, true
 		}
-		if h.refs == 0 && !h.valid.Load() {
+		if h.unused() && !h.valid.Load() {
 			return id, true
 		}
 	}
 	// All rows are valid or in use. Somebody may hold the id of an unused
 	// one for an Insert to come: invalidate's new epoch refuses it.
 	for id := HopID(1); id <= MaxHops; id++ {
-		if h := t.hops[id].Load(); h.refs == 0 {
+		if h := t.hops[id].Load(); h.unused() {
 			t.invalidate(id, h)
 			return id, true
 		}
 	}
 	return 0, false
+}
+
+// hop returns the valid row of id, or nil. Table.mu is held.
+func (t *Table) hop(id HopID) *hop {
+	if id == 0 || id > MaxHops {
+		return nil
+	}
+	if h := t.hops[id].Load(); h != nil && h.valid.Load() {
+		return h
+	}
+	return nil
 }

@@ -7,7 +7,7 @@ import (
 )
 
 func TestEveryTwentySecondsOnePacketOfANextHopGoesToTheStack(t *testing.T) {
-	tab := New(Config{})
+	tab := open(t, Config{})
 	for i := range 2 {
 		insert(t, tab, entryFor(t, tab, espFrame(i), ownerA), 100*second)
 	}
@@ -30,11 +30,11 @@ func TestEveryTwentySecondsOnePacketOfANextHopGoesToTheStack(t *testing.T) {
 }
 
 func TestAPacketLongerThanTheNextHopsMTUIsTheStacks(t *testing.T) {
-	tab := New(Config{})
+	tab := open(t, Config{})
 	id, _ := tab.Hop(wan, gateway, macGW, macOut, 100)
 	for n, want := range map[int]bool{80: true, 81: false} {
 		b := ipv4(inside, remote, frame.ProtoESP, 64, esp(0x1000, n))
-		e := entryFor(t, New(Config{}), b, ownerA)
+		e := entryFor(t, open(t, Config{}), b, ownerA)
 		e.Hop = id
 		insert(t, tab, e, 0)
 		if got := hit(t, tab, b, 1); got != want {
@@ -53,7 +53,7 @@ func TestAFlowOnAnInvalidatedNextHopNeverHitsAgain(t *testing.T) {
 		"our MAC":        func(tab *Table) { tab.Hop(wan, gateway, macGW, macIn, 1500) },
 		"twice the same": func(tab *Table) { tab.InvalidateHop(wan, gateway); tab.InvalidateHop(wan, gateway) },
 	} {
-		tab := New(Config{})
+		tab := open(t, Config{})
 		e := entryFor(t, tab, espFrame(0), ownerA)
 		insert(t, tab, e, 0)
 		invalidate(tab)
@@ -69,7 +69,7 @@ func TestAFlowOnAnInvalidatedNextHopNeverHitsAgain(t *testing.T) {
 }
 
 func TestOtherNextHopsOfAnInterfaceSurvive(t *testing.T) {
-	tab := New(Config{})
+	tab := open(t, Config{})
 	e := entryFor(t, tab, espFrame(0), ownerA)
 	e.Hop = hopOf(t, tab, lan, inside)
 	insert(t, tab, e, 0)
@@ -85,14 +85,14 @@ func TestOtherNextHopsOfAnInterfaceSurvive(t *testing.T) {
 }
 
 func TestTheTableOfNextHopsIsBoundedAndReused(t *testing.T) {
-	tab := New(Config{})
+	tab := open(t, Config{})
 	nth := func(i int) frame.Addr { return frame.Addr{10, 0, byte(i >> 8), byte(i)} }
 	for i := range 3 * MaxHops {
 		hopOf(t, tab, wan, nth(i)) // nobody uses the old ones
 	}
-	tab = New(Config{})
+	tab = open(t, Config{})
 	for i := range MaxHops {
-		e := entryFor(t, New(Config{}), espFrame(i), ownerA)
+		e := entryFor(t, open(t, Config{}), espFrame(i), ownerA)
 		e.Hop = hopOf(t, tab, wan, nth(i))
 		insert(t, tab, e, 0)
 	}
@@ -105,13 +105,13 @@ func TestTheTableOfNextHopsIsBoundedAndReused(t *testing.T) {
 	if tab.Epoch() == epoch {
 		t.Error("a row was given to another next hop without a new epoch")
 	}
-	e := entryFor(t, New(Config{}), espFrame(0), ownerA)
+	e := entryFor(t, open(t, Config{}), espFrame(0), ownerA)
 	e.Hop = id
 	insert(t, tab, e, 1000*second)
 }
 
 func TestAnInsertWithoutAValidNextHopIsRefused(t *testing.T) {
-	tab := New(Config{})
+	tab := open(t, Config{})
 	e := entryFor(t, tab, espFrame(0), ownerA)
 	for _, id := range []HopID{0, 7, MaxHops, MaxHops + 1, 0xffff} {
 		e.Hop = id

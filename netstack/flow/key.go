@@ -3,9 +3,7 @@ package flow
 import (
 	"encoding/binary"
 
-	"gvisor.dev/gvisor/pkg/tcpip/checksum"
-	"gvisor.dev/gvisor/pkg/tcpip/header"
-
+	"spigate/netstack/flow/bucket"
 	"spigate/netstack/frame"
 )
 
@@ -27,29 +25,16 @@ func EchoID(identifier uint16, icmpType uint8) uint32 {
 	return uint32(identifier)<<16 | uint32(icmpType)
 }
 
-// The UDP ports of IKE (rule R50). The ALG must see every IKE message.
-const (
-	portIKE     = 500
-	portIKENATT = 4500
-)
-
-const (
-	ipLen = header.IPv4MinimumSize
-	// minTransport is ESP's, UDP's and ICMP's header length, and the least
-	// that any flow's packet has behind its IPv4 header.
-	minTransport = 8
-)
-
 // KeyOf returns the key under which f would be looked up, or false if f is
 // not for the fast path: not IPv4, options, a fragment, TTL 1 or less, a bad
 // header checksum, a cut or lying transport header, TCP with SYN, FIN or RST,
 // ICMP other than echo, IKE, or a link-layer broadcast.
 func KeyOf(f *frame.Frame) (Key, bool) {
-	w0, w1, ok := parse(f)
+	k, ok := parse(f)
 	if !ok {
 		return Key{}, false
 	}
-	return keyOfWords(w0, w1), true
+	return unpacked(k), true
 }
 
 // KeyOfPacket returns the key of the flow that p belongs to, coming in on in,
@@ -78,67 +63,32 @@ func KeyOfPacket(p *frame.Packet, in frame.Interface) (Key, bool) {
 	return Key{}, false
 }
 
-// words packs the key into two words; the low 16 bits of the second are free.
-func (k Key) words() (w0, w1 uint64) {
-	w0 = uint64(binary.BigEndian.Uint32(k.Src[:]))<<32 | uint64(binary.BigEndian.Uint32(k.Dst[:]))
-	return w0, uint64(k.ID)<<32 | uint64(k.Proto)<<24 | uint64(k.In)<<16
+// packed is the key in the form that the table compares. The ID of an ICMP query
+// is a number there, the others' are as on the wire.
+func (k Key) packed() bucket.Key {
+	var addrs [8]byte
+	copy(addrs[:], k.Src[:])
+	copy(addrs[4:], k.Dst[:])
+	return bucket.MakeKey(binary.NativeEndian.Uint64(addrs[:]), wireID(k.ID, k.Proto), k.Proto, uint8(k.In))
 }
 
-func keyOfWords(w0, w1 uint64) Key {
-	k := Key{ID: uint32(w1 >> 32), Proto: uint8(w1 >> 24), In: frame.Interface(w1 >> 16)}
-	binary.BigEndian.PutUint32(k.Src[:], uint32(w0>>32))
-	binary.BigEndian.PutUint32(k.Dst[:], uint32(w0))
+// unpacked is the inverse of packed.
+func unpacked(b bucket.Key) Key {
+	k := Key{ID: wireID(b.ID(), b.Proto()), Proto: b.Proto(), In: frame.Interface(b.Context())}
+	var addrs [8]byte
+	binary.NativeEndian.PutUint64(addrs[:], b.Addrs())
+	copy(k.Src[:], addrs[:])
+	copy(k.Dst[:], addrs[4:])
 	return k
 }
 
-// parse is KeyOf in the words that the table compares.
-func parse(f *frame.Frame) (w0, w1 uint64, ok bool) {
-	b := f.Bytes()
-	if len(b) < frame.HeaderLen+ipLen+minTransport || b[0]&1 != 0 ||
-		binary.BigEndian.Uint16(b[12:]) != frame.TypeIPv4 {
-		return 0, 0, false
+// wireID turns an ID in host byte order into what the machine reads from the
+// wire, and back.
+func wireID(id uint32, proto uint8) uint32 {
+	if proto == frame.ProtoICMP {
+		return id
 	}
-	ip := b[frame.HeaderLen:]
-	total := int(binary.BigEndian.Uint16(ip[2:]))
-	if ip[0] != 0x45 || total < ipLen+minTransport || total > len(ip) ||
-		binary.BigEndian.Uint16(ip[6:])&0x3fff != 0 || ip[8] <= 1 {
-		return 0, 0, false
-	}
-	if checksum.Checksum(ip[:ipLen], 0) != 0xffff {
-		return 0, 0, false
-	}
-	id, ok := transportID(ip[9], ip[ipLen:total])
-	if !ok {
-		return 0, 0, false
-	}
-	w0 = binary.BigEndian.Uint64(ip[12:])
-	return w0, uint64(id)<<32 | uint64(ip[9])<<24 | uint64(f.In)<<16, true
-}
-
-// transportID reads a key's ID from a transport header of at least
-// minTransport bytes.
-func transportID(proto uint8, t []byte) (uint32, bool) {
-	id := binary.BigEndian.Uint32(t)
-	switch proto {
-	case frame.ProtoESP:
-		return id, true
-	case frame.ProtoTCP:
-		return id, len(t) >= header.TCPMinimumSize &&
-			t[header.TCPFlagsOffset]&(frame.TCPFin|frame.TCPSyn|frame.TCPRst) == 0
-	case frame.ProtoUDP:
-		n := int(binary.BigEndian.Uint16(t[4:]))
-		return id, n >= header.UDPMinimumSize && n <= len(t) && !isIKE(id)
-	case frame.ProtoICMP:
-		return EchoID(binary.BigEndian.Uint16(t[4:]), t[0]), isEcho(t[0])
-	}
-	return 0, false
-}
-
-func isIKE(ports uint32) bool {
-	src, dst := ports>>16, ports&0xffff
-	return src == portIKE || src == portIKENATT || dst == portIKE || dst == portIKENATT
-}
-
-func isEcho(icmpType uint8) bool {
-	return icmpType == uint8(header.ICMPv4Echo) || icmpType == uint8(header.ICMPv4EchoReply)
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], id)
+	return binary.NativeEndian.Uint32(b[:])
 }

@@ -15,8 +15,8 @@ func TestSizesThatTheCacheDependsOn(t *testing.T) {
 	if n := unsafe.Sizeof(Key{}); n != 16 {
 		t.Errorf("Key has %d bytes, want 16", n)
 	}
-	if n := unsafe.Sizeof(slot{}); n != 64 {
-		t.Errorf("slot has %d bytes, want one cache line of 64", n)
+	if n := unsafe.Sizeof(record{}); n != 80 {
+		t.Errorf("record has %d bytes, want 80", n)
 	}
 }
 
@@ -77,7 +77,7 @@ func port(b []byte, at int, p uint16) []byte {
 
 func TestWhatOnlyTheStackMayJudgeIsLeftToIt(t *testing.T) {
 	for _, c := range unsuited {
-		tab := New(Config{})
+		tab := open(t, Config{})
 		for _, b := range kinds(30) {
 			insert(t, tab, entryFor(t, tab, b, ownerA), 0)
 		}
@@ -100,12 +100,12 @@ func TestWhatOnlyTheStackMayJudgeIsLeftToIt(t *testing.T) {
 }
 
 func TestPaddingIsCutOffAndKeepsNoPacketOffTheFastPath(t *testing.T) {
-	tab := New(Config{})
+	tab := open(t, Config{})
 	b := ipv4(inside, remote, frame.ProtoTCP, 64, tcp(1, 2, 0x10, 0))
 	insert(t, tab, entryFor(t, tab, b, ownerA), 0)
 	for _, padding := range []int{0, 6, 100} {
 		batch := []frame.Frame{arrived(append(b[:len(b):len(b)], make([]byte, padding)...), lan)}
-		if tab.Process(batch, 1) != 1 {
+		if tab.process(batch, 1) != 1 {
 			t.Errorf("a bare ACK with %d bytes of padding went to the stack", padding)
 		}
 		if got := batch[0].Len(); got != len(b) {

@@ -15,7 +15,7 @@ const ackFlag = 0x10
 // numberedFlow makes a table with the flow of segment as a Numbered one.
 func numberedFlow(t testing.TB, active func(Report), end, ack uint32) (*Table, Entry) {
 	t.Helper()
-	tab := New(Config{Active: active})
+	tab := open(t, Config{Active: active})
 	e := entryFor(t, tab, segment(ackFlag, 0, 0, 0), Owner{Kind: OwnerConn, ID: 9})
 	e.Numbered, e.End, e.Ack = true, end, ack
 	insert(t, tab, e, 0)
@@ -164,7 +164,7 @@ func TestAnUnnumberedTCPFlowTakesWhatItTookAndFollowsNothing(t *testing.T) {
 
 func TestOtherProtocolsHaveNoNumbers(t *testing.T) {
 	for name, b := range kinds(30) {
-		tab := New(Config{})
+		tab := open(t, Config{})
 		e := entryFor(t, tab, b, ownerA)
 		e.Numbered, e.End, e.Ack = true, 1, 2
 		insert(t, tab, e, 0)
@@ -220,41 +220,21 @@ func TestAPacketOfANumberedFlowHasTheSameBytesAsOfAnyOther(t *testing.T) {
 	b := segment(ackFlag, 1000, 500, 33)
 	tab, e := numberedFlow(t, nil, 1000, 500)
 	batch := []frame.Frame{arrived(b, lan)}
-	if tab.Process(batch, 1) != 1 || !bytes.Equal(batch[0].Bytes(), slow(t, b, e)) {
+	if tab.process(batch, 1) != 1 || !bytes.Equal(batch[0].Bytes(), slow(t, b, e)) {
 		t.Errorf("fast % x\nslow % x", batch[0].Bytes(), slow(t, b, e))
 	}
 }
 
-func TestOfManyPortsTheFurthestNumbersWin(t *testing.T) {
-	const ports, packets = 4, 500
-	start := uint32(0xfffffc00) // they go round zero
-	tab, _ := numberedFlow(t, nil, start, start)
-	var wg sync.WaitGroup
-	for port := range uint32(ports) {
-		wg.Go(func() { // each has every fourth segment
-			for n := range uint32(packets) {
-				at := start + (n*ports+port)*10
-				if !hit(t, tab, segment(ackFlag, at, at, 10), 1) {
-					t.Error("not forwarded")
-				}
-			}
-		})
-	}
-	wg.Wait()
-	wantNumbers(t, tab, start+ports*packets*10, start+ports*packets*10-10)
-}
-
-// Two ports at one slot without anything between: what a port has moved stays
-// moved, whatever the other does at the same time.
-func TestTwoPortsNeverTakeEachOthersNumbersBack(t *testing.T) {
+// A port and an Insert at one flow without anything between: what one has moved
+// stays moved, whatever the other does at the same time.
+func TestNobodyTakesTheNumbersOfAnotherBack(t *testing.T) {
 	const moves = 200_000
-	var s slot
-	s.w1.Store(numbered)
+	var s numbers
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for n := range uint32(moves) {
 			s.advance(n, 0)
-			if _, end, _ := s.numbers(); end != n {
+			if end, _ := s.get(); end != n {
 				t.Errorf("end is %d, was moved to %d", end, n)
 				return
 			}
@@ -263,7 +243,7 @@ func TestTwoPortsNeverTakeEachOthersNumbersBack(t *testing.T) {
 	wg.Go(func() {
 		for n := range uint32(moves) {
 			s.advance(0, n)
-			if _, _, ack := s.numbers(); ack != n {
+			if _, ack := s.get(); ack != n {
 				t.Errorf("ack is %d, was moved to %d", ack, n)
 				return
 			}

@@ -6,8 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"pgregory.net/rapid"
 
+	"spigate/netstack/flow/bucket"
 	"spigate/netstack/frame"
 )
 
@@ -71,11 +73,11 @@ func TestFastAndSlowPathGiveTheSameBytes(t *testing.T) {
 		if !ok {
 			return // IKE's ports
 		}
-		tab := New(Config{Capacity: 1})
+		tab := open(t, Config{Capacity: 1})
 		e.Key, e.Hop = k, hopOf(t, tab, wan, gateway)
 		insert(t, tab, e, 0)
 		batch := []frame.Frame{f}
-		if tab.Process(batch, 1) != 1 || batch[0].Out != wan {
+		if tab.process(batch, 1) != 1 || batch[0].Out != wan {
 			rt.Fatalf("no hit: %+v", tab.Stats())
 		}
 		if want := slow(t, b, e); !bytes.Equal(batch[0].Bytes(), want) {
@@ -92,17 +94,17 @@ func TestAnIPChecksumOfTheOtherZeroIsRepaired(t *testing.T) {
 	b := ipv4(inside, remote, frame.ProtoESP, 64, esp(0x1000, 24))
 	// Choose the identification so that the header sums to zero.
 	id := binary.BigEndian.Uint16(b[18:])
-	binary.BigEndian.PutUint16(b[18:], update(id, 0, binary.BigEndian.Uint16(b[24:])))
+	binary.BigEndian.PutUint16(b[18:], checksum.Combine(id, binary.BigEndian.Uint16(b[24:])))
 	resum(b)
 	if binary.BigEndian.Uint16(b[24:]) != 0 {
 		t.Fatalf("checksum %x, want 0: the test is wrong", b[24:26])
 	}
 	b[24], b[25] = 0xff, 0xff
-	tab := New(Config{})
+	tab := open(t, Config{})
 	e := entryFor(t, tab, b, ownerA)
 	insert(t, tab, e, 0)
 	batch := []frame.Frame{arrived(b, lan)}
-	if tab.Process(batch, 1) != 1 || !bytes.Equal(batch[0].Bytes(), slow(t, b, e)) {
+	if tab.process(batch, 1) != 1 || !bytes.Equal(batch[0].Bytes(), slow(t, b, e)) {
 		t.Errorf("fast % x\nslow % x", batch[0].Bytes(), slow(t, b, e))
 	}
 }
@@ -116,7 +118,8 @@ func TestEveryUDPChecksumComesOutAsOnTheSlowPath(t *testing.T) {
 		want := slow(t, b, e)
 		f := frame.Copy(b, 0)
 		f.SetMACs(macGW, macOut)
-		rewrite(f.Payload(), uint64(e.Side), e.rewriteWord())
+		addr, port, _ := bucket.UnpackValue(e.rewriteWord())
+		patch{0, addr, port}.rewrite(f.Payload())
 		if !bytes.Equal(f.Bytes(), want) {
 			t.Fatalf("checksum %04x:\nfast % x\nslow % x", sum, f.Bytes(), want)
 		}
@@ -133,16 +136,16 @@ func TestEveryUDPChecksumComesOutAsOnTheSlowPath(t *testing.T) {
 
 func TestESPBytesAreNeverTouched(t *testing.T) {
 	b := ipv4(inside, remote, frame.ProtoESP, 64, bytes.Repeat([]byte{0xa5}, 100))
-	tab := New(Config{})
+	tab := open(t, Config{})
 	insert(t, tab, entryFor(t, tab, b, ownerB), 0)
 	f := []frame.Frame{arrived(b, lan)}
-	if tab.Process(f, 1) != 1 || !bytes.Equal(f[0].Bytes()[34:], b[34:]) {
+	if tab.process(f, 1) != 1 || !bytes.Equal(f[0].Bytes()[34:], b[34:]) {
 		t.Error("rule R70 is broken")
 	}
 }
 
 func TestAHitAllocatesNothing(t *testing.T) {
-	tab := New(Config{})
+	tab := open(t, Config{})
 	var came [][]byte
 	for _, b := range kinds(100) {
 		insert(t, tab, entryFor(t, tab, b, ownerA), 0)
@@ -159,13 +162,14 @@ func TestAHitAllocatesNothing(t *testing.T) {
 	for i, b := range came {
 		batch[i] = arrived(b, lan)
 	}
+	r := tab.Reader()
 	n := testing.AllocsPerRun(1000, func() {
 		binary.BigEndian.PutUint32(b[38:], binary.BigEndian.Uint32(b[38:])+100) // the next segment
 		for i, b := range came {
 			copy(batch[i].Bytes(), b)
 			batch[i].Out = 0
 		}
-		if hits := tab.Process(batch, 1); hits != len(came)-1 {
+		if hits := r.Process(batch, 1); hits != len(came)-1 {
 			t.Fatalf("%d hits, want %d", hits, len(came)-1)
 		}
 	})

@@ -1,28 +1,18 @@
 package flow
 
-import (
-	"sync/atomic"
+import "spigate/netstack/frame"
 
-	"spigate/netstack/frame"
-)
-
-// counts is what the table counts of itself.
+// counts is what the table counts of itself, under Table.mu.
 type counts struct {
-	hits, misses, punts     atomic.Uint64
-	refused, stale, expired atomic.Uint64
+	hits, misses, punts            uint64 // of Readers that were closed
+	refused, later, stale, expired uint64
 }
 
-// add counts a batch: one addition for each counter that moved.
-func (c *counts) add(hits, misses, punts int) {
-	if hits != 0 {
-		c.hits.Add(uint64(hits))
-	}
-	if misses != 0 {
-		c.misses.Add(uint64(misses))
-	}
-	if punts != 0 {
-		c.punts.Add(uint64(punts))
-	}
+// add takes over what a Reader counted.
+func (c *counts) add(r *readerCounts) {
+	c.hits += r.hits.Load()
+	c.misses += r.misses.Load()
+	c.punts += r.punts.Load()
 }
 
 // Stats is the state of the table. Hits, Misses and Punts add up to the frames
@@ -32,6 +22,7 @@ type Stats struct {
 	Misses  uint64 // could have been in the table, was not
 	Punts   uint64 // for the stack by nature, or by a check of its flow
 	Refused uint64 // inserts into a full table
+	Later   uint64 // inserts that found no place yet: room is being made
 	Stale   uint64 // inserts whose decision was overtaken (Epoch)
 	Expired uint64 // flows that Sweep dropped: idle, or without next hop
 
@@ -47,10 +38,15 @@ type Stats struct {
 func (t *Table) Stats() Stats {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	c := t.count
+	for r := range t.readers {
+		c.add(&r.counts)
+	}
 	return Stats{
-		Hits: t.count.hits.Load(), Misses: t.count.misses.Load(), Punts: t.count.punts.Load(),
-		Refused: t.count.refused.Load(), Stale: t.count.stale.Load(), Expired: t.count.expired.Load(),
+		Hits: c.hits, Misses: c.misses, Punts: c.punts,
+		Refused: c.refused, Later: c.later, Stale: c.stale, Expired: c.expired,
 		Entries: t.live, Capacity: t.capacity, Hops: len(t.hopIDs),
+		Offloaded: t.offload.taken, OffloadRefused: t.offload.refused, OffloadPackets: t.offload.packets,
 	}
 }
 
@@ -61,7 +57,7 @@ type Info struct {
 	Next           frame.Addr // address of the next hop
 	MTU            int        // bytes of IP
 	Valid          bool       // the next hop still is; if not, packets go to the stack
-	Packets, Bytes uint64     // bytes of IP
+	Packets, Bytes uint64     // bytes of IP; what Config.Offload forwarded, as of the last Sweep
 	Last           int64      // last known activity, monotonic ns, as of the last Sweep
 	Offloaded      bool       // Config.Offload forwards it
 }
@@ -81,26 +77,26 @@ func (t *Table) Walk(fn func(Info) bool) {
 	}
 }
 
-// collect appends the flows of one slice of slots to infos.
+// collect appends the flows of one slice of records to infos.
 func (t *Table) collect(infos []Info, from uint32) ([]Info, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	to := min(from+sweepSlice, t.fresh)
 	for i := from; i < to; i++ {
-		if t.records[i].state == stateLive {
-			infos = append(infos, t.info(i))
+		if r := t.record(i); r.state == stateLive {
+			infos = append(infos, t.info(r))
 		}
 	}
 	return infos, to < t.fresh
 }
 
-func (t *Table) info(i uint32) Info {
-	s, r := &t.slots[i], &t.records[i]
-	h := t.hops[s.hop()].Load()
-	d := s.st.Load() - r.seen
+func (t *Table) info(r *record) Info {
+	slot := r.slots[t.parity]
+	h := t.hops[r.hop].Load()
+	packets, bytes := t.cur.Uncredited(slot)
 	in := Info{
-		Entry: s.entry(), Out: h.at.out, Next: h.at.next, MTU: h.mtu, Valid: h.valid.Load(),
-		Packets: r.packets + d>>bytesBits, Bytes: r.bytes + d&bytesMask, Last: s.last,
+		Entry: t.entry(t.cur, slot, r), Out: h.at.out, Next: h.at.next, MTU: h.mtu, Valid: h.valid.Load(),
+		Packets: r.packets + packets, Bytes: r.bytes + bytes, Last: r.last, Offloaded: r.away == awayTaken,
 	}
 	in.Owner = r.owner
 	return in

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"spigate/netstack/flow/bucket"
 )
 
 func TestAFlowLeavesWhenIdleExceedsItsLimit(t *testing.T) {
@@ -17,7 +19,7 @@ func TestAFlowLeavesWhenIdleExceedsItsLimit(t *testing.T) {
 		{"exactly at the limit", 60 * second, true},
 		{"just behind", 60*second + 1, false},
 	} {
-		tab := New(Config{})
+		tab := open(t, Config{})
 		insert(t, tab, entryFor(t, tab, espFrame(0), ownerA), 0)
 		tab.Sweep(c.now)
 		if got := tab.Stats().Entries == 1; got != c.stays {
@@ -30,7 +32,7 @@ func TestAFlowLeavesWhenIdleExceedsItsLimit(t *testing.T) {
 // last packet falls.
 func TestExpiryIsNeverEarlyAndAtMostTwoSecondsLate(t *testing.T) {
 	for ms := int64(1); ms < 3000; ms += 97 {
-		tab := New(Config{})
+		tab := open(t, Config{})
 		insert(t, tab, entryFor(t, tab, espFrame(0), ownerA), 0)
 		last := ms * int64(time.Millisecond)
 		sent := false
@@ -58,15 +60,15 @@ type active struct {
 }
 
 // recording makes a table that appends what it reports to got.
-func recording(got *[]active) *Table {
-	return New(Config{Active: func(r Report) {
+func recording(t cleaner, got *[]active) *Table {
+	return open(t, Config{Active: func(r Report) {
 		*got = append(*got, active{r.Owner, r.Key, r.Now, r.Packets, r.Bytes})
 	}})
 }
 
 func TestSweepReportsEachFlowsTrafficOnce(t *testing.T) {
 	var got []active
-	tab := recording(&got)
+	tab := recording(t, &got)
 	insert(t, tab, entryFor(t, tab, espFrame(0), ownerA), 0)
 	insert(t, tab, entryFor(t, tab, espFrame(1), ownerB), 0)
 	for range 3 {
@@ -87,7 +89,7 @@ func TestSweepReportsEachFlowsTrafficOnce(t *testing.T) {
 
 func TestARemovedFlowsLastPacketsAreStillReported(t *testing.T) {
 	var got []active
-	tab := recording(&got)
+	tab := recording(t, &got)
 	insert(t, tab, entryFor(t, tab, espFrame(0), ownerA), 0)
 	hit(t, tab, espFrame(0), 1)
 	e := entryFor(t, tab, espFrame(0), ownerB)
@@ -106,7 +108,7 @@ func TestARemovedFlowsLastPacketsAreStillReported(t *testing.T) {
 
 func TestActiveMayCallTheTable(t *testing.T) {
 	var tab *Table
-	tab = New(Config{Active: func(r Report) {
+	tab = open(t, Config{Active: func(r Report) {
 		tab.Credit(r.Owner, r.Now)
 		tab.RemoveOwner(r.Owner, r.Now)
 		tab.Walk(func(Info) bool { return true })
@@ -120,29 +122,18 @@ func TestActiveMayCallTheTable(t *testing.T) {
 	}
 }
 
-func TestARemovedFlowsSlotRestsForTwoSweeps(t *testing.T) {
-	tab := New(Config{})
+func TestARemovedFlowsRecordOutlastsItsSlot(t *testing.T) {
+	tab := open(t, Config{})
 	insert(t, tab, entryFor(t, tab, espFrame(0), ownerA), 0)
+	slot := tab.record(1).slots[tab.parity]
 	tab.Remove(keyOf(t, espFrame(0)))
-	for sweeps, want := range []uint32{0, 0, 1} {
-		if tab.free != want {
-			t.Errorf("after %d sweeps the first free slot is %d, want %d", sweeps, tab.free, want)
+	for sweeps := range restSweeps {
+		if tab.free != 0 {
+			t.Errorf("the record is free after %d sweeps, want %d", sweeps, restSweeps)
 		}
 		tab.Sweep(int64(sweeps) * second)
 	}
-}
-
-func TestTheCounterWordWrapsWithoutALoss(t *testing.T) {
-	var got []active
-	tab := recording(&got)
-	insert(t, tab, entryFor(t, tab, espFrame(0), ownerA), 0)
-	s := &tab.slots[1]
-	s.st.Store(^uint64(0) - 10) // both halves are about to overflow
-	tab.records[1].seen = s.st.Load()
-	hit(t, tab, espFrame(0), 1)
-	hit(t, tab, espFrame(0), 1)
-	tab.Sweep(second)
-	if len(got) != 1 || got[0].Packets != 2 || got[0].Bytes != 104 {
-		t.Errorf("%+v, want 2 packets of 52 bytes", got)
+	if tab.free != 1 || tab.cur.State(slot) != bucket.Free {
+		t.Errorf("the first free record is %d, the slot's state %d, want 1 and free", tab.free, tab.cur.State(slot))
 	}
 }

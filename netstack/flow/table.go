@@ -1,25 +1,21 @@
 package flow
 
 import (
-	"math/bits"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 
+	"spigate/netstack/flow/bucket"
 	"spigate/netstack/frame"
 )
 
 // DefaultCapacity is the number of flows when Config does not say.
 const DefaultCapacity = 1 << 15
 
-// maxChain bounds a look-up. A bucket holds half a flow at most on average; a
-// flow this deep in its chain is treated as missing, which is always safe.
-const maxChain = 64
-
 // Config is what a Table needs to know.
 type Config struct {
 	// Capacity is the greatest number of flows; 0 means DefaultCapacity.
-	// Memory is about 190 bytes for each, touched as flows come.
+	// Memory grows with the flows, to 80 bytes off the heap and 80 on it for
+	// each where the table is full (docs/size.md).
 	Capacity int
 	// Active is told what each flow carried since it was last told: by Sweep,
 	// by whoever takes an owner's or a replaced flow away, and by Credit. It is
@@ -35,7 +31,7 @@ type Config struct {
 	// that it is offered to Offload; 0 means DefaultOffloadAfter.
 	OffloadAfter uint64
 	// OffloadIdle is after how many Sweeps without a packet a flow comes back
-	// from Offload; 0 means DefaultOffloadIdle.
+	// from Offload, 255 at most; 0 means DefaultOffloadIdle.
 	OffloadIdle int
 	// Offloaded is told what Offload forwarded between two interfaces, for who
 	// counts those: packets, and bytes of IP. It is called like Active, as often
@@ -45,67 +41,84 @@ type Config struct {
 
 // Table is the flow table. All methods are safe for concurrent use.
 type Table struct {
-	// Read by every look-up, never changed.
-	seed  [2]uint64
-	shift uint
-	heads []atomic.Uint32 // first slot of each bucket's chain
-	slots []slot          // slot 0 is nobody's
-	hops  [MaxHops + 1]atomic.Pointer[hop]
+	// Readers read these.
+	arena   atomic.Pointer[arena]
+	numbers numbersPool
+	hops    [MaxHops + 1]atomic.Pointer[hop]
 
-	active   func(Report)
-	capacity int
+	capacity, maxSlots int
+	active             func(Report)
+	offload            offloading
 
-	_     [64]byte // what packets write stays off the lines above
+	_     [64]byte // what changes stays off the lines above
 	epoch atomic.Uint64
-	count counts
-	_     [64]byte
 
-	mu      sync.Mutex // everything below, and all changes to slots and hops
-	records []record
+	mu      sync.Mutex // everything below, and all changes to arenas, numbers and hops
+	cur     *arena
+	next    *arena   // is being filled
+	olds    []*arena // readers may be in them
+	copied  uint32   // records below are in next
+	parity  uint8    // which of record.slots is in cur
+	records []*[recordChunk]record
 	owners  map[Owner]uint32 // any one flow of the owner's ring
 	hopIDs  map[hopKey]HopID // the valid rows
-	free    uint32           // list of free slots, through record.next
-	fresh   uint32           // slots from here on were never used
+	readers map[*Reader]struct{}
+	free    uint32 // list of free records, through record.next
+	fresh   uint32 // records from here on were never used
 	live    int
+	count   counts
+	now     int64    // of the call that holds mu
+	pending []Report // what moved has credited
 
-	sweeping sync.Mutex // one Sweep at a time; guards reports
-	reports  []Report
+	sweeping sync.Mutex // one Sweep at a time; guards all below
+	reports  []carried
+	all      []*arena // whose slots are to be swept
+	left     []*arena // of those, the ones that no reader is in
+	sweeps   uint64
+	reseeded uint64 // sweeps as of the last new seed
+	failed   uint64 // placements that failed as of the last Sweep
 }
 
-// New makes an empty table.
+// New makes an empty table. Close gives its memory back.
 func New(c Config) *Table {
 	capacity := c.Capacity
 	if capacity <= 0 {
 		capacity = DefaultCapacity
 	}
-	// Removed flows keep their slot until the next but one Sweep. The extra
-	// slots are for those; a Flush of a full table leaves at least these.
-	slots := capacity + capacity/2 + 256
-	// Twice as many buckets as flows: with as many, a million flows cost half
-	// as much again for each packet (BenchmarkProcess).
-	width := max(bits.Len(uint(capacity-1))+1, 4)
 	t := &Table{
-		seed:     [2]uint64{rand.Uint64(), rand.Uint64()},
-		shift:    uint(64 - width),
-		heads:    make([]atomic.Uint32, 1<<width),
-		slots:    make([]slot, slots+1),
-		records:  make([]record, slots+1),
+		capacity: capacity,
+		maxSlots: max(bucket.Slots(capacity), firstSlots),
+		active:   c.Active,
+		offload:  newOffloading(c),
 		owners:   make(map[Owner]uint32),
 		hopIDs:   make(map[hopKey]HopID),
-		reports:  make([]Report, 0, sweepSlice),
-		active:   c.Active,
-		capacity: capacity,
+		readers:  make(map[*Reader]struct{}),
+		pending:  make([]Report, 0, 1),
+		reports:  make([]carried, 0, sweepSlice),
 		fresh:    1,
 	}
+	t.numbers = newNumbersPool(2 * t.maxSlots)
+	t.cur = t.newArena(firstSlots)
+	t.arena.Store(t.cur)
 	return t
 }
 
-// bucket hashes a key with the table's secret seed, so that nobody outside
-// can choose flows that share a bucket.
-func (t *Table) bucket(w0, w1 uint64) uint32 {
-	hi, lo := bits.Mul64(w0^t.seed[0], w1^t.seed[1])
-	h := (hi ^ lo) * 0x9e3779b97f4a7c15
-	return uint32(h >> t.shift)
+// Close forgets all flows, takes them back from Config.Offload, and gives the
+// memory back. The table stays usable, but is empty and takes no flow.
+func (t *Table) Close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.flush()
+	t.arena.Store(nil)
+	if t.next != nil {
+		t.next.release()
+	}
+	for _, a := range append(t.olds, t.cur) {
+		if a != nil && !t.inUse(a) {
+			a.release()
+		}
+	}
+	t.cur, t.next, t.olds = nil, nil, nil
 }
 
 // Epoch is taken before a flow is decided, and given to Insert.
@@ -114,72 +127,127 @@ func (t *Table) Epoch() uint64 { return t.epoch.Load() }
 // Insert puts a flow into the table. It returns false, and counts it, if
 // something was removed or invalidated since epoch was taken (the decision may
 // rest on it, so the flow might outlive its owner), or if the table is full:
-// the packet's successors go through the stack and try again. A flow with an
+// the packet's successors go through the stack and try again. So they do where
+// the flow's buckets are full: in two Sweeps there will be room. A flow with an
 // equal key is replaced, and reported if it carried something; one that is equal
 // in all but the numbers is refreshed, and its numbers move forward at most. now
 // is monotonic nanoseconds.
 func (t *Table) Insert(e Entry, epoch uint64, now int64) bool {
+	var few [fewFlows]carried
 	t.mu.Lock()
-	replaced, ok := t.insert(&e, epoch, now)
-	t.mu.Unlock()
-	if replaced.Packets != 0 && t.active != nil {
-		t.active(replaced)
+	t.now = now
+	reports, ok := t.insert(&e, epoch, few[:0])
+	for _, r := range t.pending {
+		reports = append(reports, carried{Report: r})
 	}
+	t.pending = t.pending[:0]
+	t.mu.Unlock()
+	t.tell(reports)
 	return ok
 }
 
-// insert is Insert under Table.mu. It returns what a replaced flow had carried.
-func (t *Table) insert(e *Entry, epoch uint64, now int64) (replaced Report, ok bool) {
+// insert is Insert under Table.mu. It appends what a replaced flow had carried.
+func (t *Table) insert(e *Entry, epoch uint64, reports []carried) ([]carried, bool) {
 	h := t.hop(e.Hop)
 	if epoch != t.epoch.Load() || h == nil {
-		t.count.stale.Add(1)
-		return replaced, false
+		t.count.stale++
+		return reports, false
 	}
-	w0, w1 := e.Key.words()
-	b := t.bucket(w0, w1)
-	old := t.lookup(b, w0, w1)
-	if old != 0 && t.slots[old].same(e) && t.records[old].owner == e.Owner {
-		t.slots[old].refresh(e, now)
-		return replaced, true
+	if t.cur == nil {
+		t.count.refused++
+		return reports, false
 	}
-	i := t.take(old != 0)
-	if i == 0 {
-		t.count.refused.Add(1)
-		return replaced, false
+	k := e.Key.packed()
+	_, old, replacing := t.cur.Lookup(k)
+	if replacing && t.refresh(old, e) {
+		return reports, true
 	}
-	h.refs++
-	h.punt.CompareAndSwap(0, now+int64(PuntEvery))
-	t.publish(i, b, e, now)
-	if old != 0 {
-		t.retire(old, b)
-		if packets, bytes := t.credit(old, now); packets != 0 {
-			replaced = t.report(old, now, packets, bytes)
+	if t.live >= t.capacity && !replacing {
+		t.count.refused++
+		return reports, false
+	}
+	if replacing {
+		// What it carried is credited after the last reader found it.
+		t.retire(old)
+		if r := t.creditFlow(old); r.Packets != 0 {
+			reports = append(reports, r)
 		}
 	}
-	return replaced, true
+	t.grow()
+	t.takeOver(copySlice)
+	if !t.publish(k, e) && !(t.hurry() && t.publish(k, e)) {
+		t.count.later++
+		return reports, false
+	}
+	h.refs++
+	h.punt.CompareAndSwap(0, t.now+int64(PuntEvery))
+	return reports, true
 }
 
-// hop returns the valid row of id, or nil. Table.mu is held.
-func (t *Table) hop(id HopID) *hop {
-	if id == 0 || id > MaxHops {
-		return nil
+// refresh is an Insert of what flow i does already. It reports whether that is
+// so. Table.mu is held.
+func (t *Table) refresh(i uint32, e *Entry) bool {
+	r := t.record(i)
+	slot := r.slots[t.parity]
+	word := t.cur.Value(slot)
+	if r.numbered {
+		word = t.numbers.at(uint32(word)).rewrite.Load()
 	}
-	if h := t.hops[id].Load(); h != nil && h.valid.Load() {
-		return h
+	const how = bucket.Destination | bucket.DFOnly
+	if r.owner != e.Owner || r.numbered != e.numbered() || word != e.rewriteWord() || t.cur.Flags(slot)&how != e.flags() {
+		return false
 	}
-	return nil
+	r.last, r.idle = t.now, int64(e.Idle)
+	if r.numbered {
+		t.numbers.at(r.ref).advance(e.End, e.Ack)
+	}
+	return true
+}
+
+// publish puts a new flow where readers see it, if there is a place. Table.mu is
+// held.
+func (t *Table) publish(k bucket.Key, e *Entry) bool {
+	i := t.takeRecord()
+	r := t.record(i)
+	*r = record{owner: e.Owner, last: t.now, idle: int64(e.Idle), hop: e.Hop, state: stateLive, numbered: e.numbered()}
+	flags, value := e.flags(), e.rewriteWord()
+	if r.numbered {
+		var ok bool
+		if r.ref, ok = t.numbers.take(); !ok {
+			*r = record{next: t.free}
+			t.free = i
+			return false
+		}
+		n := t.numbers.at(r.ref)
+		n.rewrite.Store(value)
+		n.word.Store(numbersWord(e.End, e.Ack))
+		flags, value = flags|bucket.Extended, uint64(r.ref)
+	}
+	slot, ok := t.cur.Insert(k, flags, value, i)
+	if !ok {
+		t.freeRecord(i)
+		return false
+	}
+	r.slots[t.parity] = slot
+	if t.next != nil {
+		t.double(i, r)
+	}
+	t.own(i)
+	t.live++
+	return true
 }
 
 // Remove takes the flow with key k out of the table. The next Sweep reports what
 // it carried.
 func (t *Table) Remove(k Key) {
-	w0, w1 := k.words()
-	b := t.bucket(w0, w1)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.epoch.Add(1)
-	if i := t.lookup(b, w0, w1); i != 0 {
-		t.retire(i, b)
+	if t.cur == nil {
+		return
+	}
+	if _, i, ok := t.cur.Lookup(k.packed()); ok {
+		t.retire(i)
 	}
 }
 
@@ -188,73 +256,47 @@ func (t *Table) Remove(k Key) {
 func (t *Table) Flush() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.flush()
+}
+
+// flush is Flush under Table.mu.
+func (t *Table) flush() {
 	t.epoch.Add(1)
 	for i := uint32(1); i < t.fresh; i++ {
-		if t.records[i].state == stateLive {
-			t.retireSlot(i)
+		if t.record(i).state == stateLive {
+			t.retire(i)
 		}
 	}
 }
 
-// lookup finds the live slot of a key. Table.mu is held.
-func (t *Table) lookup(b uint32, w0, w1 uint64) uint32 {
-	for i := t.heads[b].Load(); i != 0; i = t.slots[i].next.Load() {
-		s := &t.slots[i]
-		if s.w0.Load() == w0 && s.w1.Load()&^notKey == w1 {
-			return i
-		}
+// retire takes flow i out of the table: readers and the back-end do not know it
+// any more, but for packets that are under way. Table.mu is held.
+func (t *Table) retire(i uint32) {
+	r := t.record(i)
+	slot := r.slots[t.parity]
+	k := t.cur.Key(slot)
+	t.cur.Remove(slot)
+	if t.next != nil {
+		t.removeFrom(t.next, k)
 	}
-	return 0
-}
-
-// take returns a free slot, or 0. Table.mu is held.
-func (t *Table) take(replacing bool) uint32 {
-	if t.live >= t.capacity && !replacing {
-		return 0
+	for _, a := range t.olds {
+		t.removeFrom(a, k)
 	}
-	if i := t.free; i != 0 {
-		t.free = t.records[i].next
-		return i
+	if r.away != awayHome {
+		t.offload.late[i] = t.report(t.cur, slot, r, 0, 0)
 	}
-	if int(t.fresh) < len(t.slots) {
-		t.fresh++
-		return t.fresh - 1
+	if r.away == awayTaken {
+		t.comeBack(r)
 	}
-	return 0
-}
-
-// publish fills slot i and lets readers see it. Table.mu is held.
-func (t *Table) publish(i, b uint32, e *Entry, now int64) {
-	s := &t.slots[i]
-	// What it has counted so far was another flow's; from the next lines on
-	// readers count for this one.
-	t.records[i] = record{owner: e.Owner, seen: s.st.Load(), state: stateLive}
-	s.write(e, now)
-	s.next.Store(t.heads[b].Load())
-	s.seq.Add(1) // odd: live
-	t.heads[b].Store(i)
-	t.own(i)
-	t.live++
-}
-
-// retire takes slot i out of bucket b. Its own next stays, so that a reader
-// that stands on it finds the rest of the chain. Table.mu is held.
-func (t *Table) retire(i, b uint32) {
-	s := &t.slots[i]
-	s.seq.Add(1) // even: dead
-	link := &t.heads[b]
-	for at := link.Load(); at != i; at = link.Load() {
-		link = &t.slots[at].next
-	}
-	link.Store(s.next.Load())
 	t.disown(i)
-	t.records[i].state = stateRetired
-	t.hops[s.hop()].Load().refs--
+	r.state, r.rest = stateRetired, restSweeps
+	t.hops[r.hop].Load().refs--
 	t.live--
 }
 
-// retireSlot is retire for a caller that does not know the bucket.
-func (t *Table) retireSlot(i uint32) {
-	w0, w1 := t.slots[i].key().words()
-	t.retire(i, t.bucket(w0, w1))
+// removeFrom takes a key out of an arena that is not the current one.
+func (t *Table) removeFrom(a *arena, k bucket.Key) {
+	if slot, _, ok := a.Lookup(k); ok {
+		a.Remove(slot)
+	}
 }

@@ -15,16 +15,16 @@ func espFrame(i int) []byte {
 }
 
 func TestTheSameFlowOnAnotherInterfaceMisses(t *testing.T) {
-	tab := New(Config{})
+	tab := open(t, Config{})
 	insert(t, tab, entryFor(t, tab, espFrame(0), ownerA), 0)
 	batch := []frame.Frame{arrived(espFrame(0), wan)}
-	if tab.Process(batch, 1) != 0 || tab.Stats().Misses != 1 {
+	if tab.process(batch, 1) != 0 || tab.Stats().Misses != 1 {
 		t.Errorf("%+v, want a miss", tab.Stats())
 	}
 }
 
 func TestABatchOfManyIsForwardedFrameByFrame(t *testing.T) {
-	tab := New(Config{})
+	tab := open(t, Config{})
 	var batch []frame.Frame
 	for i := range 200 {
 		if i%3 == 0 {
@@ -32,7 +32,7 @@ func TestABatchOfManyIsForwardedFrameByFrame(t *testing.T) {
 		}
 		batch = append(batch, arrived(espFrame(i), lan))
 	}
-	if n := tab.Process(batch, 1); n != 67 {
+	if n := tab.process(batch, 1); n != 67 {
 		t.Errorf("%d hits, want 67", n)
 	}
 	for i := range batch {
@@ -46,7 +46,7 @@ func TestABatchOfManyIsForwardedFrameByFrame(t *testing.T) {
 }
 
 func TestAFullTableRefusesAndCountsAndEvictsNobody(t *testing.T) {
-	tab := New(Config{Capacity: 2})
+	tab := open(t, Config{Capacity: 2})
 	insert(t, tab, entryFor(t, tab, espFrame(0), ownerA), 0)
 	insert(t, tab, entryFor(t, tab, espFrame(1), ownerA), 0)
 	third := entryFor(t, tab, espFrame(2), ownerA)
@@ -66,20 +66,20 @@ func TestAFullTableRefusesAndCountsAndEvictsNobody(t *testing.T) {
 }
 
 func TestAnEqualKeyIsReplaced(t *testing.T) {
-	tab := New(Config{})
+	tab := open(t, Config{})
 	e := entryFor(t, tab, espFrame(0), ownerA)
 	insert(t, tab, e, 0)
 	e.Addr, e.Owner = frame.Addr{203, 0, 113, 9}, ownerB
 	insert(t, tab, e, 0)
 	tab.RemoveOwner(ownerA, 0)
 	batch := []frame.Frame{arrived(espFrame(0), lan)}
-	if tab.Process(batch, 1) != 1 || frame.Addr(batch[0].Bytes()[26:30]) != e.Addr {
+	if tab.process(batch, 1) != 1 || frame.Addr(batch[0].Bytes()[26:30]) != e.Addr {
 		t.Error("the old entry still rewrites, or the new one went with the old owner")
 	}
 }
 
 func TestARepeatedInsertKeepsTheFlowsCounters(t *testing.T) {
-	tab := New(Config{})
+	tab := open(t, Config{})
 	e := entryFor(t, tab, espFrame(0), ownerA)
 	insert(t, tab, e, 0)
 	hit(t, tab, espFrame(0), 1)
@@ -94,7 +94,7 @@ func TestARepeatedInsertKeepsTheFlowsCounters(t *testing.T) {
 }
 
 func TestRemovingAnOwnerTakesAllItsFlowsAndNoOthers(t *testing.T) {
-	tab := New(Config{})
+	tab := open(t, Config{})
 	for i := range 9 {
 		insert(t, tab, entryFor(t, tab, espFrame(i), []Owner{ownerA, ownerB, {Kind: OwnerLSN, ID: 2}}[i%3]), 0)
 	}
@@ -122,7 +122,7 @@ func TestADecisionThatWasOvertakenDoesNotInsert(t *testing.T) {
 		"everything":                       func(tab *Table) { tab.Flush() },
 		"a new MAC":                        func(tab *Table) { tab.Hop(wan, gateway, macIn, macOut, 1500) },
 	} {
-		tab := New(Config{})
+		tab := open(t, Config{})
 		epoch := tab.Epoch()
 		e := entryFor(t, tab, espFrame(0), ownerA)
 		overtake(tab)
@@ -136,7 +136,7 @@ func TestADecisionThatWasOvertakenDoesNotInsert(t *testing.T) {
 }
 
 func TestSweepingAnIdleFlowDoesNotOvertakeADecision(t *testing.T) {
-	tab := New(Config{})
+	tab := open(t, Config{})
 	insert(t, tab, entryFor(t, tab, espFrame(0), ownerA), 0)
 	epoch := tab.Epoch()
 	tab.Sweep(1000 * second)
@@ -146,7 +146,7 @@ func TestSweepingAnIdleFlowDoesNotOvertakeADecision(t *testing.T) {
 }
 
 func TestFlushEmptiesAndTheTableFillsAgain(t *testing.T) {
-	tab := New(Config{Capacity: 100})
+	tab := open(t, Config{Capacity: 100})
 	for round := range 5 {
 		for i := range 100 {
 			insert(t, tab, entryFor(t, tab, espFrame(i), ownerA), 0)
@@ -161,7 +161,7 @@ func TestFlushEmptiesAndTheTableFillsAgain(t *testing.T) {
 }
 
 func TestWalkShowsEveryFlowAndStopsWhenTold(t *testing.T) {
-	tab := New(Config{})
+	tab := open(t, Config{})
 	seen := map[Key]bool{}
 	for i := range 1000 {
 		insert(t, tab, entryFor(t, tab, espFrame(i), ownerA), 0)
@@ -179,7 +179,7 @@ func TestWalkShowsEveryFlowAndStopsWhenTold(t *testing.T) {
 }
 
 func TestEntriesComeBackFromWalkAsTheyWentIn(t *testing.T) {
-	tab := New(Config{})
+	tab := open(t, Config{})
 	e := Entry{
 		Key:  Key{Src: remote, Dst: outside, ID: PortsID(443, 65535), Proto: frame.ProtoTCP, In: 255},
 		Side: Destination, Addr: inside, Port: 0xabcd, Hop: hopOf(t, tab, lan, inside),

@@ -92,6 +92,8 @@ func batchOf(b []byte) (batch []frame.Frame, renew func()) {
 func flowHit(proto uint8) func(b *testing.B) {
 	return func(b *testing.B) {
 		t := flow.New(flow.Config{})
+		defer t.Close()
+		r := t.Reader()
 		batch, renew := batchOf(samplePacket(proto))
 		key, ok := flow.KeyOf(&batch[0])
 		hop, okHop := t.Hop(wan, frame.Addr{203, 0, 113, 254}, frame.MAC{2}, frame.MAC{2}, 1500)
@@ -102,7 +104,7 @@ func flowHit(proto uint8) func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			renew()
-			if t.Process(batch, 1) != len(batch) {
+			if r.Process(batch, 1) != len(batch) {
 				b.Fatal("missed")
 			}
 		}
@@ -112,11 +114,13 @@ func flowHit(proto uint8) func(b *testing.B) {
 // flowMiss is what a packet for the stack pays in front of it.
 func flowMiss(b *testing.B) {
 	t := flow.New(flow.Config{})
+	defer t.Close()
+	r := t.Reader()
 	batch, renew := batchOf(samplePacket(frame.ProtoESP))
 	b.ReportAllocs()
 	for b.Loop() {
 		renew()
-		if t.Process(batch, 1) != 0 {
+		if r.Process(batch, 1) != 0 {
 			b.Fatal("hit")
 		}
 	}
