@@ -67,7 +67,7 @@ type Port struct {
 	MAC    [6]byte
 	HasMAC bool // false: the device's own address (raw), or a made-up one
 	MTU    int  // bytes of IP; 0: the device's own
-	XDP    bool // the kernel may forward busy flows from and to it; always with DriverXDP
+	XDP    bool // DriverXDP: the kernel may forward busy flows from and to it
 	// Threads is how many goroutines receive: only a port with a ring has more
 	// than one. 0: what suits the number of processors.
 	Threads int

@@ -109,7 +109,9 @@ func (r *reader) ports(root *table, w *raw) {
 		}
 		r.checkDevice(t, p)
 		p.Ring = t.ring(p.Driver)
-		p.XDP = t.xdp(p.Driver, known)
+		// A TAP device has none: we hold the end of the cable that the kernel
+		// would send to.
+		p.XDP = p.Driver == DriverXDP
 		// 64 threads for one port are more than any board has processors.
 		p.Threads = t.size("threads", 0, 1, 64)
 		if known && !p.Driver.Ring() && t.has("threads") {

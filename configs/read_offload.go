@@ -17,24 +17,8 @@ func (r *reader) offload(root *table, w *raw) {
 // with XDP to another, or to the same.
 func (r *reader) checkOffload(root *table, w *raw) {
 	if root.has("offload") && !slices.ContainsFunc(w.Ports, func(p *Port) bool { return p.XDP }) {
-		r.warn(keyAt("offload"), `has no effect: no port has driver = "xdp", or xdp = true`)
+		r.warn(keyAt("offload"), `has no effect: no port has driver = "xdp"`)
 	}
-}
-
-// xdp says whether the kernel may forward for the port. A TAP device can: its
-// frames pass the kernel as well.
-func (t *table) xdp(d Driver, known bool) bool {
-	on := t.flag("xdp", d == DriverXDP)
-	switch at := t.at("xdp"); {
-	case !known || !t.has("xdp"):
-	case d == DriverRaw && on:
-		t.fault(at, `write driver = "xdp": that is raw with XDP`)
-	case d == DriverXDP && !on:
-		t.fault(at, `a port with driver xdp has it: write driver = "raw" for one without`)
-	case d == DriverPcap && on, d == DriverSwitch && on:
-		t.fault(at, "a port with driver %s has no device that the kernel could forward for", d)
-	}
-	return on
 }
 
 // article is a driver's word as a sentence has it.

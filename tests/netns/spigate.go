@@ -113,9 +113,7 @@ func writeConfig(c DaemonConfig, d *Daemon) error {
 		if c.TAP {
 			p["driver"], p["device"] = "tap", "tap"+port
 		}
-		if c.XDP && c.TAP {
-			p["xdp"] = true
-		} else if c.XDP {
+		if c.XDP {
 			p["driver"] = "xdp"
 		}
 	}
