@@ -167,6 +167,17 @@ func (r *ring) Lost() (n uint64) {
 	return n
 }
 
+// Unfinished returns how many TCP and UDP packets came in with a checksum that
+// their sender had left to its hardware. The driver has finished them; whoever
+// forwards frames of this port before the driver has them cannot, and must know
+// that there are such senders.
+func (r *ring) Unfinished() (n uint64) {
+	for _, l := range r.lanes {
+		n += l.unfinished.Load()
+	}
+	return n
+}
+
 // Close implements Driver: every lane's Read ends.
 func (r *ring) Close() error {
 	for _, l := range r.lanes {

@@ -96,6 +96,8 @@ type sieve struct {
 	snaplen  int
 	keepTags bool // see RingConfig
 	drops    *drop.Counters
+
+	unfinished *atomic.Uint64 // see ring.Unfinished; may be nil
 }
 
 // pass returns the frame in c. Frames for other machines pass: the port knows
@@ -121,8 +123,8 @@ func (s *sieve) pass(c *cell) (frame.Frame, bool) {
 	if tagged && !s.keepTags && vlan == 0 && f.Len() >= frame.HeaderLen && f.Tagged() {
 		return s.drop(drop.DoubleTagged) // behind a priority tag; the port would take it for the first
 	}
-	if c.status&unix.TP_STATUS_CSUMNOTREADY != 0 {
-		finishChecksum(&f)
+	if c.status&unix.TP_STATUS_CSUMNOTREADY != 0 && finishChecksum(&f) && s.unfinished != nil {
+		s.unfinished.Add(1)
 	}
 	if tagged && s.keepTags && f.Len() >= frame.HeaderLen {
 		f = c.tagBack(start)

@@ -21,14 +21,14 @@ const (
 // left that to its network card (TP_STATUS_CSUMNOTREADY). Only programs on
 // this machine, behind a veth or a bridge, send such packets. A fragment is
 // left alone: its sum covers bytes that are not here, and no kernel leaves it
-// unfinished.
-func finishChecksum(f *frame.Frame) {
+// unfinished. It reports whether there was something to finish.
+func finishChecksum(f *frame.Frame) bool {
 	if f.Len() < frame.HeaderLen || f.EtherType() != frame.TypeIPv4 {
-		return
+		return false
 	}
 	var p frame.Packet
 	if p.Parse(f.Payload()) != drop.None || p.Fragment {
-		return
+		return false
 	}
 	var at int
 	switch p.Proto {
@@ -37,7 +37,7 @@ func finishChecksum(f *frame.Frame) {
 	case frame.ProtoUDP:
 		at = udpChecksum
 	default:
-		return
+		return false
 	}
 	t := p.Transport()
 	clear(t[at : at+2])
@@ -48,4 +48,5 @@ func finishChecksum(f *frame.Frame) {
 		sum = 0xffff // RFC 768: zero means that none was computed
 	}
 	binary.BigEndian.PutUint16(t[at:], sum)
+	return true
 }

@@ -30,6 +30,8 @@ type ringLane struct {
 	gate  gate
 	tx    *sender
 	lost  atomic.Uint64
+
+	unfinished atomic.Uint64 // see ring.Unfinished
 }
 
 // openRingLane makes a lane that can send, and that receives nothing yet.

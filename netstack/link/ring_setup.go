@@ -51,7 +51,7 @@ func (l *ringLane) mapRing(c RingConfig, g geometry) error {
 	}
 	l.cells = ringCells{
 		mem: l.mem, blockSize: g.blockSize, cellSize: g.cellSize, perBlock: g.perBlock(), cells: g.perBlock() * g.blocks,
-		sieve: sieve{snaplen: c.Snaplen, keepTags: c.KeepTags, drops: c.Drops},
+		sieve: sieve{snaplen: c.Snaplen, keepTags: c.KeepTags, drops: c.Drops, unfinished: &l.unfinished},
 	}
 	return nil
 }

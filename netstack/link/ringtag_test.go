@@ -3,9 +3,11 @@ package link
 import (
 	"bytes"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
 
 	"spigate/netstack/drop"
 	"spigate/netstack/frame"
@@ -89,9 +91,10 @@ func TestATagThatStaysHidesNoOpenChecksum(t *testing.T) {
 	c := cell{mem: make([]byte, 200), mac: 100, snap: frame.HeaderLen + 28, length: frame.HeaderLen + 28, tci: 20}
 	c.status = unix.TP_STATUS_VLAN_VALID | unix.TP_STATUS_CSUMNOTREADY
 	packet := ip(28)
-	packet[9], packet[25] = frame.ProtoUDP, 8
+	packet[9], packet[24], packet[25] = frame.ProtoUDP, 0, 8
+	header.IPv4(packet).SetChecksum(^header.IPv4(packet).CalculateChecksum())
 	copy(c.mem[100:], ether(routerMAC, hostMAC, 0, frame.TypeIPv4, packet))
-	s := sieve{snaplen: 100, keepTags: true}
+	s := sieve{snaplen: 100, keepTags: true, unfinished: new(atomic.Uint64)}
 	f, ok := s.pass(&c)
 	if !ok || f.EtherType() != frame.TypeVLAN {
 		t.Fatalf("passed %v: %x", ok, f.Bytes())
@@ -102,5 +105,8 @@ func TestATagThatStaysHidesNoOpenChecksum(t *testing.T) {
 	f.StripTag()
 	if sum := f.Payload()[26:28]; !bytes.Equal(sum, open.Payload()[26:28]) || sum[0]|sum[1] == 0 {
 		t.Errorf("the checksum is %x", sum)
+	}
+	if n := s.unfinished.Load(); n != 1 {
+		t.Errorf("%d packets with an open checksum were counted", n)
 	}
 }

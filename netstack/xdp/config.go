@@ -61,7 +61,7 @@ type Status struct {
 type PortStatus struct {
 	Name string
 	Mode string // native, generic or off
-	Why  string // why not native; empty if it is, or if generic was asked for
+	Why  string // why not native, or what is not taken; empty if there is nothing to say
 }
 
 // Punt is why packets went to the stack, and how many.

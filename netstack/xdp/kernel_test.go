@@ -16,6 +16,7 @@ import (
 
 	"spigate/netstack/flow"
 	"spigate/netstack/frame"
+	"spigate/netstack/link"
 )
 
 // A namespace is another machine's network.
@@ -151,6 +152,48 @@ func TestTheKernelsOwnReceiversFindNothingWrong(t *testing.T) {
 			m.echo("ip4:50", "10.0.0.2", "198.51.100.1", "192.0.2.1")
 		})
 	}
+}
+
+func TestChecksumsThatSendersLeaveToTheirHardwareAreNotSpoilt(t *testing.T) {
+	ownNamespace(t)
+	m := newMachines(t, Auto, false)
+	ring, err := link.OpenRing(link.RingConfig{Device: "lan", MAC: router["lan"], Threads: 1})
+	must(t, err)
+	m.ports.list[0].Unfinished = ring.(interface{ Unfinished() uint64 }).Unfinished
+	var client net.PacketConn
+	m.client.do(func() (err error) {
+		client, err = net.ListenPacket("udp", fmt.Sprintf("10.0.0.2:%d", clientPort))
+		return err
+	})
+	defer client.Close()
+	udp := flow.Offloaded{Key: flow.Key{Src: insideAddr, Dst: remoteAddr, ID: flow.PortsID(clientPort, serverPort), Proto: frame.ProtoUDP, In: lanPlain},
+		Side: flow.Source, Addr: natAddr, Port: natPort, Hop: plainHop}
+	m.Remove(m.add(udp)) // nothing is known against it
+	_, err = client.WriteTo([]byte("one that comes through the ring"), &net.UDPAddr{IP: net.IP(remoteAddr[:]), Port: serverPort})
+	must(t, err)
+	batch := make([]frame.Frame, frame.Batch)
+	_, err = ring.Read(batch)
+	must(t, err)
+	if _, ok := m.Add(udp); ok {
+		t.Error("a flow with unfinished checksums was taken")
+	}
+	esp := udp
+	esp.Key.Proto = frame.ProtoESP
+	m.add(esp)
+	back := flow.Offloaded{Key: flow.Key{Src: remoteAddr, Dst: natAddr, ID: 1, Proto: frame.ProtoUDP, In: wanPlain},
+		Side: flow.Destination, Addr: insideAddr, Port: clientPort, Hop: insideHop}
+	m.add(back) // its senders are others
+	m.journal.take()
+	m.Check(m.now)
+	m.Check(m.now)
+	if lines := m.journal.take(); len(lines) != 1 || !strings.Contains(lines[0], "only ESP is taken") {
+		t.Errorf("logged %q", lines)
+	}
+	if s := m.Status(); s.Ports[0].Mode != "native" || s.Ports[0].Why == "" || s.Ports[1].Why != "" {
+		t.Errorf("status %+v", s)
+	}
+	must(t, ring.Close())
+	_, _ = ring.Read(batch) // gives back what was lent
 }
 
 // echo sends datagrams from client to server, which must see them come from

@@ -42,10 +42,9 @@ type inside struct {
 
 // outside is what a port does now.
 type outside struct {
-	takes      bool // a program is on it: what comes in can hit
-	gives      bool // frames can be sent to it
-	mtu        int  // bytes of IP
-	unfinished func() uint64
+	takes bool // a program is on it: what comes in can hit
+	gives bool // frames can be sent to it
+	mtu   int  // bytes of IP
 }
 
 // sweepEvery is how much time lies between two sweeps at least, in nanoseconds.
@@ -77,7 +76,7 @@ func (o *Offload) takes(f *flow.Offloaded) bool {
 	switch f.Key.Proto {
 	case frame.ProtoESP:
 	case frame.ProtoTCP, frame.ProtoUDP:
-		if u := o.outside[in.port].unfinished; u != nil && u() != 0 {
+		if o.ports.list[in.port].unfinished() {
 			return false
 		}
 	default:

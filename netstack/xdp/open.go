@@ -76,7 +76,6 @@ func (o *Offload) addPorts(list []Port) error {
 			p.Device = p.Name
 		}
 		o.ports.list = append(o.ports.list, &port{Port: p, number: i})
-		o.outside[i].unfinished = p.Unfinished
 		for vlan, id := range p.Interfaces {
 			if id == 0 || vlan >= bpf.VLANs || o.inside[id].known {
 				return fmt.Errorf("port %s: VLAN %d cannot be interface %d", p.Name, vlan, id)

@@ -67,13 +67,15 @@ func (s *ports) check() (changed bool) {
 		anew = anew || missing != p.missing || !d.takesTheSame(p.dev)
 		p.dev, p.missing = d, missing
 	}
-	if !anew {
-		return changed
+	if anew {
+		s.pause()
+		s.turns = 0
+		s.attachAll()
 	}
-	s.pause()
-	s.turns = 0
-	s.attachAll()
-	return true
+	for _, p := range s.list {
+		s.tell(p)
+	}
+	return changed || anew
 }
 
 // look is lookUp with a sentence instead of an error.
@@ -97,7 +99,7 @@ func (s *ports) someOff() bool {
 	return false
 }
 
-// attachAll puts every port into the best mode that all can be in, and tells.
+// attachAll puts every port into the best mode that all can be in.
 func (s *ports) attachAll() {
 	s.demoted = ""
 	for _, p := range s.list {
@@ -111,9 +113,6 @@ func (s *ports) attachAll() {
 		for _, p := range s.list {
 			p.why = s.attach(p)
 		}
-	}
-	for _, p := range s.list {
-		s.tell(p)
 	}
 }
 
@@ -249,11 +248,22 @@ func (s *ports) reaches(p *port) bool {
 // status is what p does, in a word.
 func (p *port) status() PortStatus {
 	st := PortStatus{Name: p.Name, Mode: "off", Why: p.why}
-	if p.link != nil {
-		st.Mode = p.mode.String()
+	if p.link == nil {
+		return st
+	}
+	st.Mode = p.mode.String()
+	if p.unfinished() {
+		if st.Why != "" {
+			st.Why += "; "
+		}
+		st.Why += "hosts there leave checksums to their hardware, so only ESP is taken"
 	}
 	return st
 }
+
+// unfinished reports whether the port has senders whose checksums the program
+// would spoil.
+func (p *port) unfinished() bool { return p.Unfinished != nil && p.Unfinished() != 0 }
 
 // tell writes a line when what a port does has changed.
 func (s *ports) tell(p *port) {
