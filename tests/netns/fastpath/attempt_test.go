@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -89,6 +90,25 @@ func (a *attempt) Errorf(format string, args ...any) {
 func (a *attempt) Fatalf(format string, args ...any) {
 	a.Errorf(format, args...)
 	runtime.Goexit()
+}
+
+// lines collects what a log says.
+type lines struct {
+	mu sync.Mutex
+	sb strings.Builder
+}
+
+// Write implements io.Writer.
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.sb.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.sb.String()
 }
 
 // framesLost is how many frames the machine's processors had no room for, ever.

@@ -67,10 +67,12 @@ type bed struct {
 	t       tb
 	variant variant
 	shape   shape
+	ns      [3]*netns.Namespace // the router's, the hosts'
 	clock   *faketime.ManualClock
 	r       *netstack.Router
 	side    [2]*host
-	hits    uint64 // of the flow table, before the packets that are compared
+	hits    uint64    // of the flow table, before the packets that are compared
+	padding [2]uint64 // bytes behind the packets that went in on each side
 }
 
 // patience bounds every wait; a busy machine needs some.
@@ -85,11 +87,11 @@ func within(t tb) context.Context {
 func newBed(t tb, s shape, v variant) *bed {
 	t.Helper()
 	b := &bed{t: t, variant: v, shape: s, clock: faketime.NewManualClock()}
-	router := b.cables()
+	b.cables()
 	var drivers [2]link.Driver
-	err := router.Do(func() (err error) {
+	err := b.ns[0].Do(func() (err error) {
 		for i, device := range []string{"lan", "wan"} {
-			if drivers[i], err = link.OpenRing(link.RingConfig{Device: device}); err != nil {
+			if drivers[i], err = link.OpenRing(link.RingConfig{Device: device, Threads: 1}); err != nil { // one lane: see settle
 				return err
 			}
 		}
@@ -99,7 +101,7 @@ func newBed(t tb, s shape, v variant) *bed {
 		t.Fatalf("%v", err)
 	}
 	c := b.config(drivers)
-	v.prepare(t, router, &c)
+	v.prepare(b, &c)
 	if b.r, err = netstack.New(c); err != nil {
 		t.Fatalf("%v", err)
 	}
@@ -107,11 +109,10 @@ func newBed(t tb, s shape, v variant) *bed {
 	return b
 }
 
-// cables lays out the namespaces and returns the router's.
-func (b *bed) cables() *netns.Namespace {
+// cables lays out the namespaces.
+func (b *bed) cables() {
 	b.t.Helper()
-	lab := netns.For(b.t)
-	var ns [3]*netns.Namespace
+	lab, ns := netns.For(b.t), &b.ns
 	for i, name := range []string{"router", "host lan", "host wan"} {
 		var err error
 		if ns[i], err = lab.Namespace(name); err != nil {
@@ -133,7 +134,6 @@ func (b *bed) cables() *netns.Namespace {
 			prober: [2]frame.Addr{addr("192.0.2.250"), addr("203.0.113.250")}[i],
 		})
 	}
-	return ns[0]
 }
 
 func prefixes(s ...string) (out []netip.Prefix) {
@@ -211,7 +211,7 @@ func (b *bed) put(side int, packets ...[]byte) {
 }
 
 // settle returns when the router has done all that the frames sent so far
-// cause: each port answers a question about a NAT address in its turn, and what
+// cause: what the kernel forwards is on its way at once, and for the rest each port answers a question about a NAT address in its turn, and what
 // the router says it sent has arrived.
 func (b *bed) settle() {
 	b.t.Helper()
@@ -284,5 +284,6 @@ func (b *bed) one(side int) frame.Packet {
 // advance moves the clock, so that a sweep comes, and waits for what it causes.
 func (b *bed) advance(d time.Duration) {
 	b.clock.Advance(d)
+	b.variant.swept(b)
 	b.settle()
 }

@@ -173,6 +173,12 @@ func (a *apart) counted() {
 	a.Helper()
 	want := a.beds[0].counts()
 	for _, b := range a.beds[1:] {
+		for side := range b.side {
+			sent, _ := a.beds[0].receivedBytes(side)
+			if n, atMost := b.receivedBytes(side); sent < n || sent > atMost {
+				a.Errorf("%s counts %d to %d bytes received from %s, %s %d", b, n, atMost, b.side[side].name, a.beds[0], sent)
+			}
+		}
 		if diff := differences(want, b.counts()); len(diff) > 0 {
 			a.Fatalf("%s counts otherwise than %s:\n%s", b, a.beds[0], strings.Join(diff, "\n"))
 		}

@@ -1,8 +1,11 @@
 package fastpath
 
 import (
+	"encoding/binary"
+
 	"spigate/netstack"
-	"spigate/tests/netns"
+	"spigate/netstack/frame"
+	"spigate/netstack/xdp"
 )
 
 // variant is one way through the router.
@@ -10,8 +13,8 @@ type variant interface {
 	name() string
 
 	// prepare changes the configuration of a router that is about to be built
-	// on the devices lan and wan of a namespace.
-	prepare(t tb, in *netns.Namespace, c *netstack.Config)
+	// on the cables of the bed.
+	prepare(b *bed, c *netstack.Config)
 
 	// send sends a step's packets, already in frames, and settles.
 	send(b *bed, packets []drawn)
@@ -19,6 +22,9 @@ type variant interface {
 	// countsLate tells that frames are counted some time after they were sent,
 	// with a sweep.
 	countsLate() bool
+
+	// swept is called when the clock was moved.
+	swept(b *bed)
 
 	// went fails the test unless the packets of the bed went this way.
 	went(b *bed)
@@ -30,13 +36,20 @@ type drawn struct {
 	frame []byte
 }
 
+// behind is how many bytes of the frame are behind its packet.
+func (d drawn) behind() int {
+	b := untagged(d.frame)[frame.HeaderLen:]
+	return max(0, len(b)-int(binary.BigEndian.Uint16(b[2:])))
+}
+
 // slow is the stack: the flow table is emptied before every packet, which then
 // is alone in the router.
 type slow struct{}
 
-func (slow) name() string                                   { return "slow path" }
-func (slow) prepare(tb, *netns.Namespace, *netstack.Config) {}
-func (slow) countsLate() bool                               { return false }
+func (slow) name() string                   { return "slow path" }
+func (slow) prepare(*bed, *netstack.Config) {}
+func (slow) countsLate() bool               { return false }
+func (slow) swept(*bed)                     {}
 
 func (slow) send(b *bed, packets []drawn) {
 	for _, p := range packets {
@@ -55,12 +68,14 @@ func (slow) went(b *bed) {
 // fast is the flow table over AF_PACKET: packets come in batches.
 type fast struct{}
 
-func (fast) name() string                                   { return "fast path" }
-func (fast) prepare(tb, *netns.Namespace, *netstack.Config) {}
-func (fast) countsLate() bool                               { return false }
+func (fast) name() string                   { return "fast path" }
+func (fast) prepare(*bed, *netstack.Config) {}
+func (fast) countsLate() bool               { return false }
+func (fast) swept(*bed)                     {}
 
 func (fast) send(b *bed, packets []drawn) {
 	for _, p := range packets {
+		b.padding[p.side] += uint64(p.behind())
 		b.side[p.side].send(p.frame)
 	}
 	b.settle()
@@ -74,4 +89,6 @@ func (fast) went(b *bed) {
 	}
 }
 
-func variants() []variant { return []variant{slow{}, fast{}} }
+func variants() []variant {
+	return []variant{slow{}, fast{}, &offload{mode: xdp.Generic}, &offload{mode: xdp.Native}}
+}
