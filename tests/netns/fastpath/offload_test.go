@@ -3,12 +3,12 @@ package fastpath
 import (
 	"fmt"
 	"log/slog"
+	"net"
 	"os/exec"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	xdplink "github.com/cilium/ebpf/link"
-	"net"
 
 	"spigate/netstack"
 	"spigate/netstack/frame"
