@@ -14,6 +14,7 @@ need cc gcc libc6-dev # the race detector is linked by the C linker
 need xz xz-utils      # make arm: what the binary needs on a flash
 need ip iproute2      # tests look at ports as people do
 need nft nftables     # the baseline: what stock masquerading does
+need ethtool ethtool  # which veth takes frames that a program at the other end sends
 need iperf3 iperf3    # tests/programs: programs that people use, through the router
 need traceroute traceroute
 need turnserver coturn
