@@ -118,6 +118,13 @@ func TestWaysAreOfferedTheSameRateAndTheirLatencyIsTold(t *testing.T) {
 			t.Errorf("%+v", round)
 		}
 	}
+	down := newCable(t, 10)
+	lossy := down.way(t)
+	must(t, down.sink.SetLink("eth0", false))
+	l, err = AtHalfLoad(t.Context(), []*Way{w}, s, 1, 5*time.Millisecond, lossy)
+	if err != nil || l.Rate != l.LossFree[0]/2 || len(l.Rounds) != 2 || l.Rounds[1][0].Lost != 1 {
+		t.Errorf("beside a way that carries nothing: %+v, %v", l, err)
+	}
 	if _, err := AtHalfLoad(t.Context(), nil, s, 1, time.Millisecond); err == nil {
 		t.Error("latency of nothing")
 	}

@@ -1,7 +1,6 @@
 package pace
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -55,7 +54,7 @@ func (o *Options) setup(l line, t bed.Traffic, n string) bed.Setup {
 	return bed.Setup{Traffic: t, Place: l.place, Binary: o.Binary, Dir: filepath.Join(o.Dir, "pace-"+n)}
 }
 
-// lane is an open lane as package load measures it.
+// asWay is an open lane as package load measures it.
 func asWay(l line, lane *path.Lane) *load.Way {
 	return &load.Way{
 		Name: l.String(), Generator: lane.Generator, Sink: lane.Sink, CPU: bed.SenderCPU, Worked: lane.Running.Worked,
@@ -74,6 +73,3 @@ func values[T any](of []T, value func(T) float64) (out []float64) {
 func microseconds(v []float64) string { return report.Ranged(v, 1e-3, 1) }
 
 func (o *Options) say(format string, args ...any) { fmt.Fprintf(o.Progress, format+"\n", args...) }
-
-// until reports whether the measurement is to go on.
-func until(ctx context.Context) bool { return ctx.Err() == nil }

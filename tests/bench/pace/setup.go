@@ -36,7 +36,7 @@ func SetUp(ctx context.Context, o Options, figures report.Figures) (r Result, er
 	got := make([][]load.SetUp, len(lines))
 	for round := range o.Rounds {
 		for i, l := range lines {
-			if !until(ctx) {
+			if ctx.Err() != nil {
 				return r, ctx.Err()
 			}
 			o.say("new flows: %v, round %d of %d", l, round+1, o.Rounds)

@@ -219,6 +219,10 @@ func (l *Lane) Flood(ctx context.Context, d time.Duration, rate float64) (f Floo
 	if err != nil {
 		return f, err
 	}
+	end, err := l.Sink.Counts() // what queues still hold arrives too late to be part of a rate
+	if err != nil {
+		return f, err
+	}
 	after, err := l.counts(ctx)
 	if err != nil {
 		return f, err
@@ -226,7 +230,7 @@ func (l *Lane) Flood(ctx context.Context, d time.Duration, rate float64) (f Floo
 	got := float64(after.arrived - before.arrived)
 	own := float64(after.worked - before.worked)
 	f = Flood{
-		Offered: s.Rate(), Arrived: got / s.Took.Seconds(), Lost: 1 - got/max(1, float64(s.Frames)),
+		Offered: s.Rate(), Arrived: float64(end.Arrived-before.arrived) / s.Took.Seconds(), Lost: 1 - got/max(1, float64(s.Frames)),
 		Slow: float64(after.slow-before.slow) / max(1, got), Own: own / max(1, got),
 	}
 	if own > 0 || l.Setup.Place == bed.OneCore {

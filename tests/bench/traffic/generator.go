@@ -49,8 +49,9 @@ const (
 )
 
 // chunk is how many times a program runs before the generator looks at its
-// context and the clock; a few milliseconds.
-const chunk = 1 << 16
+// context and the clock: a few milliseconds. Beginning anew takes the kernel some
+// time, in which a pace stands still.
+const chunk = 1 << 17
 
 // Open loads a generator that sends out of a device of a namespace. The other
 // end of a veth pair must have an XDP program or GRO, or the kernel drops
