@@ -23,7 +23,10 @@ func (t *Table) forward(f *frame.Frame, k bucket.Key, found *bucket.Found, now i
 		word = n.rewrite.Load()
 	}
 	addr, port, id := bucket.UnpackValue(word)
-	h := t.hops[id%(MaxHops+1)].Load()
+	if id > MaxHops {
+		return false, false
+	}
+	h := t.hops[id].Load()
 	if h == nil || !found.Current(k) {
 		return false, false
 	}
@@ -38,7 +41,7 @@ func (t *Table) forward(f *frame.Frame, k bucket.Key, found *bucket.Found, now i
 	}
 	patch{int(found.Flags & bucket.Destination), addr, port}.rewrite(ip)
 	f.Trim(frame.HeaderLen + total) // as the stack does
-	copy(b, h.macs[:])
+	*(*[12]byte)(b) = h.macs
 	f.Out = h.at.out
 	found.Entry.Add(total)
 	return true, true

@@ -39,8 +39,13 @@ func parse(f *frame.Frame) (k bucket.Key, ok bool) {
 	if total < ipLen+minTransport || total > len(ip) || h[20]&0x3f|h[21] != 0 || h[22] <= 1 || !sumsUp((*[ipLen]byte)(ip)) {
 		return k, false
 	}
-	id, ok := transportID(h[23], ip[ipLen:total])
-	return bucket.MakeKey(binary.NativeEndian.Uint64(h[26:]), id, h[23], uint8(f.In)), ok
+	id, proto := binary.NativeEndian.Uint32(h[frame.HeaderLen+ipLen:]), h[23]
+	if proto != frame.ProtoESP {
+		if id, ok = transportID(proto, ip[ipLen:total]); !ok {
+			return k, false
+		}
+	}
+	return bucket.MakeKey(binary.NativeEndian.Uint64(h[26:]), id, proto, uint8(f.In)), true
 }
 
 // sumsUp reports whether the header's checksum is right. A one's complement sum

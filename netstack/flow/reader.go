@@ -120,15 +120,23 @@ func (r *Reader) parse(a *arena, batch []frame.Frame) {
 }
 
 // forward looks the parsed frames up and rewrites those whose flows are there:
-// how many it sent, and how many flows were there.
+// how many it sent, and how many flows were there. Looking all of them up first
+// is a pass of its own: what the cache lacks is waited for together.
 func (r *Reader) forward(a *arena, batch []frame.Frame, now int64) (hits, known int) {
+	// Not in r: what points into an arena must not outlast the batch.
+	var found [frame.Batch]bucket.Found
+	n := 0
 	for i := range r.n {
 		k := r.keys[i&(frame.Batch-1)]
-		found, ok := a.Find(k, r.hashes[i&(frame.Batch-1)])
-		if !ok {
-			continue
+		if e, ok := a.Find(k, r.hashes[i&(frame.Batch-1)]); ok {
+			found[n&(frame.Batch-1)] = e
+			r.keys[n&(frame.Batch-1)], r.at[n&(frame.Batch-1)] = k, r.at[i&(frame.Batch-1)]
+			n++
 		}
-		sent, current := r.t.forward(&batch[r.at[i&(frame.Batch-1)]], k, &found, now)
+	}
+	for i := range n {
+		at := i & (frame.Batch - 1)
+		sent, current := r.t.forward(&batch[r.at[at]], r.keys[at], &found[at], now)
 		if sent {
 			hits++
 		}

@@ -31,13 +31,21 @@ type patch struct {
 // accepted: TTL, one address, the port or identifier on that side, and every
 // checksum that covers them.
 func (p patch) rewrite(ip []byte) {
-	ip[atTTL]--
-	addr := ip[atSource+p.at*2:]
+	h := (*[ipLen]byte)(ip)
+	h[atTTL]--
+	addr := h[atSource+p.at&2*2:][:4]
 	from := binary.NativeEndian.Uint32(addr)
 	binary.NativeEndian.PutUint32(addr, p.addr)
 	moved := change(uint16(from>>16), uint16(p.addr>>16)) + change(uint16(from), uint16(p.addr))
-	put(ip[atIPSum:], ttlDown+moved)
+	put(h[atIPSum:], ttlDown+moved)
+	if h[atProto] != frame.ProtoESP {
+		p.rewriteTransport(ip, moved)
+	}
+}
 
+// rewriteTransport applies a flow to what is behind the IPv4 header of ip, of
+// which moved is what the new address adds to sums.
+func (p patch) rewriteTransport(ip []byte, moved uint32) {
 	t := ip[ipLen:]
 	switch ip[atProto] {
 	case frame.ProtoTCP:
