@@ -13,7 +13,9 @@ import (
 // parts are all that is measured, in order. Those that goals are about come
 // first.
 func parts() []part {
-	var out []part
+	out := []part{{"hit path: the flow table in this process", func(_ context.Context, j *job) error {
+		return inside.HitPath(j.rounds, j.flows, j.doc.Figures, j.out)
+	}}}
 	var all []path.Measured
 	for _, s := range path.Sections() {
 		out = append(out, part{"path: " + s.Title, func(ctx context.Context, j *job) error {
@@ -24,10 +26,7 @@ func parts() []part {
 				return err
 			}
 			all = append(all, m)
-			t := m.Table()
-			t.Print(j.out)
-			j.doc.Tables = append(j.doc.Tables, t)
-			j.doc.Missing = append(j.doc.Missing, m.Missing...)
+			j.add([]report.Table{m.Table()}, m.Missing)
 			path.Figures(all, j.doc.Figures)
 			j.doc.Plot = path.Plot(all)
 			return nil

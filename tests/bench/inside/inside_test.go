@@ -14,6 +14,7 @@ import (
 	"spigate/netstack/flow"
 	"spigate/netstack/frame"
 	"spigate/netstack/ipsec"
+	"spigate/tests/bench/report"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -107,5 +108,19 @@ func TestConnectionsAreMeasuredByEveryListener(t *testing.T) {
 	refused := admission{"nobody", netstack.RouterConfig{}}
 	if _, err := refused.connect(1); err == nil {
 		t.Error("a router that lets nothing through was measured")
+	}
+}
+
+func TestTheHitPathIsMeasuredForEachGoal(t *testing.T) {
+	var out strings.Builder
+	f := report.Figures{}
+	if err := HitPath(1, 1000, f, &out); err != nil {
+		t.Fatal(err)
+	}
+	if len(f[report.HitAt1k]) != 1 || f[report.HitAt1k][0] <= 0 || f[report.HitAllocs][0] != 0 || f[report.FlowMemory][0] > 160 || len(f) != 3 {
+		t.Errorf("%v\n%s", f, out.String())
+	}
+	if !strings.Contains(out.String(), "of whose flows 0 found no place") {
+		t.Error(out.String())
 	}
 }
