@@ -198,6 +198,9 @@ func flowMemory(into report.Figures, out io.Writer) error {
 	for range 8 {
 		later = place(t, later)
 	}
+	if len(later) > memorySessions/100_000 {
+		return fmt.Errorf("%d flows found no place in %d bytes", len(later), t.Footprint())
+	}
 	into.Set(report.FlowMemory, []float64{float64(t.Footprint()) / memorySessions})
 	_, err = fmt.Fprintf(out, "memory off the heap: %d bytes for %d sessions, of whose flows %d found no place\n\n", t.Footprint(), memorySessions, len(later))
 	return err

@@ -120,7 +120,4 @@ func TestTheHitPathIsMeasuredForEachGoal(t *testing.T) {
 	if len(f[report.HitAt1k]) != 1 || f[report.HitAt1k][0] <= 0 || f[report.HitAllocs][0] != 0 || f[report.FlowMemory][0] > 160 || len(f) != 3 {
 		t.Errorf("%v\n%s", f, out.String())
 	}
-	if !strings.Contains(out.String(), "of whose flows 0 found no place") {
-		t.Error(out.String())
-	}
 }
