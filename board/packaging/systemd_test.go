@@ -49,7 +49,7 @@ func TestTheUnitIsWhatTheRouterKnows(t *testing.T) {
 	for key, want := range map[string]string{
 		"Service.Type": "notify", "Service.NotifyAccess": "main", "Service.WatchdogSec": "30s", "Service.Restart": "on-failure",
 		"Service.ExecReload": "/bin/kill -HUP $MAINPID", "Service.StateDirectory": "spigate", "Service.StateDirectoryMode": "0700",
-		"Service.CapabilityBoundingSet": "CAP_NET_RAW CAP_NET_ADMIN CAP_BPF", "Service.NoNewPrivileges": "yes",
+		"Service.CapabilityBoundingSet": "CAP_NET_RAW CAP_NET_ADMIN CAP_BPF CAP_PERFMON", "Service.NoNewPrivileges": "yes",
 		"Service.ProtectSystem": "strict", "Service.MemoryDenyWriteExecute": "yes", "Service.DeviceAllow": "/dev/net/tun rw",
 		"Install.WantedBy": "multi-user.target",
 	} {

@@ -86,12 +86,16 @@ func printOffload(w io.Writer, bold bool, o control.Offload) error {
 	return err
 }
 
-// printOff says which ports do not take part in it although they should.
+// printOff says which ports do not take part in it as they could.
 func printOff(w io.Writer, ports []control.PortStatus) {
 	said := ""
 	for _, p := range ports {
 		if p.OffloadWhy != "" && p.Port != said {
-			fmt.Fprintf(w, "\nPort %s does not offload: %s\n", p.Port, p.OffloadWhy)
+			how := "does not offload"
+			if p.Offload != "off" {
+				how = "offloads in " + p.Offload + " mode"
+			}
+			fmt.Fprintf(w, "\nPort %s %s: %s\n", p.Port, how, p.OffloadWhy)
 			said = p.Port
 		}
 	}

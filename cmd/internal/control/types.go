@@ -230,7 +230,7 @@ type PortStatus struct {
 	TD        uint16 `json:"td"`   // traffic domain of the interface
 
 	// Offload is how the port takes part in it: "native", "generic", "off", or
-	// "none" if it was not asked to. OffloadWhy says why it is off.
+	// "none" if it was not asked to. OffloadWhy says why it is off, or not native.
 	Offload    string `json:"offload"`
 	OffloadWhy string `json:"offload_why"`
 }

@@ -25,6 +25,7 @@ type Daemon struct {
 	log      *slog.Logger
 	switches switches
 	ports    ports
+	offload  offload
 	chassis  *netstack.Chassis
 	server   *control.Server
 	views    *views
@@ -67,7 +68,7 @@ func NewDaemon(c *configs.Config, log *slog.Logger) (*Daemon, error) {
 	}
 	if err := d.build(); err != nil {
 		d.server.Close()
-		return nil, errors.Join(err, d.ports.close(), d.switches.close())
+		return nil, errors.Join(err, d.offload.close(), d.ports.close(), d.switches.close())
 	}
 	return d, nil
 }
@@ -81,7 +82,10 @@ func (d *Daemon) build() error {
 	if err := d.ports.take(d.config, stateDir()); err != nil {
 		return err
 	}
+	d.offload = openOffload(d.config, d.ports.open, d.log)
+	d.views.offload = &d.offload
 	shared, routers := chassisConfig(d.config, d.ports.open)
+	d.offload.into(&shared, d.config.Offload.After)
 	shared.Log, shared.Drops = d.log, d.ports.drops
 	natLog, err := newNATLog(d.config, d.log)
 	if err != nil {
@@ -103,6 +107,9 @@ func (d *Daemon) build() error {
 	d.views.natLog = natLog
 	tasks := []task.Task{task.Func("router", chassis.Run), task.Func("rates", d.views.observe), d.server}
 	tasks = append(tasks, d.switches.tasks()...)
+	if d.offload.xdp != nil {
+		tasks = append(tasks, task.Func("offload", func(ctx context.Context) error { return d.offload.watch(ctx, chassis.Now) }))
+	}
 	if natLog != nil {
 		tasks = append(tasks, natLogTask(natLog))
 	}
@@ -119,7 +126,7 @@ func (d *Daemon) Ready() <-chan struct{} { return d.group.Ready() }
 func (d *Daemon) Run(ctx context.Context) error {
 	err := d.group.Run(ctx)
 	d.end()
-	return errors.Join(err, d.ports.close(), d.switches.close())
+	return errors.Join(err, d.offload.close(), d.ports.close(), d.switches.close())
 }
 
 // end waits for a reload that is under way and lets none come after it: it would

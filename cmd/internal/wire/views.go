@@ -26,6 +26,7 @@ type views struct {
 	config   atomic.Pointer[configs.Config]
 	chassis  *netstack.Chassis
 	switches *switches
+	offload  *offload
 	natLog   *natlog.Log     // nil: there is none
 	began    int64           // monotonic ns
 	ready    <-chan struct{} // closed when the daemon is
@@ -40,7 +41,7 @@ var _ control.Backend = (*views)(nil)
 
 // newViews shows c; start shows the Routers too.
 func newViews(c *configs.Config) *views {
-	v := &views{switches: &switches{}}
+	v := &views{switches: &switches{}, offload: &offload{}}
 	v.config.Store(c)
 	return v
 }
@@ -147,6 +148,7 @@ func (v *views) Status() control.Status {
 			TD: v.chassis.RouterOf(frame.Interface(c.ID)).Domain(),
 		})
 	}
+	v.offload.show(&st, flows)
 	return st
 }
 
@@ -305,7 +307,7 @@ func (v *views) flow(in flow.Info, now int64) control.Flow {
 		SourceIP: in.Key.Src.Netip(), DestIP: in.Key.Dst.Netip(),
 		InInterface: v.chassis.InterfaceName(in.Key.In), OutInterface: v.chassis.InterfaceName(in.Out),
 		Packets: in.Packets, Bytes: in.Bytes, Idle: ago(now, in.Last),
-		Owner: "lsn", OwnerID: in.Owner.ID, TD: in.Owner.Domain,
+		Owner: "lsn", OwnerID: in.Owner.ID, TD: in.Owner.Domain, Offloaded: in.Offloaded,
 	}
 	switch in.Owner.Kind {
 	case flow.OwnerESP:
