@@ -8,11 +8,11 @@ set -eu
 # which makes code smaller and keeps more of a small flash free. The data path,
 # the arithmetic of key exchanges and what those call stay as they are.
 cold="
-	encoding/asn1 encoding/json flag fmt log/... mime/... net net/http/... net/textproto net/url os reflect
+	debug/elf encoding/asn1 encoding/json flag fmt log/... mime/... net net/http/... net/textproto net/url os reflect
 	regexp/... text/... crypto/tls/... crypto/x509/... crypto/ecdsa crypto/hpke crypto/rsa
 	crypto/internal/fips140/ecdsa crypto/internal/fips140/mlkem crypto/internal/fips140/rsa
 	vendor/golang.org/x/net/... vendor/golang.org/x/text/... vendor/golang.org/x/crypto/cryptobyte
-	github.com/BurntSushi/... github.com/spf13/... github.com/vishvananda/...
+	github.com/BurntSushi/... github.com/cilium/... github.com/spf13/... github.com/vishvananda/...
 	spigate/board/... spigate/cmd/... spigate/configs spigate/hw/...
 	spigate/netstack/ipsec/ike spigate/netstack/link/takeover"
 

@@ -12,8 +12,8 @@ import (
 // against memory in an initramfs, and after xz -9, which is what it takes of a
 // flash. docs/size.md says what is in it and what could go.
 const (
-	maxBinary = 13_400_000
-	maxPacked = 3_700_000
+	maxBinary = 14_700_000
+	maxPacked = 4_050_000
 )
 
 func TestTheBinaryForARMStaysSmall(t *testing.T) {

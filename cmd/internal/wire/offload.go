@@ -29,7 +29,7 @@ func openOffload(c *configs.Config, drivers []link.Driver, log *slog.Logger) (o 
 	o.wanted = map[string]bool{}
 	config := xdp.Config{Flows: c.Offload.Flows, Mode: offloadModes()[c.Offload.Mode], Log: log}
 	for i, p := range c.Ports {
-		if p.Driver == configs.DriverXDP {
+		if p.XDP {
 			o.wanted[p.Name] = true
 			config.Ports = append(config.Ports, offloadPort(c, p, drivers[i]))
 		}
