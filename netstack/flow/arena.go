@@ -200,8 +200,19 @@ func (t *Table) sweepSlots(a *arena, from uint32, now int64) (more bool) {
 	if t.cur == nil {
 		return false // closed
 	}
-	a.Sweep(from, from+sweepSlice, a.swept)
-	return from+sweepSlice < a.Len()
+	to := min(from+sweepSlice, a.Len())
+	if a == t.cur {
+		a.Sweep(from, to, a.swept)
+		return to < a.Len()
+	}
+	// No slot of an old arena becomes free: a reader may be there for long.
+	for slot := from; slot < to; slot++ {
+		if s := a.State(slot); s != bucket.Free {
+			packets, bytes := a.Credit(slot)
+			a.swept(slot, a.Own(slot), packets, bytes, s)
+		}
+	}
+	return to < a.Len()
 }
 
 // carried credits what was counted in a slot. Table.mu is held.

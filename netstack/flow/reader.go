@@ -66,11 +66,10 @@ func (r *Reader) Process(batch []frame.Frame, now int64) (hits int) {
 // process works in passes, so that the cache misses of a batch overlap: the
 // loads of one pass do not wait for each other (BenchmarkProcess).
 func (r *Reader) process(batch []frame.Frame, now int64) (hits int) {
-	a := r.enter()
-	r.parse(a, batch)
+	r.parse(batch)
 	known := 0
-	if a != nil {
-		r.sum += a.Touch(r.hashes[:r.n])
+	if a := r.enter(); a != nil {
+		r.sum += a.Seek(r.keys[:r.n], r.hashes[:r.n])
 		hits, known = r.forward(a, batch, now)
 		r.in.Store(nil)
 	}
@@ -101,20 +100,15 @@ func (t *Table) inUse(a *arena) bool {
 	return false
 }
 
-// parse finds the frames that may be in the table, with keys and hashes.
-func (r *Reader) parse(a *arena, batch []frame.Frame) {
+// parse finds the frames that may be in the table, and their keys.
+func (r *Reader) parse(batch []frame.Frame) {
 	n := 0
 	for i := range batch {
-		k, ok := parse(&batch[i])
-		if !ok {
-			continue
+		if k, ok := parse(&batch[i]); ok {
+			r.keys[n&(frame.Batch-1)] = k
+			r.at[n&(frame.Batch-1)] = uint8(i)
+			n++
 		}
-		if a != nil {
-			r.hashes[n&(frame.Batch-1)] = a.Hash(k)
-		}
-		r.keys[n&(frame.Batch-1)] = k
-		r.at[n&(frame.Batch-1)] = uint8(i)
-		n++
 	}
 	r.n = n
 }
