@@ -85,16 +85,19 @@ func ringGeometry(c RingConfig) (geometry, error) {
 	if g.blockSize < page || g.blockSize&(g.blockSize-1) != 0 || g.blocks < 2 {
 		return g, fmt.Errorf("ring of %d blocks of %d bytes: want at least 2, of a power of two not below %d", g.blocks, g.blockSize, page)
 	}
-	// The kernel puts the frame behind its own header and the reserve. An odd
-	// number of cache lines spreads the beginnings of the cells, which are all
-	// that is looked at, over all sets of a cache.
+	// The kernel puts the frame behind its own header and the reserve.
 	need := unix.SizeofTpacket2Hdr + unix.SizeofSockaddrLinklayer + 2*tpacketAlign + ringReserve + c.Snaplen
-	g.cellSize = ((need+cacheLine-1)/cacheLine | 1) * cacheLine
+	g.cellSize = oddLines(need)
 	if g.cellSize > g.blockSize {
 		return g, fmt.Errorf("a frame of %d bytes does not fit into a ring block of %d bytes", c.Snaplen, g.blockSize)
 	}
 	return g, nil
 }
+
+// oddLines rounds n up to an odd number of cache lines: that spreads the
+// beginnings of the cells, which are all that is looked at, over all sets of a
+// cache.
+func oddLines(n int) int { return ((n+cacheLine-1)/cacheLine | 1) * cacheLine }
 
 // ringMemory is the memory in bytes of all lanes of a port.
 func ringMemory() int {
