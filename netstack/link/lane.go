@@ -39,6 +39,18 @@ func newLanes(p *Port) []*lane {
 	return lanes
 }
 
+// Lanes returns how many goroutines receive from a port with this driver. Each
+// of them waits in the kernel for most of its time, and takes a processor of
+// Go's along for a while: where all of them have one and one is left over
+// (runtime.GOMAXPROCS), none waits for another, and which runs is the kernel's
+// choice. With as many as the machine has, a frame can lie for milliseconds.
+func Lanes(d Driver) int {
+	if l, ok := d.(Laned); ok {
+		return len(l.Lanes())
+	}
+	return 1
+}
+
 // spread begins to receive by all lanes, and returns those that receive.
 func (p *Port) spread() []*lane {
 	d, ok := p.driver.(Laned)

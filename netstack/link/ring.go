@@ -84,7 +84,7 @@ func openRing(c RingConfig) (*ring, error) {
 		return nil, err
 	}
 	if c.Threads == 0 {
-		c.Threads = min(runtime.GOMAXPROCS(0), ringThreads)
+		c.Threads = min(processors(), ringThreads)
 	}
 	if c.Threads < 1 || c.Threads > ringThreads {
 		return nil, fmt.Errorf("%d threads: want 1 to %d", c.Threads, ringThreads)
@@ -115,6 +115,10 @@ func openRing(c RingConfig) (*ring, error) {
 	}
 	return r, nil
 }
+
+// processors is how many the process may use. GOMAXPROCS may have been set to
+// more than there are (see Lanes).
+func processors() int { return min(runtime.GOMAXPROCS(0), runtime.NumCPU()) }
 
 // ethernetAddress returns the device's MAC address; a device without one, such
 // as a tunnel, cannot be a port.

@@ -3,7 +3,6 @@ package link
 import (
 	"fmt"
 	"net"
-	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -37,7 +36,7 @@ type ringLane struct {
 // openRingLane makes a lane that can send, and that receives nothing yet.
 func openRingLane(c RingConfig, g geometry, ifi *net.Interface, clock tcpip.Clock) (*ringLane, error) {
 	l := &ringLane{fd: -1, pause: c.Retire, clock: clock}
-	if runtime.GOMAXPROCS(0) > 1 {
+	if processors() > 1 {
 		l.spin = ringSpin
 	}
 	var err error

@@ -103,6 +103,7 @@ func (d *Daemon) build() error {
 		return fmt.Errorf("router: %w", err)
 	}
 	d.chassis = chassis
+	makeRoom(d.ports.open)
 	d.views.start(chassis)
 	d.views.natLog = natLog
 	tasks := []task.Task{task.Func("router", chassis.Run), task.Func("rates", d.views.observe), d.server}

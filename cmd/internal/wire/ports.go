@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 
 	"spigate/configs"
 	"spigate/netstack"
@@ -61,6 +62,18 @@ func (p *ports) driver(c *configs.Config, port *configs.Port) (link.Driver, erro
 		Device: port.Device, MAC: mac, Threads: port.Threads, BlockSize: port.Ring.BlockSize, Blocks: port.Ring.Blocks,
 		Retire: port.Ring.Retire, Drops: p.drops,
 	})
+}
+
+// makeRoom lets every goroutine that receives run at once, and one more (see
+// link.Lanes).
+func makeRoom(drivers []link.Driver) {
+	n := 1
+	for _, d := range drivers {
+		n += link.Lanes(d)
+	}
+	if n > runtime.GOMAXPROCS(0) {
+		runtime.GOMAXPROCS(n)
+	}
 }
 
 // close closes what is open and gives the kernel its ports back.

@@ -20,7 +20,7 @@ func chassisConfig(c *configs.Config, drivers []link.Driver) (netstack.ChassisCo
 	}
 	// A core for receiving, the others for sealing and opening. On one core
 	// whoever receives does it all.
-	workers := runtime.GOMAXPROCS(0) - 1
+	workers := min(runtime.GOMAXPROCS(0), runtime.NumCPU()) - 1
 	return netstack.ChassisConfig{Ports: netstackPorts(c, drivers), Flows: c.Limits.Flows, CryptoWorkers: workers}, routers
 }
 
