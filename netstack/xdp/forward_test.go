@@ -88,6 +88,21 @@ func TestTagsArePutOnTakenOffAndChanged(t *testing.T) {
 	}
 }
 
+func TestAPacketLeavesByThePortThatItCameInBy(t *testing.T) {
+	for _, mode := range []Mode{Native, Generic} {
+		t.Run(mode.String(), func(t *testing.T) {
+			ownNamespace(t)
+			w := newWorld(t, mode, 100)
+			ref := w.add(offloaded(frame.ProtoUDP, 1, lanTagged, insideHop))
+			come, leave := outbound(frame.ProtoUDP, 1, lanVLAN, 0)
+			leave.src = router["lan"]
+			w.lan.send(come.bytes())
+			w.lan.wants(leave)
+			w.wantCount(ref, 1, uint64(len(come.payload)+28))
+		})
+	}
+}
+
 func TestAFullTableRefusesAndCounts(t *testing.T) {
 	ownNamespace(t)
 	w := newWorld(t, Generic, 50)
