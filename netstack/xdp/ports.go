@@ -36,8 +36,8 @@ type ports struct {
 	turns   int    // checks since the last attempt to attach
 }
 
-// retryTurns is after how many checks a port that is off is tried again,
-// though nothing has changed: whoever was there may have gone.
+// retryTurns is after how many checks a port is tried again that somebody
+// else's program is on: that may have gone.
 const retryTurns = 10
 
 // A port is one port and what is on it.
@@ -53,6 +53,7 @@ type port struct {
 	link    link.Link // nil: off
 	mode    Mode      // of link: Native or Generic
 	why     string    // why it is not Native
+	taken   bool      // because somebody else is there
 	told    string    // what the log was told last
 }
 
@@ -60,7 +61,7 @@ type port struct {
 // reports whether anything did.
 func (s *ports) check() (changed bool) {
 	s.turns++
-	anew := s.turns >= retryTurns && s.someOff()
+	anew := s.turns >= retryTurns && s.someTaken()
 	for _, p := range s.list {
 		d, missing := s.look(p)
 		changed = changed || d != p.dev
@@ -90,9 +91,9 @@ func (s *ports) look(p *port) (d device, missing string) {
 	return d, ""
 }
 
-func (s *ports) someOff() bool {
+func (s *ports) someTaken() bool {
 	for _, p := range s.list {
-		if p.link == nil && p.dev.index != 0 {
+		if p.taken {
 			return true
 		}
 	}
@@ -164,7 +165,7 @@ func (s *ports) attach(p *port) (why string) {
 			return ""
 		}
 		why = reason(err, p.dev)
-		if s.mode == Native || foreign(err) {
+		if s.mode == Native || p.taken {
 			return why
 		}
 	}
@@ -209,6 +210,7 @@ func (p *port) put(m Mode) error {
 	l, err := link.AttachRawLink(link.RawLinkOptions{
 		Target: p.dev.index, Program: p.prog, Attach: ebpf.AttachXDP, Flags: uint32(flags),
 	})
+	p.taken = foreign(err)
 	if err != nil {
 		return err
 	}
@@ -227,6 +229,7 @@ func (p *port) detach() {
 // remove takes the program off and gives it back.
 func (p *port) remove() {
 	p.detach()
+	p.taken = false
 	if p.prog != nil {
 		_ = p.prog.Close()
 		p.prog = nil
