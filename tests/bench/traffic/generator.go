@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -19,6 +20,8 @@ type Generator struct {
 	flows        Flows
 	flood, paced *ebpf.Program
 	state, draws *memory
+	words        []uint64 // of each flow
+	drawn        bool
 	close        []func() error
 }
 
@@ -55,17 +58,18 @@ const chunk = 1 << 17
 
 // Open loads a generator that sends out of a device of a namespace. The other
 // end of a veth pair must have an XDP program or GRO, or the kernel drops
-// everything without a word (see Admit). It must be closed.
+// everything without a word (see Admit). It must be closed. If nothing else
+// is drawn, it sends one flow after the other.
 func Open(in *netns.Namespace, device string, f Flows) (*Generator, error) {
 	if err := f.check(); err != nil {
 		return nil, fmt.Errorf("generator: %w", err)
 	}
-	g := &Generator{in: in, flows: f}
+	g := &Generator{in: in, flows: f, words: f.words()}
 	err := in.Do(func() error { return g.load(device) })
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("generator on %s: %w", device, err), g.Close())
 	}
-	return g, g.Draw(Once(f.Count))
+	return g, nil
 }
 
 func (g *Generator) load(device string) (err error) {
@@ -104,16 +108,27 @@ func (g *Generator) Draw(sequence []uint32) error {
 	if len(sequence) != Draws {
 		return fmt.Errorf("a sequence of %d draws, not %d", len(sequence), Draws)
 	}
-	b := make([]byte, 8*Draws)
+	draws := make([]uint64, Draws)
 	for i, flow := range sequence {
-		if int(flow) >= g.flows.Count {
-			return fmt.Errorf("draw %d: flow %d of %d", i, flow, g.flows.Count)
+		if int(flow) >= len(g.words) {
+			return fmt.Errorf("draw %d: flow %d of %d", i, flow, len(g.words))
 		}
-		addr, id := g.flows.SourceOf(int(flow))
-		copy(b[8*i:], addr[:])
-		copy(b[8*i+4:], id[:])
+		draws[i] = g.words[flow]
 	}
+	g.drawn = true
+	b := unsafe.Slice((*byte)(unsafe.Pointer(&draws[0])), 8*Draws)
 	return errors.Join(g.draws.write(0, b), g.state.set(statePosition, 0))
+}
+
+// words is what the program reads of each flow: its source and its identifier,
+// as they stand in a frame.
+func (f *Flows) words() []uint64 {
+	out := make([]uint64, f.Count)
+	for i := range out {
+		addr, id := f.SourceOf(i)
+		out[i] = native.Uint64(append(addr[:], id[:]...))
+	}
+	return out
 }
 
 // Run sends what l says, or until ctx ends, which is an error. It goes on in
@@ -121,6 +136,11 @@ func (g *Generator) Draw(sequence []uint32) error {
 func (g *Generator) Run(ctx context.Context, l Load) (s Sent, err error) {
 	if l.Frames == 0 || l.For == 0 || l.For > time.Hour {
 		return s, errors.New("generator: a load needs a bound of frames and one of time")
+	}
+	if !g.drawn {
+		if err := g.Draw(Once(g.flows.Count)); err != nil {
+			return s, fmt.Errorf("generator: %w", err)
+		}
 	}
 	err = g.in.Do(func() error {
 		if err := pin(l.CPU); err != nil {
