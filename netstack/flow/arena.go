@@ -164,10 +164,10 @@ func (t *Table) complete() {
 	}
 }
 
-// sweepArenas credits all that was counted in any arena, unmaps those that
-// nobody is in any more, and returns the current one: if that has changed in the
-// meantime, there is an old one more.
-func (t *Table) sweepArenas(now int64) *arena {
+// sweepArenas credits all that was counted in any arena and unmaps those that
+// nobody is in any more. It reports whether another has become the current one in
+// the meantime: that was not swept.
+func (t *Table) sweepArenas(now int64) (again bool) {
 	t.mu.Lock()
 	t.all, t.left = append(t.all[:0], t.olds...), t.left[:0]
 	for _, a := range t.olds {
@@ -178,7 +178,7 @@ func (t *Table) sweepArenas(now int64) *arena {
 	cur := t.cur
 	t.mu.Unlock()
 	if cur == nil {
-		return nil
+		return false
 	}
 	t.all = append(t.all, cur)
 	for _, a := range t.all {
@@ -187,8 +187,7 @@ func (t *Table) sweepArenas(now int64) *arena {
 			t.tell(t.reports)
 		}
 	}
-	t.unmap()
-	return cur
+	return t.unmap(cur)
 }
 
 // sweepSlots handles one slice, leaves its reports in t.reports, and reports
@@ -223,13 +222,11 @@ func (t *Table) carried(a *arena, slot, own uint32, packets, bytes uint64) {
 }
 
 // unmap gives the memory of old arenas back that nobody was in before their last
-// packets were credited.
-func (t *Table) unmap() {
-	if len(t.left) == 0 {
-		return
-	}
+// packets were credited. It reports whether cur is not the current one any more.
+func (t *Table) unmap(cur *arena) (another bool) {
 	t.mu.Lock()
 	open := t.cur != nil // else Close has done it
+	another = open && t.cur != cur
 	t.olds = slices.DeleteFunc(t.olds, func(a *arena) bool { return slices.Contains(t.left, a) })
 	t.mu.Unlock()
 	for _, a := range t.left {
@@ -239,6 +236,7 @@ func (t *Table) unmap() {
 	}
 	clear(t.left)
 	clear(t.all)
+	return another
 }
 
 // endSweep draws a new seed if flows found no place although there is room: by

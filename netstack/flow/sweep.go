@@ -41,8 +41,8 @@ func (t *Table) Sweep(now int64) {
 	defer t.sweeping.Unlock()
 	t.sweeps++
 	t.complete()
-	for a, again := t.sweepArenas(now), (*arena)(nil); a != again; {
-		again, a = a, t.sweepArenas(now)
+	for again := true; again; {
+		again = t.sweepArenas(now)
 	}
 	for from, more := uint32(1), true; more; from += sweepSlice {
 		more = t.sweepRecords(from, now)

@@ -131,6 +131,10 @@ func TestARemovedFlowsRecordOutlastsItsSlot(t *testing.T) {
 		if tab.free != 0 {
 			t.Errorf("the record is free after %d sweeps, want %d", sweeps, restSweeps)
 		}
+		want := []bucket.State{bucket.Retired, bucket.Resting, bucket.Free}[sweeps]
+		if got := tab.cur.State(slot); got != want {
+			t.Errorf("after %d sweeps the slot's state is %d, want %d", sweeps, got, want)
+		}
 		tab.Sweep(int64(sweeps) * second)
 	}
 	if tab.free != 1 || tab.cur.State(slot) != bucket.Free {
