@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
+	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 
 	"spigate/netstack/flow/bucket"
@@ -151,10 +152,10 @@ func ipv4(src, dst frame.Addr, proto uint8, transport []byte) []byte {
 	return append(ip, transport...)
 }
 
-// resum makes a header's checksum right.
+// resum makes the checksum of the first 20 bytes right, whatever they say.
 func resum(ip header.IPv4) {
 	ip.SetChecksum(0)
-	ip.SetChecksum(^ip.CalculateChecksum())
+	ip.SetChecksum(^checksum.Checksum(ip[:header.IPv4MinimumSize], 0))
 }
 
 func esp(spi uint32, payload int) []byte {
