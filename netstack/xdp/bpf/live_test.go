@@ -210,12 +210,14 @@ func (b *bed) churn(runs int, f []byte, change func(round uint32), judge func(ac
 		}
 		done <- round
 	}()
+	defer func() {
+		stop.Store(true)
+		b.t.Logf("%d packets, %d changes", runs, <-done)
+	}()
 	for range runs {
 		action, out := b.run(f)
 		judge(action, out)
 	}
-	stop.Store(true)
-	b.t.Logf("%d packets, %d changes", runs, <-done)
 }
 
 // life is an entry as it stands in memory.
@@ -283,8 +285,12 @@ func TestANextHopThatIsRewrittenIsUsedWholeOrNotAtAll(t *testing.T) {
 	}
 	b.maps.SetHop(int(hopPlain), routes[0])
 	var hits [2]int
+	var rest atomic.Uint32
 	b.churn(150000, ethernet(ip), func(round uint32) {
 		b.maps.SetHop(int(hopPlain), routes[round&1])
+		for range 30 { // so that the row is valid for a while
+			rest.Load()
+		}
 	}, func(action uint32, out []byte) {
 		switch {
 		case action != redirect:

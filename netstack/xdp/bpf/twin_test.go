@@ -23,6 +23,7 @@ type twin struct {
 	hops   map[uint16]flow.HopID
 	slots  map[flow.Key]uint32
 	told   map[flow.Key][2]uint64 // by the fast path: packets and bytes
+	out    []byte                 // what the last frame became
 }
 
 const twinNow = int64(time.Hour)
@@ -117,6 +118,7 @@ func (w *twin) same(b []byte) bool {
 	if !bytes.Equal(want, got) {
 		w.t.Fatalf("program and fast path differ:\nin   % x\nwant % x\ngot  % x", b, want, got)
 	}
+	w.out = got
 	return action == redirect
 }
 
