@@ -36,7 +36,16 @@ const (
 
 func newTwin(t testing.TB, flows int) *twin {
 	t.Helper()
-	w := &twin{bed: newBed(t, flows), slots: map[flow.Key]uint32{}, told: map[flow.Key][2]uint64{}, hops: map[uint16]flow.HopID{}}
+	return newTwinOf(t, newBed(t, flows), flows)
+}
+
+// newTwinOf is newTwin without a program in the kernel where there is no bed.
+func newTwinOf(t testing.TB, b *bed, flows int) *twin {
+	t.Helper()
+	if b == nil {
+		b = &bed{t: t}
+	}
+	w := &twin{bed: b, slots: map[flow.Key]uint32{}, told: map[flow.Key][2]uint64{}, hops: map[uint16]flow.HopID{}}
 	w.fast = flow.New(flow.Config{Capacity: flows, Active: func(r flow.Report) {
 		n := w.told[r.Key]
 		w.told[r.Key] = [2]uint64{n[0] + r.Packets, n[1] + r.Bytes}
@@ -68,7 +77,9 @@ func (w *twin) add(ip []byte, in frame.Interface, to what) {
 	if _, twice := w.slots[k]; !ok || twice {
 		w.t.Fatalf("% x is no packet of a new flow", ip)
 	}
-	w.slots[k] = w.insert(ip, in, to)
+	if w.slots[k] = 0; w.table != nil {
+		w.slots[k] = w.insert(ip, in, to)
+	}
 	e := flow.Entry{
 		Key: k, Addr: to.addr, Port: to.port, Hop: w.hops[to.hop], Idle: time.Hour,
 		DFOnly: to.flags&bucket.DFOnly != 0, Owner: flow.Owner{Kind: flow.OwnerLSN, ID: uint64(w.slots[k])},
