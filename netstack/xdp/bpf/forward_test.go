@@ -61,6 +61,7 @@ func TestItForwardsWhatItKnowsWithEveryTag(t *testing.T) {
 	out := append(append([]byte(nil), macGW[:]...), macOut[:]...)
 	untagged := binary.BigEndian.AppendUint16(bytes.Clone(out), frame.TypeIPv4)
 	withTag := append(bytes.Clone(out), 0x81, 0, byte(vlanOut>>8), byte(vlanOut), 8, 0)
+	b := newBed(t, 1000)
 	for name, ip := range typical(30) {
 		for how, tt := range map[string]struct {
 			in   []byte
@@ -82,7 +83,6 @@ func TestItForwardsWhatItKnowsWithEveryTag(t *testing.T) {
 			"tag changed, padding":  {append(ethernet(ip, vlan(taggedVLAN)), 9), tagged, hopTagVLAN, withTag},
 			"with DF where DF must": {ethernet(ip), plain, hopPlain, untagged},
 		} {
-			b := newBed(t, 8)
 			w := what{addr: outside, port: 61000, hop: tt.hop}
 			if how == "with DF where DF must" {
 				w.flags = bucket.DFOnly
@@ -102,6 +102,7 @@ func TestItForwardsWhatItKnowsWithEveryTag(t *testing.T) {
 			if n := b.punts(); n != [Reasons]uint64{} {
 				t.Errorf("%s, %s: counted as left to the stack: %v", name, how, n)
 			}
+			b.table.Remove(slot)
 		}
 	}
 }
@@ -129,6 +130,10 @@ func TestWhatItDoesNotForwardGoesToTheStackAsItCame(t *testing.T) {
 	badSum := ethernet(e)
 	badSum[14+11]++
 	options := bend(append(append(bytes.Clone(e[:20]), 1, 1, 1, 1), e[20:]...), func(ip []byte) { ip[0] = 0x46; ip[3] += 4 })
+	b := newBed(t, 2) // of one bucket: only the key tells the flows apart
+	for _, ip := range kinds {
+		b.insert(ip, plain, what{addr: outside, port: 61000, hop: hopPlain})
+	}
 	for _, tt := range []struct {
 		name string
 		f    []byte
@@ -183,10 +188,6 @@ func TestWhatItDoesNotForwardGoesToTheStackAsItCame(t *testing.T) {
 		{"another destination", ethernet(bend(e, at(19, 8))), Miss},
 		{"the same on another VLAN", ethernet(e, vlan(taggedVLAN)), Miss},
 	} {
-		b := newBed(t, 2) // of one bucket: only the key tells the flows apart
-		for _, ip := range kinds {
-			b.insert(ip, plain, what{addr: outside, port: 61000, hop: hopPlain})
-		}
 		b.stays(tt.name, tt.f, tt.why)
 	}
 }
@@ -223,6 +224,7 @@ func (b *bed) stayed(name string, why Reason, before [Reasons]uint64, o *ebpf.Ru
 func TestAFlowThatCannotBeFollowedNowGoesToTheStack(t *testing.T) {
 	e := typical(30)["ESP"]
 	withoutDF := bend(e, func(ip []byte) { ip[6] = 0 })
+	b := newBed(t, 100)
 	for _, tt := range []struct {
 		name string
 		ip   []byte
@@ -240,9 +242,9 @@ func TestAFlowThatCannotBeFollowedNowGoesToTheStack(t *testing.T) {
 		{"too long by one byte", ipv4(inside, remote, frame.ProtoESP, esp(1, linkMTU-28+1)), what{hop: hopPlain}, MTU},
 		{"too long by one byte where less fits", ipv4(inside, remote, frame.ProtoESP, esp(1, narrow-28+1)), what{hop: hopNarrow}, MTU},
 	} {
-		b := newBed(t, 8)
-		b.insert(tt.ip, plain, tt.w)
+		slot := b.insert(tt.ip, plain, tt.w)
 		b.stays(tt.name, ethernet(tt.ip), tt.why)
+		b.table.Remove(slot)
 	}
 }
 
