@@ -27,24 +27,44 @@ type flows struct {
 	table    *bucket.Table
 	capacity int
 	live     int
-	refs     []ref    // refs[0] is nobody's
-	free     []uint32 // numbers in refs
+	refs     [][]ref  // by number, in chunks, as they are needed; 0 is nobody's
+	numbers  uint32   // that refs has had
+	free     []uint32 // numbers that may be given out again
 	hits     uint64   // packets counted
 	closed   bool     // the memory is gone
 }
 
 func newFlows(arena []byte, seed bucket.Seed, capacity int) (*flows, error) {
-	// A ref holds a slot at least, so this is never copied.
-	f := &flows{capacity: capacity, refs: make([]ref, 1, len(arena)/bucket.EntrySize+1)}
+	f := &flows{capacity: capacity, numbers: 1}
 	t, err := bucket.New(arena, seed, f.moved)
 	f.table = t
 	return f, err
 }
 
+// refChunk is how many refs are made at a time.
+const refChunk = 1 << 10
+
+func (f *flows) ref(n uint32) *ref { return &f.refs[n/refChunk][n%refChunk] }
+
+// number returns a free number.
+func (f *flows) number() uint32 {
+	if k := len(f.free); k > 0 {
+		n := f.free[k-1]
+		f.free = f.free[:k-1]
+		return n
+	}
+	n := f.numbers
+	f.numbers++
+	if int(n/refChunk) == len(f.refs) {
+		f.refs = append(f.refs, make([]ref, refChunk))
+	}
+	return n
+}
+
 // moved is told of a flow that makes room for another. What it counted in its
 // old slot is credited now; a packet that is late is credited by a sweep.
 func (f *flows) moved(own, from, to uint32) {
-	r := &f.refs[own]
+	r := f.ref(own)
 	f.credit(r, from)
 	r.slot = to
 	r.slots++
@@ -65,10 +85,6 @@ func (f *flows) add(o *flow.Offloaded) (uint32, bool) {
 	if f.live >= f.capacity {
 		return 0, false
 	}
-	n := uint32(len(f.refs))
-	if k := len(f.free); k > 0 {
-		n = f.free[k-1]
-	}
 	var flags uint32
 	if o.Side == flow.Destination {
 		flags |= bucket.Destination
@@ -76,27 +92,24 @@ func (f *flows) add(o *flow.Offloaded) (uint32, bool) {
 	if o.DFOnly {
 		flags |= bucket.DFOnly
 	}
+	n := f.number()
 	slot, ok := f.table.Insert(keyOf(&o.Key), flags, valueOf(o), n)
 	if !ok {
+		f.free = append(f.free, n)
 		return 0, false
 	}
-	if int(n) == len(f.refs) {
-		f.refs = append(f.refs, ref{})
-	} else {
-		f.free = f.free[:len(f.free)-1]
-	}
-	f.refs[n] = ref{slot: slot, slots: 1}
+	*f.ref(n) = ref{slot: slot, slots: 1}
 	f.live++
 	return n, true
 }
 
 func (f *flows) remove(n uint32) {
-	f.table.Remove(f.refs[n].slot)
+	f.table.Remove(f.ref(n).slot)
 	f.live--
 }
 
 func (f *flows) count(n uint32) (packets, bytes uint64) {
-	r := &f.refs[n]
+	r := f.ref(n)
 	if r.slot != noSlot && !f.closed {
 		f.credit(r, r.slot)
 	}
@@ -106,13 +119,13 @@ func (f *flows) count(n uint32) (packets, bytes uint64) {
 }
 
 func (f *flows) release(n uint32) {
-	f.refs[n].released = true
+	f.ref(n).released = true
 	f.collect(n)
 }
 
 // collect makes a ref free that stands for nothing any more.
 func (f *flows) collect(n uint32) {
-	if r := &f.refs[n]; r.released && r.slots == 0 {
+	if r := f.ref(n); r.released && r.slots == 0 {
 		f.free = append(f.free, n)
 	}
 }
@@ -123,7 +136,7 @@ func (f *flows) sweep(from, to uint32) {
 }
 
 func (f *flows) swept(slot, own uint32, packets, bytes uint64, s bucket.State) {
-	r := &f.refs[own]
+	r := f.ref(own)
 	f.counted(r, packets, bytes)
 	if s != bucket.Free {
 		return
