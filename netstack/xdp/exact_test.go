@@ -162,3 +162,28 @@ func (w *world) churn(flows uint16, out, up *tally) map[uint16]uint64 {
 	}
 	return counted
 }
+
+// BenchmarkAFlowComesAndGoes is what a flow costs the table above, under its
+// lock: Add, Count, Remove, Count, Release, with its part of the sweeps.
+func BenchmarkAFlowComesAndGoes(b *testing.B) {
+	ownNamespace(b)
+	w := newWorld(b, Generic, 8192)
+	refs := make([]uint32, 0, 1000)
+	for b.Loop() {
+		refs = refs[:0]
+		for n := range uint16(1000) {
+			if ref, ok := w.Add(offloaded(frame.ProtoESP, n, lanPlain, plainHop)); ok {
+				w.Count(ref)
+				w.Remove(ref)
+				refs = append(refs, ref)
+			}
+		}
+		w.sweep()
+		w.sweep()
+		for _, ref := range refs {
+			w.Count(ref)
+			w.Release(ref)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/flow")
+}
