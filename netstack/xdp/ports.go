@@ -106,14 +106,20 @@ func (s *ports) attachAll() {
 	for _, p := range s.list {
 		p.why = s.attach(p)
 	}
-	// Some drivers take frames only with a program on them: they are asked now.
-	for _, p := range s.list {
-		p.dev.target = p.dev.index != 0 && s.isTarget(p.dev)
-	}
+	s.askTargets()
 	if s.demoted = s.noTarget(); s.demoted != "" {
 		for _, p := range s.list {
 			p.why = s.attach(p)
 		}
+		s.askTargets()
+	}
+}
+
+// askTargets asks again who takes frames: some drivers do only with a program
+// on them, and no more when it is gone.
+func (s *ports) askTargets() {
+	for _, p := range s.list {
+		p.dev.target = p.dev.index != 0 && s.isTarget(p.dev)
 	}
 }
 

@@ -79,6 +79,27 @@ func TestOnePortThatLosesFramesMakesAllGenericUntilItTakesThem(t *testing.T) {
 	b.want(t, lossy, lossy)
 }
 
+// Both ends of one cable: each takes frames only while the other has a program.
+func TestPortsThatTakeFramesOnlyWithAProgramAreTriedOnce(t *testing.T) {
+	ownNamespace(t)
+	veth(t, "x", "y")
+	veth(t, "b", "host-b")
+	b := newBench(t, Auto, "x", "y", "b")
+	b.check()
+	b.want(t, lossy, lossy, lossy)
+	for range 3 {
+		if b.pauses = 0; b.check() || b.pauses != 0 {
+			t.Error("the ports were tried again")
+		}
+	}
+	gro(t, "host-b", true)
+	b.check()
+	b.want(t, "native", "native", "native")
+	if b.pauses = 0; b.check() || b.pauses != 0 {
+		t.Error("the ports were tried again")
+	}
+}
+
 func TestWhoWantsNativeAloneSendsNothingToAPortThatWouldLoseIt(t *testing.T) {
 	ownNamespace(t)
 	veth(t, "a", "host-a")
