@@ -87,7 +87,7 @@ func within(t tb) context.Context {
 func newBed(t tb, s shape, v variant) *bed {
 	t.Helper()
 	b := &bed{t: t, variant: v, shape: s, clock: faketime.NewManualClock()}
-	b.cables()
+	b.ns, b.side = cables(t, s, nil)
 	var drivers [2]link.Driver
 	err := b.ns[0].Do(func() (err error) {
 		for i, device := range []string{"lan", "wan"} {
@@ -109,31 +109,34 @@ func newBed(t tb, s shape, v variant) *bed {
 	return b
 }
 
-// cables lays out the namespaces.
-func (b *bed) cables() {
-	b.t.Helper()
-	lab, ns := netns.For(b.t), &b.ns
+// cables lays out the namespaces of a router and of its hosts. with changes a
+// host before it receives; it may be nil.
+func cables(t tb, s shape, with func(side int, h *host)) (ns [3]*netns.Namespace, hosts [2]*host) {
+	t.Helper()
+	lab := netns.For(t)
 	for i, name := range []string{"router", "host lan", "host wan"} {
 		var err error
 		if ns[i], err = lab.Namespace(name); err != nil {
-			b.t.Fatalf("%v", err)
+			t.Fatalf("%v", err)
 		}
 	}
 	for i, device := range []string{"lan", "wan"} {
 		err := errors.Join(
 			lab.Wire(netns.End{In: ns[0], Device: device}, netns.End{In: ns[1+i], Device: "eth0"}),
 			ns[0].SetMAC(device, routerMAC[i][:]),
-			ns[0].SetMTU(device, b.shape.mtu[i]),
+			ns[0].SetMTU(device, s.mtu[i]),
 			ns[1+i].SetMTU("eth0", 1700),
 		)
 		if err != nil {
-			b.t.Fatalf("%v", err)
+			t.Fatalf("%v", err)
 		}
-		b.side[i] = openHost(b.t, ns[1+i], "eth0", &host{
-			tag: b.shape.tag[i], router: [2]frame.Addr{lanAddr, wanAddr}[i],
-			prober: [2]frame.Addr{addr("192.0.2.250"), addr("203.0.113.250")}[i],
-		})
+		h := &host{tag: s.tag[i], prober: [2]frame.Addr{addr("192.0.2.250"), addr("203.0.113.250")}[i], machines: macOf}
+		if with != nil {
+			with(i, h)
+		}
+		hosts[i] = openHost(t, ns[1+i], "eth0", h)
 	}
+	return ns, hosts
 }
 
 func prefixes(s ...string) (out []netip.Prefix) {

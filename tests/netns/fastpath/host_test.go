@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -22,12 +23,13 @@ import (
 type host struct {
 	name     string
 	file     *os.File
-	tag      uint16 // of the router's VLAN on this cable, 0: frames have none
-	router   frame.Addr
+	tag      uint16     // of the router's VLAN on this cable, 0: frames have none
 	prober   frame.Addr // who asks in settle
 	reader   chan struct{}
 	each     func(b []byte)               // is given what arrives, in place of got; nil: got
 	machines func(a frame.Addr) frame.MAC // who has an address, the zero MAC: nobody
+
+	sent, sentBytes atomic.Uint64 // all that went out
 
 	mu     sync.Mutex
 	more   chan struct{} // closed and renewed when something arrives
@@ -55,9 +57,6 @@ const hostBuffer = 64 << 20
 func openHost(t tb, in *netns.Namespace, device string, h *host) *host {
 	t.Helper()
 	h.name, h.reader, h.more = in.Name, make(chan struct{}), make(chan struct{})
-	if h.machines == nil {
-		h.machines = macOf
-	}
 	err := in.Do(func() error {
 		dev, err := net.InterfaceByName(device)
 		if err != nil {
@@ -198,7 +197,10 @@ func (h *host) put(b []byte) {
 // send sends frames as they are. A device that is down loses them.
 func (h *host) send(frames ...[]byte) {
 	for _, b := range frames {
-		_, _ = h.file.Write(b)
+		if _, err := h.file.Write(b); err == nil {
+			h.sent.Add(1)
+			h.sentBytes.Add(uint64(len(b)))
+		}
 	}
 }
 

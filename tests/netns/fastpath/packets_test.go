@@ -31,7 +31,11 @@ func ip(src, dst frame.Addr, proto uint8, l4 []byte) []byte {
 	sumUp(b)
 	if at := sumAt(b); at != 0 {
 		clear(b[at : at+2])
-		binary.BigEndian.PutUint16(b[at:], ^transportSum(b))
+		sum := ^transportSum(b)
+		if sum == 0 && proto == frame.ProtoUDP {
+			sum = 0xffff // 0 would mean none
+		}
+		binary.BigEndian.PutUint16(b[at:], sum)
 	}
 	return b
 }
