@@ -48,7 +48,7 @@ func soakTime(t *testing.T) time.Duration {
 	if testing.Short() {
 		return 0
 	}
-	return 30 * time.Second
+	return 20 * time.Second
 }
 
 // Flows come and go, keys change, the operator reloads and flushes, ports flap,
