@@ -88,19 +88,17 @@ func (t *Table) grow() {
 	t.begin(min(2*int(t.cur.Len()), t.maxSlots))
 }
 
-// hurry makes room at once for a flow that found no place, if the table is to
-// grow anyway and is still so small that nobody waits long for it. It reports
-// whether there is more room now. Table.mu is held.
+// hurry makes room at once for a flow that found no place, if the table may grow
+// and is still so small that nobody waits long for it. A large one does not grow
+// for the few that wait two Sweeps for room. It reports whether there is more room
+// now. Table.mu is held.
 func (t *Table) hurry() bool {
 	slots := int(t.cur.Len())
-	if slots >= t.maxSlots {
+	if slots >= t.maxSlots || slots > hurrySlots {
 		return false
 	}
 	if t.next == nil {
 		t.begin(min(2*slots, t.maxSlots))
-	}
-	if slots > hurrySlots {
-		return false
 	}
 	t.takeOver(t.fresh)
 	return int(t.cur.Len()) > slots
@@ -136,7 +134,7 @@ func (t *Table) doubled(r *record) bool {
 // finds no place the next one is given up. Table.mu is held.
 func (t *Table) double(i uint32, r *record) {
 	a, slot := t.cur, r.slots[t.parity]
-	twin, ok := t.next.Insert(a.Key(slot), a.Flags(slot), a.Value(slot), i)
+	twin, ok := t.next.Fill(a.Key(slot), a.Flags(slot), a.Value(slot), i)
 	if ok {
 		r.slots[t.parity^1] = twin
 		return

@@ -8,17 +8,53 @@ package bucket
 // go on without the table, and a later one tries again.
 func (t *Table) Insert(k Key, flags uint32, value uint64, own uint32) (slot uint32, ok bool) {
 	h := t.seed.hash(k)
-	b1, b2 := first(h, t.buckets), second(h, t.buckets)
-	slot, ok = t.vacant(b1, h)
-	if !ok {
-		slot, ok = t.vacant(b2, h)
-	}
-	if ok {
+	if slot, ok = t.place(h); ok {
 		t.publish(slot, k, flags, value, own)
 		return slot, true
 	}
-	t.makeRoom(b1, b2)
+	if t.makeRoom(first(h, t.buckets), second(h, t.buckets)) {
+		t.stats.Later++
+	} else {
+		t.stats.Failed++
+	}
 	return 0, false
+}
+
+// Fill is Insert into a table that no reader has looked into yet: there the room
+// that is made is free at once, as nobody can be about to count in it. It is false
+// if no room could be made.
+func (t *Table) Fill(k Key, flags uint32, value uint64, own uint32) (slot uint32, ok bool) {
+	h := t.seed.hash(k)
+	b1, b2 := first(h, t.buckets), second(h, t.buckets)
+	if slot, ok = t.place(h); !ok && t.makeRoom(b1, b2) {
+		t.hasten(b1)
+		t.hasten(b2)
+		slot, ok = t.place(h)
+	}
+	if !ok {
+		t.stats.Failed++
+		return 0, false
+	}
+	t.publish(slot, k, flags, value, own)
+	return slot, true
+}
+
+// hasten makes those slots of bucket b free that rest.
+func (t *Table) hasten(b uint64) {
+	for i := range uint32(Ways) {
+		if s := &t.shadows[uint32(b)*Ways+i]; s.state > Live {
+			s.state = Free
+			t.stats.Resting--
+		}
+	}
+}
+
+// place finds a free slot in the buckets of h.
+func (t *Table) place(h uint64) (slot uint32, ok bool) {
+	if slot, ok = t.vacant(first(h, t.buckets), h); ok {
+		return slot, true
+	}
+	return t.vacant(second(h, t.buckets), h)
 }
 
 // vacant finds a free slot of bucket b, in the order of h.
@@ -58,17 +94,9 @@ func (t *Table) Remove(slot uint32) {
 }
 
 // makeRoom moves one flow out of two full buckets, unless room was made already
-// and rests.
-func (t *Table) makeRoom(b1, b2 uint64) {
-	if t.rests(b1) || t.rests(b2) {
-		t.stats.Later++
-		return
-	}
-	if t.kick(b1) || t.kick(b2) {
-		t.stats.Later++
-		return
-	}
-	t.stats.Failed++
+// and rests. It is false if neither can be.
+func (t *Table) makeRoom(b1, b2 uint64) bool {
+	return t.rests(b1) || t.rests(b2) || t.kick(b1) || t.kick(b2)
 }
 
 // rests reports whether a slot of bucket b will be free by itself.

@@ -68,3 +68,31 @@ func TestFlowsFindTheirPlace(t *testing.T) {
 		}
 	}
 }
+
+// A table that grows, or gets another seed, is filled while nobody reads it.
+func TestATableThatNobodyReadsIsFilledAtOnce(t *testing.T) {
+	const flows = 100_000
+	for _, load := range []struct{ percent, maxFailed int }{{50, 0}, {60, 4}, {75, flows * 5 / 10_000}} {
+		w := newWorld(t, flows*100/load.percent, seedOf(9))
+		failed := 0
+		for i := range flows {
+			if _, ok := w.Fill(espKey(i), 0, uint64(i), uint32(i)); !ok {
+				failed++
+			}
+		}
+		s := w.Stats()
+		t.Logf("load %d %%: %+v", load.percent, s)
+		if failed > load.maxFailed || s.Failed != uint64(failed) || s.Live != flows-failed || s.Resting > int(s.Moved) {
+			t.Errorf("load %d %%: %d fail, at most %d; %+v", load.percent, failed, load.maxFailed, s)
+		}
+		found := 0
+		for i := range flows {
+			if f, ok := w.find(espKey(i)); ok && f.Value == uint64(i) {
+				found++
+			}
+		}
+		if found != s.Live {
+			t.Errorf("load %d %%: %d flows found of %d", load.percent, found, s.Live)
+		}
+	}
+}
