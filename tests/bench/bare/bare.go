@@ -53,6 +53,8 @@ func Start(in *netns.Namespace, c Config) (*Loop, error) {
 	if err := in.Do(func() error { return l.open(c) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("bare loop: %w", err), l.Close())
 	}
+	// The loop waits for nobody else of this process.
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 	ready := make(chan error, 1)
 	l.ended = make(chan error, 1)
 	go func() { l.ended <- l.run(c, ready) }()
@@ -125,6 +127,7 @@ func (l *Loop) Close() error {
 	if l.ended != nil {
 		errs = append(errs, <-l.ended)
 		l.ended = nil
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) - 1)
 	}
 	errs = append(errs, l.in.Do(func() (err error) {
 		for _, t := range l.taken {
