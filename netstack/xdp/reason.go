@@ -40,9 +40,9 @@ func unable(err error) error {
 	case errors.Is(err, unix.ENOSYS):
 		return errors.New("the kernel has no BPF (CONFIG_BPF_SYSCALL)")
 	case errors.As(err, &verifier):
-		return fmt.Errorf("the kernel refuses the program, 5.10 or later is needed: %w", verifier.Cause)
+		return fmt.Errorf("the kernel refuses the program, 5.10 or later and CAP_PERFMON are needed: %w", verifier.Cause)
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return fmt.Errorf("not permitted: CAP_BPF (before Linux 5.8 CAP_SYS_ADMIN) and CAP_NET_ADMIN are needed, before 5.11 locked memory too: %w", err)
+		return fmt.Errorf("not permitted: CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are needed, before 5.11 locked memory too: %w", err)
 	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, unix.EINVAL):
 		return fmt.Errorf("the kernel is too old, 5.10 or later is needed: %w", err)
 	}
