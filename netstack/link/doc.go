@@ -14,9 +14,11 @@
 // came in. It decides nothing about an IPv4 packet, not even about its header.
 //
 // Invariants:
-//   - One goroutine for each port runs Input; everything that a frame causes
-//     happens in it, before Input returns. Send, Reinject and the stack's
-//     writes may come from any goroutine.
+//   - One goroutine for each lane of a port runs its loop; everything that a
+//     frame causes happens in it, before the next Read. Send, Reinject and the
+//     stack's writes may come from any goroutine.
+//   - The frames of one direction of a flow come by one lane, and in order. What
+//     a lane writes on a hit, no other lane of its port writes.
 //   - A frame's memory is its driver's. What the stack gets is a copy.
 //   - gVisor never gets an error from a write: it would panic on most of them.
 //     What a driver refuses is counted by reason.

@@ -6,7 +6,7 @@ import (
 )
 
 // Driver moves frames between one port and memory. Read is called by one
-// goroutine; every other method is safe for concurrent use.
+// goroutine (see Laned for more); every other method is safe for concurrent use.
 type Driver interface {
 	// Read fills batch with frames and returns how many: at least one, or an
 	// error. It blocks; a port that is down just waits. The frames' memory is

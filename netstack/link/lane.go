@@ -3,6 +3,7 @@ package link
 import (
 	"errors"
 	"net"
+	"runtime"
 	"time"
 
 	"spigate/netstack/drop"
@@ -64,10 +65,16 @@ func (p *Port) spread() []*lane {
 	return p.lanes
 }
 
+// breath is how long in nanoseconds the loop goes on without asking Go's
+// scheduler. Longer than 10 ms and it is taken for a goroutine that does not let
+// others run: from then on it is robbed of its processor in each call of the
+// kernel that takes 20 us, which costs as much as the frames do.
+const breath = 4_000_000
+
 // receive is the loop of a lane. It ends without an error when the driver is
 // closed.
 func (l *lane) receive() error {
-	batch := make([]frame.Frame, frame.Batch)
+	batch, last := make([]frame.Frame, frame.Batch), int64(0)
 	for {
 		n, err := l.way.Read(batch)
 		if errors.Is(err, net.ErrClosed) {
@@ -76,12 +83,15 @@ func (l *lane) receive() error {
 		if err != nil {
 			return err
 		}
-		l.input(batch[:n])
+		if now := l.input(batch[:n]); now-last > breath {
+			last = now
+			runtime.Gosched()
+		}
 	}
 }
 
-// input is one turn of the loop: see Port.Input.
-func (l *lane) input(batch []frame.Frame) {
+// input is one turn of the loop, and returns when it began: see Port.Input.
+func (l *lane) input(batch []frame.Frame) int64 {
 	f := l.port.fabric
 	now := f.now()
 	rest := batch[:l.sort(batch, now)]
@@ -97,6 +107,7 @@ func (l *lane) input(batch []frame.Frame) {
 		p.nextLost.Store(now + int64(time.Second))
 		p.countLost()
 	}
+	return now
 }
 
 // sort drops what is not for us, handles ARP and group frames at once, moves

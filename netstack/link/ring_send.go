@@ -39,7 +39,17 @@ const (
 // The header before each frame says that all of it is header, so that the kernel
 // copies it in one piece. Otherwise it would lend the cell's pages to the
 // device, which costs more for frames of these sizes, above all where a veth has
-// to copy them after all.
+// to copy them after all. Processor time for each frame to a veth whose other
+// end drops it (which is 0.5 us of it), in batches of 64:
+//
+//	                          100 bytes   1400 bytes
+//	sendmmsg                    1.51 us      1.67 us
+//	the same, with queueing     1.49         1.65
+//	ring, pages lent            1.73         1.83
+//	ring, copied in one piece   1.27         1.40
+//
+// With such a header the kernel leaves it to the device to refuse frames that
+// are longer than an MTU which was made smaller after the port was opened.
 type sender struct {
 	dev device
 	mtu int
