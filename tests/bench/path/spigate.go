@@ -82,7 +82,10 @@ func (m mode) start(ctx context.Context, b *bed.Bed, s bed.Setup) (bed.Running, 
 	if err != nil {
 		return nil, err
 	}
-	return &daemon{d, m}, nil
+	if s.Place == bed.TwoCores {
+		err = bed.First(d.Pid())
+	}
+	return &daemon{d, m}, err
 }
 
 // daemon is a spigate that forwards.
