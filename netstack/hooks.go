@@ -1,6 +1,7 @@
 package netstack
 
 import (
+	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
@@ -111,6 +112,10 @@ func (r *Router) borrow() (p *packet, put func()) {
 // look lets a packet walk the steps of a hook.
 func (r *Router) look(at place, p *packet, pk *stack.PacketBuffer, route *stack.Route) bool {
 	b := p.view(pk)
+	behind := 0
+	if at == atPrerouting {
+		b, behind = p.whole(b)
+	}
 	p.in, p.route, p.now = frame.Interface(pk.InputNICID), route, r.now()
 	p.group = pk.PktType == tcpip.PacketBroadcast || pk.PktType == tcpip.PacketMulticast
 	if route != nil {
@@ -126,6 +131,9 @@ func (r *Router) look(at place, p *packet, pk *stack.PacketBuffer, route *stack.
 			o = r.walk(egress, p)
 		}
 		p.writeBack()
+	}
+	if behind > 0 && !r.isLocal(p.Dst) { // a socket of ours is not shown it
+		pk.Data().AppendView(buffer.NewViewWithData(b[len(b)-behind:]))
 	}
 	if o.verdict == Dropped {
 		r.drops.Count(o.reason, b, p.now)

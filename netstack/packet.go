@@ -1,6 +1,7 @@
 package netstack
 
 import (
+	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"spigate/netstack/flow"
@@ -61,6 +62,21 @@ func (p *packet) view(pk *stack.PacketBuffer) []byte {
 		p.joined = append(p.joined, piece...)
 	}
 	return p.joined
+}
+
+// whole gives a UDP packet back what stands behind its datagram: the options of
+// RFC 9868, say. The stack has cut that off before it asks us, but in its memory
+// it is still there. behind is its length in bytes, mostly 0.
+func (p *packet) whole(b []byte) (all []byte, behind int) {
+	if len(b) < header.IPv4MinimumSize || b[9] != frame.ProtoUDP || len(p.pieces) != 1 {
+		return b, 0
+	}
+	total := int(header.IPv4(b).TotalLength())
+	if total <= len(b) || total > cap(b) {
+		return b, 0
+	}
+	p.pieces[0] = b[:total]
+	return b[:total], total - len(b)
 }
 
 // writeBack puts a view into the memory that it was taken from.

@@ -231,6 +231,9 @@ func (w *world) parsed(b []byte) frame.Packet {
 
 func transportSumOK(p *frame.Packet) bool {
 	t := p.Transport()
+	if p.Proto == frame.ProtoUDP {
+		t = t[:header.UDP(t).Length()]
+	}
 	sum := header.PseudoHeaderChecksum(tcpip.TransportProtocolNumber(p.Proto),
 		tcpip.AddrFrom4(p.Src), tcpip.AddrFrom4(p.Dst), uint16(len(t)))
 	switch p.Proto {

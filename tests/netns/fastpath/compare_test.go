@@ -129,8 +129,8 @@ func (b *bed) interfaces() (out []string) {
 	for i, c := range b.r.Counters() {
 		h := b.side[i].counted()
 		if c.TxFrames != h.received || c.TxBytes != h.receivedBytes || h.lost+c.Lost != 0 {
-			b.t.Errorf("%s: %s sent %d frames, %d bytes; the host there got %d, %d; it lost %d, the port %d",
-				b, c.Name, c.TxFrames, c.TxBytes, h.received, h.receivedBytes, h.lost, c.Lost)
+			out = append(out, fmt.Sprintf("%s, %s: sent %d frames, %d bytes; the host there got %d, %d; it lost %d, the port %d",
+				b, c.Name, c.TxFrames, c.TxBytes, h.received, h.receivedBytes, h.lost, c.Lost))
 		}
 		out = append(out,
 			fmt.Sprintf("%s: rx %d frames", c.Name, c.RxFrames-h.sentARPs),
@@ -140,15 +140,22 @@ func (b *bed) interfaces() (out []string) {
 	return out
 }
 
-// receivedBytes are the bytes that came in on a side, without ARP. The kernel
-// tells of packets, so of what it forwarded padding is missing.
-func (b *bed) receivedBytes(side int) (n, atMost uint64) {
-	c := b.r.Counters()[side]
-	n = c.RxBytes - b.side[side].counted().sentARPs*arpLen
-	if b.variant.countsLate() {
-		return n, n + b.padding[side]
+// receivedAs compares the bytes that came in with those of another bed. The
+// kernel tells of packets, so of what it forwarded padding is missing.
+func (b *bed) receivedAs(other *bed) (faults []string) {
+	received := func(b *bed, side int) uint64 {
+		return b.r.Counters()[side].RxBytes - b.side[side].counted().sentARPs*arpLen
 	}
-	return n, n
+	for side := range b.side {
+		want, n, padding := received(other, side), received(b, side), uint64(0)
+		if b.variant.countsLate() {
+			padding = b.padding[side]
+		}
+		if want < n || want > n+padding {
+			faults = append(faults, fmt.Sprintf("%d bytes received from %s, with %d of padding at most; want %d", n, b.side[side].name, padding, want))
+		}
+	}
+	return faults
 }
 
 // differences compares two lists of lines.

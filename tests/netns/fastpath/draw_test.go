@@ -236,7 +236,7 @@ func (d *draw) lying(b []byte) []byte {
 		sumUp(b)
 	case 1:
 		if b[9] == frame.ProtoUDP {
-			binary.BigEndian.PutUint16(b[24:], pick(d, 0, 7, uint16(len(b)-20+1), 0xffff))
+			binary.BigEndian.PutUint16(b[24:], pick(d, 0, 7, 8, uint16(len(b)-20+off), 0xffff))
 		}
 	case 2:
 		b[0] = pick[byte](d, 0x44, 0x46, 0x55, 0x4f)
