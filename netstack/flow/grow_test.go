@@ -68,6 +68,37 @@ func growNow(tab *Table) {
 	tab.complete()
 }
 
+func TestWhatComesAndGoesWhileATableGrowsIsRightInBothArenas(t *testing.T) {
+	tab := open(t, Config{})
+	entries := manyEntries(t, tab, 50)
+	for _, e := range entries[:40] {
+		insert(t, tab, e, 0)
+	}
+	tab.Remove(entries[0].Key)
+	for range restSweeps {
+		tab.Sweep(0)
+	}
+	tab.begin(2 * int(tab.cur.Len()))
+	tab.takeOver(10)
+	insert(t, tab, entries[45], 0) // in the record of the first, which is taken over already
+	tab.Remove(entries[5].Key)     // taken over
+	tab.Remove(entries[38].Key)    // not yet
+	if tab.next == nil {
+		t.Fatal("the table has grown already: the test is wrong")
+	}
+	tab.complete()
+	for i, e := range entries {
+		want := i < 40 && i != 0 && i != 5 && i != 38 || i == 45
+		if got := hit(t, tab, espWith(e.Key.ID), 1); got != want {
+			t.Errorf("flow %d: forwarded is %v", i, got)
+		}
+	}
+	tab.RemoveOwner(entries[45].Owner, 0)
+	if hit(t, tab, espWith(entries[45].Key.ID), 1) {
+		t.Error("a flow that came meanwhile cannot be removed")
+	}
+}
+
 func TestAnOldArenaStaysUntilNoReaderIsInIt(t *testing.T) {
 	var got []Report
 	tab := reporting(t, &got)
