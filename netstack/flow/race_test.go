@@ -179,6 +179,31 @@ func TestUnderChurnNoFrameGetsAnotherFlowsRewrite(t *testing.T) {
 	}
 }
 
+// A reader has found a flow; before it looks at the next hop, the flow is gone
+// and its hop's row is another's.
+func TestALateReaderDoesNotSendToWhoeverHasTheNextHopsRowNow(t *testing.T) {
+	tab := open(t, Config{})
+	e := entryFor(t, tab, espFrame(0), ownerA)
+	insert(t, tab, e, 0)
+	for i := range MaxHops - 1 {
+		hopOf(t, tab, wan, frame.Addr{10, 0, byte(i >> 8), byte(i)})
+	}
+	k := e.Key.packed()
+	found, ok := tab.cur.Find(k, tab.cur.Hash(k))
+	if !ok {
+		t.Fatal("the flow is not there")
+	}
+	tab.RemoveOwner(ownerA, 0)
+	tab.InvalidateHop(wan, gateway)
+	if id := hopOf(t, tab, lan, inside); id != e.Hop {
+		t.Fatalf("the new next hop has row %d, not %d: the test is wrong", id, e.Hop)
+	}
+	f := arrived(espFrame(0), lan)
+	if sent, current := tab.forward(&f, k, &found, 1); sent || current || f.Out != 0 {
+		t.Errorf("sent %v to interface %d; current %v", sent, f.Out, current)
+	}
+}
+
 func TestPacketsOfManyPortsAreAllCounted(t *testing.T) {
 	var packets uint64
 	tab := open(t, Config{Active: func(r Report) { packets += r.Packets }})
