@@ -62,11 +62,12 @@ const (
 // isTarget reports whether a program in another device's driver can send
 // frames to d. Where it cannot, they are lost without a word: a veth, say,
 // whose other end has neither a program nor GRO. Kernels before 6.3 do not
-// tell: there a veth is none, and every other device is one.
+// tell: there a veth is none, unless the operator insists on Native, and every
+// other device is one.
 func (s *ports) isTarget(d device) bool {
 	features, err := s.xdpFeatures(d.index)
 	if err != nil {
-		return d.kind != "veth"
+		return d.kind != "veth" || s.mode == Native
 	}
 	return features&xdpFeatureXmit != 0
 }

@@ -111,7 +111,7 @@ func newMachines(t testing.TB, mode Mode, senderSums bool) *machines {
 	for _, d := range []string{"host-lan", "host-wan"} {
 		gro(t, d, true)
 		if senderSums {
-			run(t, "ethtool", "-K", d, "tx", "off")
+			ethtool(t, d, setTxChecksum, 0)
 		}
 	}
 	m := &machines{client: newNamespace(t), server: newNamespace(t), world: &world{t: t}}

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -143,15 +144,43 @@ func (j *journal) logger() *slog.Logger {
 	}}))
 }
 
+// Commands of ethtool and bits of its flags (linux/ethtool.h).
+const (
+	setTxChecksum = 0x17
+	getFlags      = 0x25
+	setGRO        = 0x2c
+	flagsVLAN     = 1<<7 | 1<<8
+)
+
+// ethtool gives a device a command with one number, and returns the number.
+func ethtool(t testing.TB, name string, command, value uint32) uint32 {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	must(t, err)
+	defer unix.Close(fd)
+	data := [2]uint32{command, value}
+	request := struct {
+		name [unix.IFNAMSIZ]byte
+		data *[2]uint32
+		_    [16]byte
+	}{data: &data}
+	copy(request.name[:], name)
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request)))
+	if errno != 0 {
+		t.Fatalf("ethtool command %#x for %s: %v", command, name, errno)
+	}
+	return data[1]
+}
+
 // gro switches the merging of frames on or off: a veth with it takes frames
 // from its other end's program.
 func gro(t testing.TB, name string, on bool) {
 	t.Helper()
-	word := "off"
+	value := uint32(0)
 	if on {
-		word = "on"
+		value = 1
 	}
-	run(t, "ethtool", "-K", name, "gro", word)
+	ethtool(t, name, setGRO, value)
 }
 
 // bench are ports with a program that passes everything.

@@ -3,7 +3,6 @@
 package xdp
 
 import (
-	"os/exec"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -12,15 +11,6 @@ import (
 
 	"spigate/netstack/frame"
 )
-
-func run(t testing.TB, args ...string) string {
-	t.Helper()
-	out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %v: %s", args, err, out)
-	}
-	return string(out)
-}
 
 const lossy = "generic: the other end of b, a veth, has neither GRO nor XDP, and would lose frames"
 
@@ -110,6 +100,25 @@ func TestWhoWantsNativeAloneSendsNothingToAPortThatWouldLoseIt(t *testing.T) {
 	b.want(t, "native", "native")
 	if !b.reaches(b.list[0]) || b.reaches(b.list[1]) {
 		t.Errorf("reaches a: %v, b: %v", b.reaches(b.list[0]), b.reaches(b.list[1]))
+	}
+}
+
+func TestAKernelThatDoesNotTellWhoTakesFrames(t *testing.T) {
+	const nobody = 0xfffe // a family that no kernel has
+	ownNamespace(t)
+	veth(t, "a", "host-a")
+	gro(t, "host-a", true)
+	b := newBench(t, Auto, "a")
+	b.netdev = nobody
+	b.check()
+	b.want(t, "generic: the other end of a, a veth, has neither GRO nor XDP, and would lose frames")
+	b.close()
+	insists := newBench(t, Native, "a")
+	insists.netdev = nobody
+	insists.check()
+	insists.want(t, "native")
+	if !insists.reaches(insists.list[0]) {
+		t.Error("a veth is not trusted though the operator insists")
 	}
 }
 
