@@ -182,8 +182,8 @@ func (n *bench) time(b *testing.B, maker, p *ebpf.Program, f []byte) {
 // BenchmarkForward is the program alone: ESP of 100 bytes, all flows active in
 // random order. Take "frame alone" from the others: it is what the test itself
 // does for each packet. On a busy virtual machine (1 MiB of second cache, others
-// in the third) the rest was 28 ns with one flow, 31 with 1,000, 36 to 95 with
-// 100,000 and 37 to 135 with a million, in about 340 instructions of byte code.
+// in the third) the rest was 27 ns with one flow, 32 with 1,000, 36 to 90 with
+// 100,000 and 37 to 140 with a million, in about 350 instructions of byte code.
 func BenchmarkForward(b *testing.B) {
 	f := ethernet(ipv4(inside, remote, frame.ProtoESP, esp(1, 72)))
 	for _, flows := range []int{1, 1000, 100_000, 1_000_000} {

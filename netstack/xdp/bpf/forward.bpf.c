@@ -8,7 +8,7 @@
  *
  * It runs once for each frame, as one of several instances: the constants are
  * each port's own, the maps are shared. It has one writer, the router's process,
- * which changes the flows while it runs: see find and read below.
+ * which changes the flows while it runs: see find and look_up below.
  */
 
 #include "kernel.h"
@@ -128,10 +128,16 @@ struct {
 #if LITTLE
 #define FIRST16(v) ((v) & 0xffff)
 #define SECOND16(v) ((v) >> 16)
+#define FIRST32(v) ((__u32)(v))
+#define SECOND32(v) ((__u32)((v) >> 32))
+#define BOTH(first, second) ((first) | (__u64)(second) << 32)
 #define ONE_HOP 1 /* the TTL's lowest bit where TTL and protocol are read at once */
 #else
 #define FIRST16(v) ((v) >> 16)
 #define SECOND16(v) ((v) & 0xffff)
+#define FIRST32(v) ((__u32)((v) >> 32))
+#define SECOND32(v) ((__u32)(v))
+#define BOTH(first, second) ((__u64)(first) << 32 | (second))
 #define ONE_HOP 0x100
 #endif
 
@@ -139,6 +145,7 @@ struct {
 struct packet {
 	void *ip;
 	__u32 src, dst;
+	__u64 addrs; /* both */
 	__u32 id;
 	__u32 scope; /* protocol<<24 | interface<<16 */
 	__u32 total; /* IPv4's length, a number */
@@ -147,24 +154,25 @@ struct packet {
 	__u32 flags; /* bytes 6 and 7: DF */
 };
 
+/* The parts of a row's third word. */
+#define ROW_MTU(r) FIRST16(SECOND32((r)->row[2]))
+#define ROW_PORT(r) SECOND16(SECOND32((r)->row[2]))
+
 /* What its flow says. */
 struct rewrite {
 	struct bucket_entry *entry;
 	__u32 flags;
 	__u32 addr, port;
-	__u32 head0, head2, head6, head10, head14;
-	__u32 state, out;
+	__u64 row[3]; /* the next hop's, up to its state */
+	__u32 state;
 };
 
-/* Both sums of 16 bits fit into one of 32. */
-INLINE __u32 halves(__u32 v)
+/* A sum of a few words of 32 or 16 bits as one of 16 bits. */
+INLINE __u32 fold(__u64 sum)
 {
-	return (v & 0xffff) + (v >> 16);
-}
-
-INLINE __u32 fold(__u32 sum)
-{
-	return halves(halves(sum));
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (sum & 0xffff) + (sum >> 16);
 }
 
 /* The frame is for us: which IPv4 packet is it, and of which interface? */
@@ -221,8 +229,9 @@ INLINE int parse_ip(struct xdp_md *ctx, struct packet *p)
 		return REASON_TTL;
 	p->src = GET32(ip, 12);
 	p->dst = GET32(ip, 16);
-	if (fold(halves(w0) + halves(w1) + halves(w2) + halves(p->src) + halves(p->dst)) != 0xffff)
+	if (fold((__u64)w0 + w1 + w2 + p->src + p->dst) != 0xffff)
 		return REASON_CHECKSUM;
+	p->addrs = BOTH(p->src, p->dst);
 	p->scope |= proto << 24;
 	p->id = GET32(ip, IP_LEN);
 	return REASON_NONE;
@@ -258,8 +267,11 @@ INLINE int parse_transport(struct xdp_md *ctx, struct packet *p)
 	return REASON_PROTOCOL;
 }
 
+/* Both addresses of an entry at once. */
+#define ADDRS(e) (*(volatile __u64 *)&(e)->src)
+
 /*
- * find and read meet a writer that changes entries meanwhile. It publishes an
+ * find and look_up meet a writer that changes entries meanwhile. It publishes an
  * entry's tag last and takes it away first, one version on, and lets the slot
  * rest. So whoever reads the same tag before and after all else has read one
  * life of one flow; and as long as that lives, its next hop's row is its own. A
@@ -282,7 +294,7 @@ INLINE struct bucket_entry *match(void *at, const struct packet *p, __u32 *tag)
 	if (zero)
 		return 0;
 	e = at + zero;
-	if (e->id != p->id || e->src != p->src || e->dst != p->dst)
+	if (e->id != p->id || ADDRS(e) != p->addrs)
 		return 0;
 	return (struct bucket_entry *)e;
 }
@@ -310,7 +322,7 @@ INLINE int look_up(struct packet *p, struct rewrite *r)
 	__u64 hash = bucket_hash(p->src, p->dst, p->id, p->scope, &s), zero;
 	volatile struct bucket_entry *e;
 	volatile struct hop *h;
-	__u32 tag, row, mtu;
+	__u32 tag, row;
 
 	e = find(bucket_first(hash, bucket_count), hash, p, &tag);
 	if (!e)
@@ -324,18 +336,14 @@ INLINE int look_up(struct packet *p, struct rewrite *r)
 	if (!h)
 		return REASON_HOP;
 	r->state = h->state;
-	mtu = h->mtu;
-	r->out = h->port;
-	r->head0 = h->head0;
-	r->head2 = h->head2;
-	r->head6 = h->head6;
-	r->head10 = h->head10;
-	r->head14 = h->head14;
-	zero = r->addr ^ r->port ^ r->state ^ mtu ^ r->out ^ r->head0 ^ r->head2 ^ r->head6 ^ r->head10 ^ r->head14;
+	r->row[0] = ((volatile __u64 *)h)[0];
+	r->row[1] = ((volatile __u64 *)h)[1];
+	r->row[2] = ((volatile __u64 *)h)[2];
+	zero = r->addr ^ r->port ^ r->state ^ r->row[0] ^ r->row[1] ^ r->row[2];
 	asm volatile("%0 &= 0" : "+r"(zero));
 	e = (void *)e + zero;
 	h = (void *)h + zero;
-	if (e->tag != tag || e->id != p->id || e->src != p->src || e->dst != p->dst || h->state != r->state)
+	if (e->tag != tag || e->id != p->id || ADDRS(e) != p->addrs || h->state != r->state)
 		return REASON_CHANGED;
 	if (tag & BUCKET_EXTENDED)
 		return REASON_EXTENDED;
@@ -343,7 +351,7 @@ INLINE int look_up(struct packet *p, struct rewrite *r)
 		return REASON_FRAGMENTABLE;
 	if (!(r->state & HOP_VALID))
 		return REASON_HOP;
-	if (p->total > mtu)
+	if (p->total > ROW_MTU(r))
 		return REASON_MTU;
 	if (h->due) {
 		h->due = 0;
@@ -390,7 +398,8 @@ INLINE int rewrite(struct xdp_md *ctx, const struct packet *p, const struct rewr
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end, *ip = data + 14, *t;
 	__u32 to = r->flags & BUCKET_DESTINATION, old = to ? p->dst : p->src;
-	__u32 change = halves(r->addr) + halves(~old), port, sum, was;
+	__u64 change = (__u64)r->addr + (__u32)~old;
+	__u32 port, sum, was;
 
 	if (r->state & HOP_TAGGED)
 		ip = data + 18;
@@ -430,12 +439,12 @@ INLINE int rewrite(struct xdp_md *ctx, const struct packet *p, const struct rewr
 		sum = was;
 	PUT16(t, 16, sum);
 link:
-	PUT16(data, 0, r->head0);
-	PUT32(data, 2, r->head2);
-	PUT32(data, 6, r->head6);
-	PUT32(data, 10, r->head10);
+	PUT16(data, 0, SECOND16(FIRST32(r->row[0])));
+	PUT32(data, 2, SECOND32(r->row[0]));
+	PUT32(data, 6, FIRST32(r->row[1]));
+	PUT32(data, 10, SECOND32(r->row[1]));
 	if (r->state & HOP_TAGGED)
-		PUT32(data, 14, r->head14);
+		PUT32(data, 14, FIRST32(r->row[2]));
 	r->entry->count += BUCKET_PACKET(p->total);
 	return XDP_REDIRECT;
 }
@@ -449,7 +458,7 @@ INLINE int decide(struct xdp_md *ctx, struct packet *p, struct rewrite *r)
 	if ((why = look_up(p, r)))
 		return why;
 	/* Asked before the frame is touched: what cannot leave is the stack's. */
-	if (bpf_redirect_map(&ports, r->out, XDP_PASS) != XDP_REDIRECT)
+	if (bpf_redirect_map(&ports, ROW_PORT(r), XDP_PASS) != XDP_REDIRECT)
 		return REASON_PORT;
 	return resize(ctx, p, r);
 }
