@@ -36,25 +36,61 @@ type ringCells struct {
 	blockSize, cellSize int // bytes
 	perBlock, cells     int // counts
 
-	cur  int // the cell to read next
-	done int // cells before cur that were read and are still lent
+	cur  cursor // the cell to read next
+	lent cursor // the first that was read and is still lent
+	done int    // how many are
+	seen byte   // of what look has touched; nobody asks
+}
+
+// A cursor is the place of a cell: no cell lies across two blocks.
+type cursor struct {
+	at int // offset of the cell
+	n  int // its number in its block
+}
+
+// step goes on to the next cell.
+func (v *ringCells) step(c *cursor) {
+	c.n++
+	c.at += v.cellSize
+	if c.n < v.perBlock {
+		return
+	}
+	c.n, c.at = 0, c.at+v.blockSize-v.perBlock*v.cellSize
+	if c.at == len(v.mem) {
+		c.at = 0
+	}
 }
 
 // ready reports whether the kernel has handed the next cell over.
-func (v *ringCells) ready() bool { return ownedByUs(word(v.mem, v.at(v.cur))) }
+func (v *ringCells) ready() bool { return ownedByUs(word(v.mem, v.cur.at)) }
+
+// look returns how many cells the kernel has handed over, n at most. It touches
+// what will be read of each: another processor has written it, and so the waits
+// for all of them overlap.
+func (v *ringCells) look(n int) int {
+	n = min(n, v.cells-v.done) // the others are lent: they are not new
+	c, seen := v.cur, byte(0)
+	for k := range n {
+		if !ownedByUs(word(v.mem, c.at)) {
+			n = k
+			break
+		}
+		seen ^= v.mem[c.at+cacheLine]
+		v.step(&c)
+	}
+	v.seen = seen
+	return n
+}
 
 // fill lends up to len(batch) frames and returns how many. It returns 0 only if
 // the kernel has nothing, or if everything at hand was dropped.
 func (v *ringCells) fill(batch []frame.Frame) int {
 	n := 0
-	for n < len(batch) && v.done < v.cells {
-		at := v.at(v.cur)
-		if !ownedByUs(word(v.mem, at)) {
-			break
-		}
+	for range v.look(len(batch)) {
+		at := v.cur.at
 		h := (*unix.Tpacket2Hdr)(unsafe.Pointer(&v.mem[at]))
 		c := cell{
-			mem: v.mem[at:], header: unix.SizeofTpacket2Hdr, mac: int(h.Mac),
+			mem: v.mem[at : at+v.cellSize], header: unix.SizeofTpacket2Hdr, mac: int(h.Mac),
 			snap: int(h.Snaplen), length: int(h.Len), status: h.Status,
 			tci: h.Vlan_tci, tpid: h.Vlan_tpid,
 		}
@@ -62,21 +98,19 @@ func (v *ringCells) fill(batch []frame.Frame) int {
 			batch[n] = f
 			n++
 		}
-		v.cur = (v.cur + 1) % v.cells
+		v.step(&v.cur)
 		v.done++
 	}
 	return n
 }
-
-// at returns the offset of a cell: no cell lies across two blocks.
-func (v *ringCells) at(i int) int { return i/v.perBlock*v.blockSize + i%v.perBlock*v.cellSize }
 
 // release gives all that fill took back to the kernel, and reports whether
 // there was something.
 func (v *ringCells) release() bool {
 	some := v.done > 0
 	for ; v.done > 0; v.done-- {
-		giveBack(word(v.mem, v.at((v.cur-v.done+v.cells)%v.cells)))
+		giveBack(word(v.mem, v.lent.at))
+		v.step(&v.lent)
 	}
 	return some
 }
