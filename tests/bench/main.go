@@ -114,11 +114,12 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, softirqs()) }()
 	j := &job{o, dir, &report.Document{Machine: report.Machine(), Rounds: o.rounds, Each: o.each, Figures: report.Figures{}}, out}
+	began := netns.Monotonic()
 	for _, p := range parts() {
 		if o.only != nil && !o.only.MatchString(p.name) {
 			continue
 		}
-		fmt.Fprintf(out, "== %s\n", p.name)
+		fmt.Fprintf(out, "== %s, after %v\n", p.name, time.Duration(netns.Monotonic()-began).Round(time.Second))
 		if err := p.run(ctx, j); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}

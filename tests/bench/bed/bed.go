@@ -63,6 +63,7 @@ func Lay(name string) (b *Bed, err error) {
 		b.Sink.Address("eth0", Remote),
 		b.Source.Route(netip.MustParsePrefix("0.0.0.0/0"), Inside.Addr()),
 		b.Sink.Route(Inside, Outside.Addr()),
+		b.Source.Do(func() error { return setGRO("eth0", true) }),
 		b.learn(),
 	)
 	return b, err
@@ -87,8 +88,9 @@ func (b *Bed) learn() error {
 	return nil
 }
 
-// Batched has the router's lan receive in batches (NAPI, by way of GRO): a veth
-// device takes XDP frames in no other way, and silently drops them otherwise.
+// Batched has the router's lan receive in batches (NAPI, by way of GRO), as the
+// source does from the beginning: a veth device takes XDP frames in no other way,
+// and silently drops them otherwise.
 // Nothing that is sent here is merged by it. Call it after the Variant has
 // started: spigate turns GRO off on the ports it takes.
 func (b *Bed) Batched() error {

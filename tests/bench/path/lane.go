@@ -9,6 +9,7 @@ import (
 
 	"spigate/tests/bench/bed"
 	"spigate/tests/bench/traffic"
+	"spigate/tests/netns"
 )
 
 // Lane is a way that is laid out and started, its flows established, with what
@@ -93,7 +94,7 @@ func (l *Lane) Close() error {
 // well below what any other way does.
 const (
 	setUpRate = 25_000
-	keepRate  = 200_000
+	keepRate  = 300_000
 )
 
 // passes bounds how often that is done to have all flows established.
@@ -118,9 +119,33 @@ func (l *Lane) once(ctx context.Context, rate float64) error {
 	if err := l.Generator.Draw(traffic.Once(n)); err != nil {
 		return err
 	}
-	_, err := l.Generator.Run(ctx, traffic.Load{Frames: uint64(n), For: time.Hour, Rate: rate, CPU: bed.SenderCPU})
-	return err
+	tick := time.NewTicker(burstEvery)
+	defer tick.Stop()
+	for left, last := uint64(n), netns.Monotonic(); left > 0; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		now := netns.Monotonic()
+		due := max(1, min(left, mostBurst, uint64(rate*float64(now-last)/1e9)))
+		last = now
+		s, err := l.Generator.Run(ctx, traffic.Load{Frames: due, For: time.Second, CPU: bed.SenderCPU})
+		if err != nil {
+			return err
+		}
+		left -= min(left, s.Frames)
+	}
+	return nil
 }
+
+// Flows are set up and kept by bursts, between which whoever sets them up has
+// the processor: so often, and of so many packets at most, for which a ring of
+// packets has room.
+const (
+	burstEvery = 2 * time.Millisecond
+	mostBurst  = 1024
+)
 
 // settleTime is how long flows may take to get where they are to be, at the
 // first pass; at each further one twice as long. The first packets of all wait

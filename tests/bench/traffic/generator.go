@@ -142,11 +142,15 @@ func (g *Generator) Run(ctx context.Context, l Load) (s Sent, err error) {
 			return s, fmt.Errorf("generator: %w", err)
 		}
 	}
+	soft, err := g.softThread(l.CPU)
+	if err != nil {
+		return s, fmt.Errorf("generator: %w", err)
+	}
 	err = g.in.Do(func() error {
 		if err := pin(l.CPU); err != nil {
 			return err
 		}
-		soft, softErr := softIRQ(l.CPU)
+		softBefore, softErr := softIRQ(soft)
 		before, err := threadTime()
 		if err = errors.Join(err, softErr); err != nil {
 			return err
@@ -155,14 +159,24 @@ func (g *Generator) Run(ctx context.Context, l Load) (s Sent, err error) {
 		s.Frames, err = g.run(ctx, l, start)
 		s.Took = time.Duration(netns.Monotonic() - start)
 		after, costErr := threadTime() // before the other one, which is work itself
-		softAfter, softErr := softIRQ(l.CPU)
-		s.Cost = after - before + softAfter - soft
+		softAfter, softErr := softIRQ(soft)
+		s.Cost = after - before + softAfter - softBefore
 		return errors.Join(err, costErr, softErr)
 	})
 	if err != nil {
 		err = fmt.Errorf("generator: %w", err)
 	}
 	return s, err
+}
+
+// softThread looks once for each processor: that takes longer than a short Run.
+func (g *Generator) softThread(cpu int) (path string, err error) {
+	path, known := g.soft[cpu]
+	if !known {
+		path, err = softThread(cpu)
+		g.soft[cpu] = path
+	}
+	return path, err
 }
 
 func (g *Generator) run(ctx context.Context, l Load, start int64) (sent uint64, err error) {

@@ -112,25 +112,31 @@ func threadTime() (time.Duration, error) {
 	return time.Duration(t.Nano()), err
 }
 
-// softIRQ is the time of the thread that takes over when softirqs are too many.
-func softIRQ(cpu int) (time.Duration, error) {
+// softThread is where the kernel tells of the thread that takes over when
+// softirqs are too many on a processor, "" if it is not to be seen: in a
+// namespace of processes of its own, mostly.
+func softThread(cpu int) (string, error) {
 	name := fmt.Sprintf("ksoftirqd/%d", cpu)
 	all, err := filepath.Glob("/proc/[0-9]*/comm")
-	if err != nil {
-		return 0, err
-	}
 	for _, path := range all {
 		text, err := os.ReadFile(path)
-		if err != nil || strings.TrimSpace(string(text)) != name {
-			continue // processes come and go
+		if err == nil && strings.TrimSpace(string(text)) == name { // processes come and go
+			return filepath.Join(filepath.Dir(path), "schedstat"), nil
 		}
-		text, err = os.ReadFile(filepath.Join(filepath.Dir(path), "schedstat"))
-		if err != nil {
-			return 0, fmt.Errorf("%s: %w", name, err)
-		}
-		used, _, _ := strings.Cut(string(text), " ")
-		ns, err := strconv.ParseInt(used, 10, 64)
-		return time.Duration(ns), err
 	}
-	return 0, nil // a namespace of processes of its own, mostly
+	return "", err
+}
+
+// softIRQ is the processor time of that thread.
+func softIRQ(schedstat string) (time.Duration, error) {
+	if schedstat == "" {
+		return 0, nil
+	}
+	text, err := os.ReadFile(schedstat)
+	if err != nil {
+		return 0, fmt.Errorf("softirqs: %w", err)
+	}
+	used, _, _ := strings.Cut(string(text), " ")
+	ns, err := strconv.ParseInt(used, 10, 64)
+	return time.Duration(ns), err
 }
