@@ -22,11 +22,11 @@ func parts() []part {
 			m, err := path.Measure(ctx, s, path.Options{
 				Binary: j.binary, Dir: j.dir, Rounds: j.rounds, Each: j.each, Flows: j.flows, Ways: j.ways, Progress: j.out,
 			})
+			all = append(all, m)
+			j.add([]report.Table{m.Table()}, m.Missing)
 			if err != nil {
 				return err
 			}
-			all = append(all, m)
-			j.add([]report.Table{m.Table()}, m.Missing)
 			path.Figures(all, j.doc.Figures)
 			j.doc.Plot = path.Plot(all)
 			return nil

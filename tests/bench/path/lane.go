@@ -203,10 +203,12 @@ const seed = 8
 // Prepare makes sure that all flows are where they are to be, and sets how they
 // share the packets of the Floods that follow.
 func (l *Lane) Prepare(ctx context.Context, d Draw) error {
-	if err := l.once(ctx, keepRate); err != nil {
-		return err
+	ready, err := false, error(nil)
+	for i := 0; i < 3 && !ready && err == nil; i++ { // one packet may go up alone, to keep a neighbour known
+		if err = l.once(ctx, keepRate); err == nil {
+			ready, err = l.settled(ctx, settleTime<<(3+i))
+		}
 	}
-	ready, err := l.settled(ctx, settleTime<<5)
 	if err == nil && !ready {
 		err = errors.New("flows are not established any more")
 	}

@@ -24,9 +24,6 @@ func TestWhatIsSentOnEachWayArrives(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, v := range Ways() {
-		if v.Name == XDP {
-			continue
-		}
 		for _, proto := range []uint8{frame.ProtoESP, frame.ProtoUDP} {
 			s := bed.Setup{
 				Traffic: bed.Traffic{Proto: proto, Flows: 50, Length: 100}, Place: v.Places[i%len(v.Places)],

@@ -22,6 +22,7 @@ type Generator struct {
 	state, draws *memory
 	words        []uint64 // of each flow
 	drawn        bool
+	soft         map[int]string // softThread, by processor
 	close        []func() error
 }
 
@@ -64,7 +65,7 @@ func Open(in *netns.Namespace, device string, f Flows) (*Generator, error) {
 	if err := f.check(); err != nil {
 		return nil, fmt.Errorf("generator: %w", err)
 	}
-	g := &Generator{in: in, flows: f, words: f.words()}
+	g := &Generator{in: in, flows: f, words: f.words(), soft: map[int]string{}}
 	err := in.Do(func() error { return g.load(device) })
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("generator on %s: %w", device, err), g.Close())
