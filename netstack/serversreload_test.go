@@ -43,7 +43,9 @@ func TestVR11_AReloadUnderAThousandConnectionsResetsOnlyThoseThatAreNotLegalAnyM
 		}
 	}
 	after = append(after, forwarding("added", "10.1.1.192/27"))
-	w := newSites(t, serving(before...))
+	// With room to grow into the flow table finds a place for each flow at once,
+	// and not two sweeps later.
+	w := newSites(t, serving(before...), func(c *Config) { c.Flows = 1 << 15 })
 	var talks []*talk
 	var legal []bool
 	for i := range 1020 {
