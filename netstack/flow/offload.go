@@ -38,7 +38,8 @@ import "spigate/netstack/frame"
 // none may block, wait for hardware to answer, or call the table. An engine
 // that is slow to program queues the work; but Remove and SetHop must have
 // taken effect when they return, but for a packet that is in flight at that
-// moment. An engine that fails for good refuses each Add, drops out of the
+// moment. Calls come until Table.Close has returned, which removes every flow but
+// releases none. An engine that fails for good refuses each Add, drops out of the
 // packets' way as a whole, and goes on to answer Count.
 //
 // Time. There is none in this seam: the table decides by its Sweep (once a

@@ -14,8 +14,8 @@ const DefaultCapacity = 1 << 15
 // Config is what a Table needs to know.
 type Config struct {
 	// Capacity is the greatest number of flows; 0 means DefaultCapacity.
-	// Memory grows with the flows, to 80 bytes off the heap and 80 on it for
-	// each where the table is full (docs/size.md).
+	// Memory grows with the flows: where the table is full, 80 bytes off the
+	// heap and about 100 on it for each (docs/size.md).
 	Capacity int
 	// Active is told what each flow carried since it was last told: by Sweep,
 	// by whoever takes an owner's or a replaced flow away, and by Credit. It is
