@@ -78,7 +78,7 @@ type Port struct {
 type Ring struct {
 	BlockSize int // bytes, a power of two
 	Blocks    int
-	Retire    time.Duration // a block that is not full is handed over after this
+	Retire    time.Duration // frames gather for so long before they are read; 0: not at all
 }
 
 // VLAN is [vlan.NAME]: one interface of the router.
