@@ -125,8 +125,14 @@ func Plot(all []Measured) (p report.Plot) {
 			m.bars("packets a second, one forwarding core", "kpps", 1e-3, bed.TwoCores, (*Result).Arrived),
 			m.bars("CPU time of the whole path for a packet, all on one core", "ns", 1, bed.OneCore, (*Result).Path))
 		if m.Proto == frame.ProtoESP {
-			p.Lines = append(p.Lines, m.lines(FastPath, bed.TwoCores, "CPU time of the process", (*Result).Own),
-				m.lines(XDP, bed.OneCore, "CPU time of the whole path", (*Result).Path))
+			for _, l := range []report.Lines{
+				m.lines(FastPath, bed.TwoCores, "CPU time of the process", (*Result).Own),
+				m.lines(XDP, bed.OneCore, "CPU time of the whole path", (*Result).Path),
+			} {
+				if len(l.Series[0].Points) > 0 {
+					p.Lines = append(p.Lines, l)
+				}
+			}
 		}
 	}
 	return p

@@ -212,7 +212,7 @@ func (l Lines) axes(out io.Writer, a *lineArea) {
 		line(out, a.x(n), a.bottom, a.x(n), a.bottom+5, `stroke="#1f2933"`)
 		text(out, a.x(n), a.bottom+20, "middle", "", grouped(n))
 	}
-	text(out, a.right+18, a.bottom+20, "start", ` fill="#7b8794"`, "active flows")
+	text(out, a.right+54, a.bottom+20, "start", ` fill="#7b8794"`, "active flows")
 	line(out, a.left, a.bottom, a.right, a.bottom, `stroke="#1f2933"`)
 }
 
