@@ -108,11 +108,6 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, restore()) }()
-	softirqs, err := bed.SoftirqsFirst()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, softirqs()) }()
 	j := &job{o, dir, &report.Document{Machine: report.Machine(), Rounds: o.rounds, Each: o.each, Figures: report.Figures{}}, out}
 	began := netns.Monotonic()
 	for _, p := range parts() {

@@ -22,7 +22,6 @@ import (
 	"spigate/netstack/frame"
 	"spigate/netstack/link"
 	"spigate/netstack/link/takeover"
-	"spigate/tests/bench/bed"
 	"spigate/tests/netns"
 )
 
@@ -86,7 +85,7 @@ func (l *Loop) run(c Config, ready chan<- error) error {
 	runtime.LockOSThread() // never unlocked: the pinned thread ends here
 	var set unix.CPUSet
 	set.Set(c.CPU)
-	err := errors.Join(unix.SchedSetaffinity(0, &set), bed.FirstThread(0))
+	err := unix.SchedSetaffinity(0, &set)
 	l.thread.Store(int64(unix.Gettid()))
 	ready <- err
 	if err != nil {

@@ -82,10 +82,7 @@ func (m mode) start(ctx context.Context, b *bed.Bed, s bed.Setup) (bed.Running, 
 	if err != nil {
 		return nil, err
 	}
-	if s.Place == bed.TwoCores {
-		err = bed.First(d.Pid())
-	}
-	return &daemon{d, m}, err
+	return &daemon{d, m}, nil
 }
 
 // daemon is a spigate that forwards.
