@@ -51,26 +51,37 @@ func newHitPath(n int) (*hitPath, error) {
 	if !ok {
 		return nil, errors.New("no next hop")
 	}
-	for i := range n {
-		h.number(0, uint32(i))
-		key, ok := flow.KeyOf(&h.batch[0])
-		e := flow.Entry{Key: key, Addr: frame.Addr{203, 0, 113, 3}, Hop: hop, Idle: time.Hour}
-		if !ok || !h.insert(e) {
-			return nil, fmt.Errorf("flow %d of %d was not taken", i, n)
-		}
+	left := make([]uint32, n)
+	for i := range left {
+		left[i] = uint32(i)
+	}
+	for range 100 {
+		left = h.insert(left, hop)
+	}
+	if len(left) > 0 {
+		return nil, fmt.Errorf("%d of %d flows were not taken", len(left), n)
 	}
 	return h, nil
 }
 
-// insert enters a flow; a table that is growing may say later.
-func (h *hitPath) insert(e flow.Entry) bool {
-	for range 16 {
-		if h.table.Insert(e, h.table.Epoch(), 0) {
-			return true
+// sweepEvery is after how many new flows the table is swept, as in a second.
+const sweepEvery = 20_000
+
+// insert enters flows and returns those that a table which is growing, or making
+// room, did not take yet.
+func (h *hitPath) insert(flows []uint32, hop flow.HopID) (later []uint32) {
+	for i, n := range flows {
+		h.number(0, n)
+		key, ok := flow.KeyOf(&h.batch[0])
+		e := flow.Entry{Key: key, Addr: frame.Addr{203, 0, 113, 3}, Hop: hop, Idle: time.Hour}
+		if !ok || !h.table.Insert(e, h.table.Epoch(), 0) {
+			later = append(later, n)
 		}
-		h.table.Sweep(0)
+		if i%sweepEvery == sweepEvery-1 || i == len(flows)-1 {
+			h.table.Sweep(0)
+		}
 	}
-	return false
+	return later
 }
 
 // number makes the i-th frame of the batch a new one of a flow.
