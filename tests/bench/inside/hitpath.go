@@ -58,11 +58,15 @@ func newHitPath(n int) (*hitPath, error) {
 	for range 100 {
 		left = h.insert(left, hop)
 	}
-	if len(left) > 0 {
+	if len(left) > n/homeless {
 		return nil, fmt.Errorf("%d of %d flows were not taken", len(left), n)
 	}
 	return h, nil
 }
+
+// homeless is of how many flows one may find no place in a table that is as full
+// as it gets; its packets take the stack.
+const homeless = 100_000
 
 // sweepEvery is after how many new flows the table is swept, as in a second.
 const sweepEvery = 20_000
@@ -118,7 +122,7 @@ func (h *hitPath) times(batches int) (float64, error) {
 			h.renew()
 		}
 	})
-	if err = errors.Join(err, merr); err == nil && missed > 0 {
+	if err = errors.Join(err, merr); err == nil && missed > batches*frame.Batch/homeless*2 {
 		err = fmt.Errorf("%d packets missed", missed)
 	}
 	return float64(whole-made) / float64(batches*frame.Batch), err
@@ -209,7 +213,7 @@ func flowMemory(into report.Figures, out io.Writer) error {
 	for range 8 {
 		later = place(t, later)
 	}
-	if len(later) > memorySessions/100_000 {
+	if len(later) > memorySessions/homeless {
 		return fmt.Errorf("%d flows found no place in %d bytes", len(later), t.Footprint())
 	}
 	into.Set(report.FlowMemory, []float64{float64(t.Footprint()) / memorySessions})
