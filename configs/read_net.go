@@ -181,10 +181,7 @@ func (t *table) ring(d Driver) Ring {
 	g := Ring{
 		BlockSize: t.size("ring_block_size", 0, 4096, 1<<22),
 		Blocks:    t.size("ring_blocks", 0, 2, 1024),
-		Retire:    t.duration("ring_retire", span{0, time.Millisecond, 100 * time.Millisecond, time.Millisecond}),
-	}
-	if g.Retire%time.Millisecond != 0 {
-		t.fault(t.at("ring_retire"), "must be whole milliseconds: the kernel counts in them")
+		Retire:    t.duration("ring_retire", span{0, 10 * time.Microsecond, 100 * time.Millisecond, time.Microsecond}),
 	}
 	if g.BlockSize&(g.BlockSize-1) != 0 {
 		t.fault(t.at("ring_block_size"), "must be a power of two, not %d", g.BlockSize)

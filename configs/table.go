@@ -189,6 +189,10 @@ func (s span) print(d time.Duration) string {
 		return fmt.Sprintf("%dm", d/time.Minute)
 	case time.Second:
 		return fmt.Sprintf("%ds", d/time.Second)
+	case time.Microsecond:
+		if d < time.Millisecond {
+			return fmt.Sprintf("%dus", d/time.Microsecond)
+		}
 	}
 	return fmt.Sprintf("%dms", d/time.Millisecond)
 }

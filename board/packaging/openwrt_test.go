@@ -39,6 +39,7 @@ func TestProcdStartsTheRouterAndKeepsItRunning(t *testing.T) {
 		"procd_set_param [file] [/etc/my own.toml]",
 		"procd_set_param [stderr] [1]",
 		"procd_set_param [term_timeout] [15]",
+		"procd_set_param [nice] [-10]",
 		"procd_close_instance",
 		"procd_add_reload_trigger [spigate]",
 	}

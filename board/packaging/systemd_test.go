@@ -50,7 +50,7 @@ func TestTheUnitIsWhatTheRouterKnows(t *testing.T) {
 		"Service.Type": "notify", "Service.NotifyAccess": "main", "Service.WatchdogSec": "30s", "Service.Restart": "on-failure",
 		"Service.ExecReload": "/bin/kill -HUP $MAINPID", "Service.StateDirectory": "spigate", "Service.StateDirectoryMode": "0700",
 		"Service.CapabilityBoundingSet": "CAP_NET_RAW CAP_NET_ADMIN CAP_BPF CAP_PERFMON", "Service.NoNewPrivileges": "yes",
-		"Service.ProtectSystem": "strict", "Service.MemoryDenyWriteExecute": "yes", "Service.DeviceAllow": "/dev/net/tun rw",
+		"Service.ProtectSystem": "strict", "Service.MemoryDenyWriteExecute": "yes", "Service.DeviceAllow": "/dev/net/tun rw", "Service.Nice": "-10",
 		"Install.WantedBy": "multi-user.target",
 	} {
 		section, name, _ := strings.Cut(key, ".")
