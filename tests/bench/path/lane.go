@@ -103,7 +103,8 @@ const passes = 7
 // establish sends one packet of each flow until all are where they are to be.
 func (l *Lane) establish(ctx context.Context) error {
 	for i := range passes {
-		if err := l.once(ctx, setUpRate); err != nil {
+		// Each time there are fewer that the slow path has to set up.
+		if err := l.once(ctx, min(setUpRate*float64(int(1)<<i), keepRate)); err != nil {
 			return err
 		}
 		if ready, err := l.settled(ctx, settleTime<<i); ready || err != nil {
