@@ -57,6 +57,7 @@ type world struct {
 	clock    *faketime.ManualClock
 	lan, wan *link.Memory
 	log      *logBuffer
+	turns    [2]sync.Mutex // of each port: one goroutine at a time receives there
 }
 
 // logBuffer collects log lines; timers log from goroutines of their own.
@@ -146,6 +147,8 @@ func (w *world) fromLAN(packets ...[]byte) { w.t.Helper(); w.send(0, lanMAC, pac
 func (w *world) fromWAN(packets ...[]byte) { w.t.Helper(); w.send(1, wanMAC, packets) }
 
 func (w *world) send(port int, to frame.MAC, packets [][]byte) {
+	w.turns[port].Lock()
+	defer w.turns[port].Unlock()
 	for _, p := range packets {
 		w.r.Port(port).Input([]frame.Frame{framed(to, p)})
 	}
@@ -165,6 +168,8 @@ func framed(to frame.MAC, p []byte) frame.Frame {
 
 // frame sends a whole frame into a port.
 func (w *world) frame(port int, b []byte) {
+	w.turns[port].Lock()
+	defer w.turns[port].Unlock()
 	w.r.Port(port).Input([]frame.Frame{frame.Copy(b, 0)})
 }
 
