@@ -35,11 +35,13 @@ func shown(frames [][]byte) (out [][]byte) {
 // message, or an RST. Packets that leave from an address of ours by
 // translation are not.
 func saidByRouter(p []byte) bool {
-	src := frame.Addr(p[12:16])
+	src, t := frame.Addr(p[12:16]), p[int(p[0]&15)*4:]
+	if p[9] == frame.ProtoICMP && src == natAddr && len(t) > 0 && t[0] == 3 {
+		return true // of a packet that the router had translated already
+	}
 	if src != lanAddr && src != wanAddr {
 		return false
 	}
-	t := p[int(p[0]&15)*4:]
 	switch {
 	case p[9] == frame.ProtoICMP && len(t) > 0:
 		return t[0] != 8 || src == lanAddr

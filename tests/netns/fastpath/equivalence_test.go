@@ -4,12 +4,14 @@ import (
 	"context"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"spigate/tests/netns"
 )
@@ -64,6 +66,7 @@ func TestNobodyCanTellTheWaysThroughTheRouterApart(t *testing.T) {
 
 // compare takes all variants of one shape through the same steps.
 func compare(t tb, s shape, first, second uint64) {
+	defer oneProcessor(t)()
 	a := &apart{tb: t, draw: &draw{Rand: rand.New(rand.NewPCG(first, second)), shape: s}}
 	for _, v := range variants() {
 		a.beds = append(a.beds, newBed(t, s, v))
@@ -84,6 +87,32 @@ func compare(t tb, s shape, first, second uint64) {
 		b.variant.went(b)
 	}
 	a.end()
+}
+
+// oneProcessor lets all frames be sent from one processor: those of two wait in
+// two queues of the kernel and may overtake each other, and settle's question
+// would overtake what it asks about. The function that it returns ends that.
+func oneProcessor(t tb) (end func()) {
+	t.Helper()
+	runtime.LockOSThread()
+	var all, one unix.CPUSet
+	err := unix.SchedGetaffinity(0, &all)
+	for cpu := 0; err == nil && one.Count() == 0; cpu++ {
+		if all.IsSet(cpu) {
+			one.Set(cpu)
+		}
+	}
+	if err == nil {
+		err = unix.SchedSetaffinity(0, &one)
+	}
+	if err != nil {
+		t.Fatalf("one processor: %v", err)
+	}
+	return func() {
+		if unix.SchedSetaffinity(0, &all) == nil {
+			runtime.UnlockOSThread() // else the thread ends with its goroutine
+		}
+	}
 }
 
 // apart holds the beds of one test, the first of which is the slow path.

@@ -42,6 +42,12 @@ func (d drawn) behind() int {
 	return max(0, len(b)-int(binary.BigEndian.Uint16(b[2:])))
 }
 
+// piece reports whether the packet is a fragment.
+func (d drawn) piece() bool {
+	b := untagged(d.frame)
+	return len(b) >= frame.HeaderLen+20 && (b[frame.HeaderLen+6]&0x3f|b[frame.HeaderLen+7]) != 0
+}
+
 // slow is the stack: the flow table is emptied before every packet, which then
 // is alone in the router.
 type slow struct{}
@@ -77,6 +83,11 @@ func (fast) send(b *bed, packets []drawn) {
 	for _, p := range packets {
 		b.padding[p.side] += uint64(p.behind())
 		b.side[p.side].send(p.frame)
+		if p.piece() {
+			// Held pieces that the first one lets go come in again behind the batch:
+			// of pieces that contradict each other another one would be believed.
+			b.settle()
+		}
 	}
 	b.settle()
 }
