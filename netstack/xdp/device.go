@@ -75,31 +75,43 @@ func (s *ports) isTarget(d device) bool {
 // xdpFeatures asks what the driver of a device can do for XDP.
 func (s *ports) xdpFeatures(index int) (uint64, error) {
 	if s.netdev == 0 {
-		f, err := netlink.GenlFamilyGet("netdev")
+		id, err := askGeneric(nl.GENL_ID_CTRL, genlHeader{nl.GENL_CTRL_CMD_GETFAMILY, nl.GENL_CTRL_VERSION},
+			nl.NewRtAttr(nl.GENL_CTRL_ATTR_FAMILY_NAME, nl.ZeroTerminated("netdev")), nl.GENL_CTRL_ATTR_FAMILY_ID, 2)
 		if err != nil {
-			return 0, err
+			return 0, fmt.Errorf("netlink family netdev: %w", err)
 		}
-		s.netdev = f.ID
+		s.netdev = binary.NativeEndian.Uint16(id)
 	}
-	req := nl.NewNetlinkRequest(int(s.netdev), 0)
-	req.AddData(genlHeader{netdevGet, 1})
-	req.AddData(nl.NewRtAttr(netdevIfindex, nl.Uint32Attr(uint32(index))))
+	features, err := askGeneric(s.netdev, genlHeader{netdevGet, 1},
+		nl.NewRtAttr(netdevIfindex, nl.Uint32Attr(uint32(index))), netdevXDPFeatures, 8)
+	if err != nil {
+		return 0, fmt.Errorf("device %d: %w", index, err)
+	}
+	return binary.NativeEndian.Uint64(features), nil
+}
+
+// askGeneric asks a family of generic netlink and returns an attribute of the
+// answer, of size bytes at least.
+func askGeneric(family uint16, h genlHeader, about *nl.RtAttr, attribute uint16, size int) ([]byte, error) {
+	req := nl.NewNetlinkRequest(int(family), 0)
+	req.AddData(h)
+	req.AddData(about)
 	answers, err := req.Execute(unix.NETLINK_GENERIC, 0)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	for _, m := range answers {
 		attrs, err := nl.ParseRouteAttr(m[nl.SizeofGenlmsg:])
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		for _, a := range attrs {
-			if a.Attr.Type == netdevXDPFeatures && len(a.Value) >= 8 {
-				return binary.NativeEndian.Uint64(a.Value), nil
+			if a.Attr.Type == attribute && len(a.Value) >= size {
+				return a.Value, nil
 			}
 		}
 	}
-	return 0, fmt.Errorf("device %d: no answer", index)
+	return nil, errors.New("no answer")
 }
 
 // A genlHeader is a generic netlink header: command, version and two zeros,
