@@ -62,6 +62,9 @@ func (slow) send(b *bed, packets []drawn) {
 		b.r.Flows().Flush()
 		b.side[p.side].send(p.frame)
 		b.settle()
+		if p.piece() {
+			b.settle() // held pieces may come in again on the other port, behind its answer
+		}
 	}
 }
 
@@ -87,6 +90,7 @@ func (fast) send(b *bed, packets []drawn) {
 			// Held pieces that the first one lets go come in again behind the batch:
 			// of pieces that contradict each other another one would be believed.
 			b.settle()
+			b.settle() // as above
 		}
 	}
 	b.settle()
