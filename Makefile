@@ -43,8 +43,7 @@ test: deps build ## everything that CI runs
 	go test -race -count=1 -timeout 20m $(UNIT)
 	@$(MAKE) --no-print-directory test-32
 	go test -race -count=1 -timeout 20m $(NETNS)
-	@$(MAKE) --no-print-directory -j2 peers arm # the one mostly waits, the other compiles
-	@$(MAKE) --no-print-directory machines
+	@$(MAKE) --no-print-directory -j2 peers arm machines # the first mostly waits
 	@echo "make test: everything passed"
 
 test-32: ## unit tests of the packet path in 32 bits, as on ARMv7; on an amd64 machine
