@@ -183,12 +183,12 @@ func (s *sender) put(b []byte) bool {
 }
 
 // taken returns how many of the n cells from first on the kernel has taken. The
-// others are taken back: it stops at the first that it cannot send, and would
-// begin with it the next time.
+// others are taken back: it stops at the first that it cannot send, or finds
+// fault with, and will begin with that cell the next time, as we do.
 func (s *sender) taken(first, n int) int {
 	for k := range n {
 		w := word(s.cell((first+k)%s.cells), 0)
-		if atomic.LoadUint32(w)&unix.TP_STATUS_SEND_REQUEST == 0 {
+		if atomic.LoadUint32(w)&(unix.TP_STATUS_SEND_REQUEST|unix.TP_STATUS_WRONG_FORMAT) == 0 {
 			continue
 		}
 		s.next = (first + k) % s.cells
