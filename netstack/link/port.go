@@ -68,8 +68,8 @@ func (p *Port) AddInterface(id frame.Interface, name string, vlan uint16) (*Inte
 }
 
 // Run receives until ctx ends, and then returns nil: in one goroutine for each
-// lane that the driver has. It closes the driver in every case. A port that is down is no error; a driver that cannot read any
-// more is one.
+// lane that the driver has. It closes the driver in every case. A port that is
+// down is no error; a driver that cannot read any more is one.
 func (p *Port) Run(ctx context.Context) error {
 	lanes := p.spread()
 	ctx, end := context.WithCancel(ctx)

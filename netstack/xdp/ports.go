@@ -157,7 +157,7 @@ func (s *ports) attach(p *port) (why string) {
 	}
 	if err := s.prepare(p); err != nil {
 		p.remove()
-		return err.Error()
+		return oneLine(err).Error()
 	}
 	native := s.mode == Native || s.mode == Auto && s.demoted == ""
 	if p.link != nil && p.mode == Native && native {

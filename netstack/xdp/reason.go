@@ -42,9 +42,9 @@ func unable(err error) error {
 	case errors.As(err, &verifier):
 		return fmt.Errorf("the kernel refuses the program, 5.10 or later and CAP_PERFMON are needed: %w", verifier.Cause)
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return fmt.Errorf("not permitted: CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are needed, before 5.11 locked memory too: %w", err)
+		return fmt.Errorf("not permitted: CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are needed, before 5.11 locked memory too: %w", oneLine(err))
 	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, unix.EINVAL):
-		return fmt.Errorf("the kernel is too old, 5.10 or later is needed: %w", err)
+		return fmt.Errorf("the kernel is too old, 5.10 or later is needed: %w", oneLine(err))
 	}
 	return oneLine(err)
 }

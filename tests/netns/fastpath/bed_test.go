@@ -214,8 +214,9 @@ func (b *bed) put(side int, packets ...[]byte) {
 }
 
 // settle returns when the router has done all that the frames sent so far
-// cause: what the kernel forwards is on its way at once, and for the rest each port answers a question about a NAT address in its turn, and what
-// the router says it sent has arrived.
+// cause: what the kernel forwards is on its way at once, and for the rest each
+// port answers a question about a NAT address in its turn, and what the router
+// says it sent has arrived.
 func (b *bed) settle() {
 	b.t.Helper()
 	ctx := within(b.t)
