@@ -15,7 +15,7 @@
 //
 // Invariants:
 //   - One goroutine for each lane of a port runs its loop; everything that a
-//     frame causes happens in it, before the next Read. Send, Reinject and the
+//     frame causes happens in it, before the next Read. Reinject and the
 //     stack's writes may come from any goroutine.
 //   - The frames of one direction of a flow come by one lane, and in order. What
 //     a lane writes on a hit, no other lane of its port writes.

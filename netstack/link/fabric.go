@@ -91,14 +91,11 @@ func (f *Fabric) SetProxy(addrs []netip.Prefix, on []*Interface) {
 	}
 }
 
-// Send lets frames with Out set leave through their interfaces, with the tag
+// send lets frames with Out set leave through their interfaces, with the tag
 // that belongs there; frames without Out are passed over. It changes the order
 // of the batch so that the frames of one port stand together and need one
-// write; among themselves they keep it.
-func (f *Fabric) Send(batch []frame.Frame) { f.send(nil, batch) }
-
-// send is Send by a lane, which has its own way out of each port; nil: by
-// somebody else.
+// write; among themselves they keep it. l is the lane that sends them, which has
+// its own way out of each port; nil: somebody else.
 func (f *Fabric) send(l *lane, batch []frame.Frame) {
 	for len(batch) > 0 {
 		p := f.address(&batch[0])

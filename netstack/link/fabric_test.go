@@ -43,7 +43,7 @@ func outgoingBatch(out ...frame.Interface) []frame.Frame {
 
 func TestFramesOfOnePortLeaveTogetherAndInOrder(t *testing.T) {
 	f, drops, a, b := twoPorts(t, nil)
-	f.Send(outgoingBatch(3, 1, 0, 3, 2, 77, 1, 0, 3))
+	f.send(nil, outgoingBatch(3, 1, 0, 3, 2, 77, 1, 0, 3))
 	type seen struct {
 		Writes []int
 		VLANs  []uint16
@@ -78,7 +78,7 @@ func TestRefusedFramesAreCountedByReason(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f, drops, a, _ := twoPorts(t, nil)
 			a.refuse = tt.refuse
-			f.Send(outgoingBatch(1, 1, 2, 1, 1))
+			f.send(nil, outgoingBatch(1, 1, 2, 1, 1))
 			if d := cmp.Diff(tt.sent, a.marks); d != "" {
 				t.Errorf("sent: %s", d)
 			}
@@ -106,7 +106,7 @@ func TestAFrameThatIsTooBigStopsNoOther(t *testing.T) {
 		batch[k] = frame.Copy(ether(hostMAC, routerMAC, 0, frame.TypeIPv4, ip(n)), 0)
 		batch[k].Out = out
 	}
-	f.Send(batch)
+	f.send(nil, batch)
 	if d := cmp.Diff([]byte{0, byte(1499 % 256), 3}, a.marks); d != "" {
 		t.Errorf("sent: %s", d)
 	}
@@ -123,7 +123,7 @@ func TestATagThatTheDriverPutInIsNotCountedAsBytes(t *testing.T) {
 		}
 		return len(b), drop.None
 	}
-	f.Send(outgoingBatch(1, 2))
+	f.send(nil, outgoingBatch(1, 2))
 	for _, c := range f.Counters()[:2] {
 		if c.TxBytes != 54 {
 			t.Errorf("VLAN %d: %d bytes, want 54", c.VLAN, c.TxBytes)

@@ -162,7 +162,7 @@ func TestAPortThatGoesDownAndUpLosesOnlyTheFramesMeanwhile(t *testing.T) {
 		o := frame.Copy(ether(hostMAC, routerMAC, 0, frame.TypeIPv4, p), 0)
 		o.Out = i.ID()
 		before := i.count.txFrames.Load()
-		b.fabric.Send([]frame.Frame{o})
+		b.fabric.send(nil, []frame.Frame{o})
 		return n == 1, i.count.txFrames.Load() == before+1
 	}
 	for mark := range byte(9) {
