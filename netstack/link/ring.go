@@ -160,6 +160,10 @@ func (r *ring) MAC() frame.MAC { return r.mac }
 // MTU implements Driver: the device's MTU when the port was opened.
 func (r *ring) MTU() int { return r.mtu }
 
+// Index is the kernel's number of the device. One that is made anew under the
+// device's name is another, of which the ring hears nothing.
+func (r *ring) Index() int { return r.index }
+
 // Up implements Driver.
 func (r *ring) Up() bool { return r.lanes[0].tx.up() }
 

@@ -21,6 +21,11 @@ type Port struct {
 	Name   string // for people
 	Device string // the kernel's name, in the caller's network namespace; empty: Name
 
+	// Index is the kernel's number of the device that the router has opened as
+	// this port. Another device of the name gets no program: the router does not
+	// hear it, and has not taken it from the kernel. 0: whichever there is.
+	Index int
+
 	// MAC is the router's address on the port, the only one whose frames are
 	// forwarded. Zero: the device's own.
 	MAC frame.MAC

@@ -23,13 +23,14 @@ type device struct {
 	mac    frame.MAC
 	kind   string // the kernel's word: veth, tuntap, device
 	target bool   // frames may be sent to it by a program in another's driver
+	loaded bool   // a program is on it, ours or somebody else's
 }
 
 // errNotEthernet is a device whose frames have no Ethernet header.
 var errNotEthernet = errors.New("not an Ethernet device")
 
 // lookUp asks for the device of this name in the namespace of the calling
-// thread. One that is gone is no error.
+// thread, but not who can send to it. One that is gone is no error.
 func (s *ports) lookUp(name string) (device, error) {
 	l, err := netlink.LinkByName(name)
 	if errors.As(err, &netlink.LinkNotFoundError{}) {
@@ -41,13 +42,13 @@ func (s *ports) lookUp(name string) (device, error) {
 	a := l.Attrs()
 	d := device{
 		index: a.Index, mtu: a.MTU, kind: l.Type(),
-		up: a.RawFlags&unix.IFF_UP != 0 && a.RawFlags&unix.IFF_RUNNING != 0,
+		up:     a.RawFlags&unix.IFF_UP != 0 && a.RawFlags&unix.IFF_RUNNING != 0,
+		loaded: a.Xdp != nil && a.Xdp.Attached,
 	}
 	if a.EncapType != "ether" || len(a.HardwareAddr) != len(d.mac) {
 		return device{}, errNotEthernet
 	}
 	d.mac = frame.MAC(a.HardwareAddr)
-	d.target = s.isTarget(d)
 	return d, nil
 }
 
@@ -60,14 +61,16 @@ const (
 )
 
 // isTarget reports whether a program in another device's driver can send
-// frames to d. Where it cannot, they are lost without a word: a veth, say,
-// whose other end has neither a program nor GRO. Kernels before 6.3 do not
-// tell: there a veth is none, unless the operator insists on Native, and every
-// other device is one.
-func (s *ports) isTarget(d device) bool {
+// frames to the port's device d. Where it cannot, they are lost without a word: a
+// veth, say, whose other end has neither a program nor GRO, or a driver without
+// XDP. Kernels before 6.3 do not tell: there a device is one whose driver runs our
+// program, as drivers have both or neither, and some take frames only then; but
+// no veth is, unless the operator insists on Native.
+func (s *ports) isTarget(p *port, d device) bool {
 	features, err := s.xdpFeatures(d.index)
 	if err != nil {
-		return d.kind != "veth" || s.mode == Native
+		native := p.link != nil && p.mode == Native && p.index == d.index
+		return native && (d.kind != "veth" || s.mode == Native)
 	}
 	return features&xdpFeatureXmit != 0
 }
@@ -125,8 +128,8 @@ func (h genlHeader) Len() int { return len(h) }
 func (h genlHeader) Serialize() []byte { return h[:] }
 
 // takesTheSame reports whether what one of two devices takes, the other does:
-// one that went down or came up is the same.
+// one that went down or came up is the same, and one that got a program.
 func (d device) takesTheSame(e device) bool {
-	d.up = e.up
+	d.up, d.loaded = e.up, e.loaded
 	return d == e
 }

@@ -81,6 +81,29 @@ func TestFlowsGoOnWhenTheirDeviceIsMadeAnew(t *testing.T) {
 	}
 }
 
+// The table above goes on to set hops while ports change.
+func TestNothingIsForwardedWhilePortsChange(t *testing.T) {
+	ownNamespace(t)
+	w := newWorld(t, Auto, 100)
+	w.add(offloaded(frame.ProtoESP, 1, lanPlain, plainHop))
+	w.pause()
+	w.SetHop(plainHop, flow.OffloadHop{})
+	w.setHops()
+	if w.forwards(1) {
+		t.Error("forwarded")
+	}
+	if _, ok := w.Add(offloaded(frame.ProtoESP, 2, lanPlain, plainHop)); ok {
+		t.Error("a flow was taken")
+	}
+	setDown(t, "host-wan") // a reason to look at the ports
+	w.Check(w.now)
+	setUp(t, "host-wan")
+	w.Check(w.now)
+	if !w.forwards(1) {
+		t.Error("not forwarded any more")
+	}
+}
+
 func TestADeviceWithABigMTUForwardsToo(t *testing.T) {
 	ownNamespace(t)
 	veth(t, "lan", "host-lan")

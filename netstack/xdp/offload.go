@@ -175,10 +175,12 @@ func (o *Offload) checkPorts() {
 	o.hops.renewAll()
 }
 
-// pause lets no packet be forwarded until checkPorts is done with the ports.
+// pause lets no packet be forwarded until checkPorts is done with the ports,
+// whatever the table above asks for meanwhile.
 func (o *Offload) pause() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	clear(o.outside)
 	o.hops.stop()
 }
 

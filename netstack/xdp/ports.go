@@ -36,8 +36,8 @@ type ports struct {
 	turns   int    // checks since the last attempt to attach
 }
 
-// retryTurns is after how many checks a port is tried again that somebody
-// else's program is on: that may have gone.
+// retryTurns is how many checks lie at least between two attempts for a port
+// that somebody else's program was on and is no more.
 const retryTurns = 10
 
 // A port is one port and what is on it.
@@ -61,14 +61,16 @@ type port struct {
 // reports whether anything did.
 func (s *ports) check() (changed bool) {
 	s.turns++
-	anew := s.turns >= retryTurns && s.someTaken()
+	anew := false
 	for _, p := range s.list {
 		d, missing := s.look(p)
-		changed = changed || d != p.dev
-		anew = anew || missing != p.missing || !d.takesTheSame(p.dev)
+		same := missing == p.missing && d.takesTheSame(p.dev)
+		changed = changed || !same || d.up != p.dev.up
 		p.dev, p.missing = d, missing
+		anew = anew || !same || p.lost()
 	}
-	if anew {
+	if anew || s.turns >= retryTurns && s.someFree() {
+		anew = true
 		s.pause()
 		s.turns = 0
 		s.attachAll()
@@ -87,23 +89,34 @@ func (s *ports) look(p *port) (d device, missing string) {
 		return device{}, err.Error()
 	case d.index == 0:
 		return device{}, "no such device"
+	case p.Index != 0 && d.index != p.Index:
+		return device{}, "it is not the device that the router has opened: a restart takes it"
 	}
+	d.target = s.isTarget(p, d)
 	return d, ""
 }
 
-func (s *ports) someTaken() bool {
+// someFree reports whether somebody else's program has gone from a port.
+func (s *ports) someFree() bool {
 	for _, p := range s.list {
-		if p.taken {
+		if p.taken && !p.dev.loaded {
 			return true
 		}
 	}
 	return false
 }
 
+// lost reports whether the program has gone with the port's device, although
+// there is one of the same number again.
+func (p *port) lost() bool { return p.link != nil && !p.dev.loaded }
+
 // attachAll puts every port into the best mode that all can be in.
 func (s *ports) attachAll() {
 	s.demoted = ""
 	for _, p := range s.list {
+		if p.lost() {
+			p.remove()
+		}
 		p.why = s.attach(p)
 	}
 	s.askTargets()
@@ -119,7 +132,7 @@ func (s *ports) attachAll() {
 // on them, and no more when it is gone.
 func (s *ports) askTargets() {
 	for _, p := range s.list {
-		p.dev.target = p.dev.index != 0 && s.isTarget(p.dev)
+		p.dev.target = p.dev.index != 0 && s.isTarget(p, p.dev)
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"spigate/netstack/frame"
 )
 
+const nobody = 0xfffe // a family of generic netlink that no kernel has
+
 const lossy = "generic: the other end of b, a veth, has neither GRO nor XDP, and would lose frames"
 
 func TestPortsWhoseOtherEndsTakeFramesAreNative(t *testing.T) {
@@ -104,7 +106,6 @@ func TestWhoWantsNativeAloneSendsNothingToAPortThatWouldLoseIt(t *testing.T) {
 }
 
 func TestAKernelThatDoesNotTellWhoTakesFrames(t *testing.T) {
-	const nobody = 0xfffe // a family that no kernel has
 	ownNamespace(t)
 	veth(t, "a", "host-a")
 	gro(t, "host-a", true)
@@ -119,6 +120,33 @@ func TestAKernelThatDoesNotTellWhoTakesFrames(t *testing.T) {
 	insists.want(t, "native")
 	if !insists.reaches(insists.list[0]) {
 		t.Error("a veth is not trusted though the operator insists")
+	}
+}
+
+// Such a kernel takes frames for a driver without XDP, and loses them.
+func TestOnAKernelThatDoesNotTellADriverWithoutTheProgramTakesNoFrames(t *testing.T) {
+	ownNamespace(t)
+	newGuest(t, "a")
+	must(t, netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "b"}}))
+	setUp(t, "b")
+	b := newBench(t, Auto, "a", "b")
+	b.netdev = nobody
+	b.check()
+	const why = "generic: the driver of b takes no frames from other ports' drivers"
+	b.want(t, why, why)
+	if b.pauses = 0; b.check() || b.pauses != 0 {
+		t.Error("the ports were tried again")
+	}
+	b.close()
+	insists := newBench(t, Native, "a", "b")
+	insists.netdev = nobody
+	insists.check()
+	insists.want(t, "native", "off: the driver has no XDP")
+	if !insists.reaches(insists.list[0]) || insists.list[1].dev.target {
+		t.Errorf("a: %+v, b: %+v", insists.list[0].dev, insists.list[1].dev)
+	}
+	if insists.pauses = 0; insists.check() || insists.pauses != 0 {
+		t.Error("the ports were tried again")
 	}
 }
 
@@ -183,6 +211,70 @@ func TestAForeignProgramIsLeftAloneAndItsPlaceTakenWhenItGoes(t *testing.T) {
 			}
 			b.want(t, "native")
 		})
+	}
+}
+
+// Trying all ports again would take every flow from the kernel for a moment, and
+// some cards reset themselves for a program in their driver.
+func TestAForeignProgramThatStaysDisturbsNoOtherPort(t *testing.T) {
+	ownNamespace(t)
+	veth(t, "a", "host-a")
+	veth(t, "b", "host-b")
+	foreign, err := link.AttachXDP(link.XDPOptions{
+		Program: passProgram(t), Interface: linkNamed(t, "b").Attrs().Index, Flags: link.XDPGenericMode})
+	must(t, err)
+	defer foreign.Close()
+	b := newBench(t, Auto, "a", "b")
+	b.check()
+	id := linkNamed(t, "a").Attrs().Xdp.ProgId
+	b.pauses = 0
+	for range 3 * retryTurns {
+		if b.check() {
+			t.Error("something changed")
+		}
+	}
+	if b.pauses != 0 {
+		t.Errorf("the ports were tried again %d times", b.pauses)
+	}
+	b.want(t, "generic: the other end of a, a veth, has neither GRO nor XDP, and would lose frames", "off: somebody else's XDP program is on the device")
+	if got := linkNamed(t, "a").Attrs().Xdp.ProgId; got != id {
+		t.Errorf("program %d stands where %d was", got, id)
+	}
+}
+
+func TestAPortThatIsMadeAnewUnderItsOldNumberGetsItsProgramAgain(t *testing.T) {
+	ownNamespace(t)
+	veth(t, "a", "host-a")
+	a := linkNamed(t, "a").Attrs()
+	b := newBench(t, Generic, "a")
+	b.check()
+	must(t, netlink.LinkDel(linkNamed(t, "a")))
+	must(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{
+		Name: "a", Index: a.Index, HardwareAddr: a.HardwareAddr, TxQLen: 1000}, PeerName: "host-a"}))
+	setUp(t, "a", "host-a")
+	clear(b.index)
+	b.check()
+	b.want(t, "generic")
+	if attached(t, "a") != "generic" || b.index[0] != a.Index {
+		t.Errorf("the kernel says %q, devices %v", attached(t, "a"), b.index)
+	}
+}
+
+// The router has not taken such a device from the kernel, and does not hear it.
+func TestADeviceThatTheRouterHasNotOpenedGetsNoProgram(t *testing.T) {
+	ownNamespace(t)
+	veth(t, "a", "host-a")
+	b := newBench(t, Generic, "a")
+	b.list[0].Index = linkNamed(t, "a").Attrs().Index
+	b.check()
+	b.want(t, "generic")
+	must(t, netlink.LinkDel(linkNamed(t, "a")))
+	veth(t, "other", "host-other") // takes the number
+	veth(t, "a", "host-a")
+	b.check()
+	b.want(t, "off: it is not the device that the router has opened: a restart takes it")
+	if attached(t, "a") != "" || b.reaches(b.list[0]) {
+		t.Errorf("the kernel says %q; it is reached: %v", attached(t, "a"), b.reaches(b.list[0]))
 	}
 }
 

@@ -60,8 +60,11 @@ func offloadPort(c *configs.Config, p *configs.Port, d link.Driver) xdp.Port {
 			out.Interfaces[v.ID] = number
 		}
 	}
-	if u, ok := d.(interface{ Unfinished() uint64 }); ok {
-		out.Unfinished = u.Unfinished
+	if r, ok := d.(interface { // a ring
+		Index() int
+		Unfinished() uint64
+	}); ok {
+		out.Index, out.Unfinished = r.Index(), r.Unfinished
 	}
 	return out
 }
