@@ -81,7 +81,12 @@ func TestALongFileAndALongFunctionAreFound(t *testing.T) {
 		"a/ok.go":   "package a\n\n" + body(MaxFunctionLines),
 		"a/long.go": "package a\n\n" + body(MaxFunctionLines+1),
 		"a/file.go": "package a\n" + strings.Repeat("\n", MaxFileLines),
+		"a/ok.c":    strings.Repeat("\n", MaxFileLines),
+		"a/file.c":  strings.Repeat("\n", MaxFileLines+1),
+		"a/file.h":  strings.Repeat("\n", MaxFileLines+1),
 	})),
+		"a/file.c: 401 lines; at most 400",
+		"a/file.h: 401 lines; at most 400",
 		"a/long.go:3: f has 101 lines; at most 100",
 		"a/file.go:1: 401 lines; at most 400")
 }

@@ -2,9 +2,11 @@ package arch
 
 import (
 	"bytes"
+	"fmt"
 	"go/ast"
 	"go/format"
 	"go/token"
+	"path"
 	"strings"
 )
 
@@ -15,9 +17,10 @@ const (
 	MaxNesting       = 3
 )
 
-// CheckSize: no file over MaxFileLines, no function over MaxFunctionLines.
+// CheckSize: no file over MaxFileLines, in Go or C, and no Go function over
+// MaxFunctionLines.
 func CheckSize(t *Tree) []Finding {
-	var out []Finding
+	out := longC(t)
 	for _, f := range t.Files {
 		if n := bytes.Count(t.Text[f.Path], []byte("\n")); n > MaxFileLines {
 			out = append(out, t.at(f, f.AST, "%d lines; at most %d", n, MaxFileLines))
@@ -26,6 +29,17 @@ func CheckSize(t *Tree) []Finding {
 			if n := t.Fset.Position(fn.End()).Line - t.Line(fn) + 1; n > MaxFunctionLines {
 				out = append(out, t.at(f, fn, "%s has %d lines; at most %d", fn.Name.Name, n, MaxFunctionLines))
 			}
+		}
+	}
+	return out
+}
+
+// longC finds the files in C that are too long.
+func longC(t *Tree) (out []Finding) {
+	for name, text := range t.Text {
+		n := bytes.Count(text, []byte("\n"))
+		if ext := path.Ext(name); n > MaxFileLines && (ext == ".c" || ext == ".h") {
+			out = append(out, Finding{name, fmt.Sprintf("%d lines; at most %d", n, MaxFileLines)})
 		}
 	}
 	return out

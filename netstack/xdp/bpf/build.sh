@@ -62,7 +62,7 @@ fi
 work=$(mktemp -d "$debian/tmp/spigate.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/src/netstack/xdp/bpf" "$work/src/netstack/flow/bucket" "$work/out"
-cp "$here/forward.bpf.c" "$here/kernel.h" "$work/src/netstack/xdp/bpf"
+cp "$here"/*.c "$here"/*.h "$work/src/netstack/xdp/bpf"
 cp "$top/netstack/flow/bucket/bucket.h" "$work/src/netstack/flow/bucket"
 cp "$here/build.sh" "$work"
 chroot "$debian" sh "/tmp/${work##*/}/build.sh" -c

@@ -25,7 +25,7 @@ func TestTheObjectsAreWhatTheSourceCompilesTo(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(want, got) {
-			t.Errorf("%s is not what forward.bpf.c, kernel.h and bucket.h compile to: run make bpf, and commit it", name)
+			t.Errorf("%s is not what forward.bpf.c and its headers compile to: run make bpf, and commit it", name)
 		}
 	}
 }
