@@ -74,11 +74,15 @@ func (f *fakeOffload) Remove(ref uint32) {
 	delete(f.keys, o.Key)
 }
 
-func (f *fakeOffload) Count(ref uint32) (packets, bytes uint64) {
-	o := f.of("Count", ref)
-	packets, bytes = o.packets, o.bytes
-	o.packets, o.bytes = 0, 0
-	return packets, bytes
+func (f *fakeOffload) Count(refs []uint32, into []Carried) {
+	if len(into) != len(refs) {
+		f.fault("Count of %d refs into %d", len(refs), len(into))
+	}
+	for i, ref := range refs {
+		o := f.of("Count", ref)
+		into[i] = Carried{o.packets, o.bytes}
+		o.packets, o.bytes = 0, 0
+	}
 }
 
 func (f *fakeOffload) Release(ref uint32) {

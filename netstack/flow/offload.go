@@ -61,11 +61,11 @@ type Offload interface {
 	// later is forwarded by it; one in flight still may be, and then counts.
 	Remove(ref uint32)
 
-	// Count returns what ref forwarded since the last Count of ref, or since
-	// Add: packets, and bytes of their IPv4 datagrams. It comes at least once a
-	// Sweep, so counters must hold two seconds at line rate. Whatever is
-	// reported is reported once.
-	Count(ref uint32) (packets, bytes uint64)
+	// Count tells for each of refs, in into, which is as long, what it forwarded
+	// since the last Count of it, or since Add. It comes at least once a Sweep, for
+	// many refs at a time, so that an engine can read its counters in bulk; they
+	// must hold two seconds at line rate. Whatever is told is told once.
+	Count(refs []uint32, into []Carried)
 
 	// Release gives ref back: it comes a whole Sweep or more after Remove, right
 	// after the last Count. This is the hold-down in which packets in flight end
@@ -96,6 +96,9 @@ type Offloaded struct {
 	Hop    HopID      // 1 to MaxHops
 	DFOnly bool       // packets without DF go up
 }
+
+// Carried is what was forwarded: packets, and bytes of their IPv4 datagrams.
+type Carried struct{ Packets, Bytes uint64 }
 
 // OffloadHop is a next hop as an Offload gets it.
 type OffloadHop struct {

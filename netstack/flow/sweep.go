@@ -25,8 +25,8 @@ type Report struct {
 // carried is a report, and which part of it the back-end forwarded.
 type carried struct {
 	Report
-	out                    frame.Interface
-	awayPackets, awayBytes uint64
+	out  frame.Interface
+	away Carried
 }
 
 // Sweep reports every flow's traffic since the last Sweep to Config.Active and
@@ -58,8 +58,8 @@ func (t *Table) tell(reports []carried) {
 		if t.active != nil {
 			t.active(r.Report)
 		}
-		if t.offload.told != nil && r.awayPackets != 0 {
-			t.offload.told(r.Key.In, r.out, r.awayPackets, r.awayBytes)
+		if t.offload.told != nil && r.away.Packets != 0 {
+			t.offload.told(r.Key.In, r.out, r.away.Packets, r.away.Bytes)
 		}
 	}
 }
@@ -71,18 +71,24 @@ func (t *Table) sweepRecords(from uint32, now int64) (more bool) {
 	defer t.mu.Unlock()
 	t.now, t.reports = now, t.reports[:0]
 	to := min(from+sweepSlice, t.fresh)
+	counts := t.countAhead(from, to)
 	for i := from; i < to; i++ {
-		t.sweepRecord(i)
+		var n Carried
+		if t.record(i).away != awayHome && len(counts) > 0 {
+			n, counts = counts[0], counts[1:]
+		}
+		t.sweepRecord(i, n)
 	}
 	return to < t.fresh
 }
 
-func (t *Table) sweepRecord(i uint32) {
+// sweepRecord handles one record, of whose flow the back-end says n.
+func (t *Table) sweepRecord(i uint32, n Carried) {
 	r := t.record(i)
 	if r.state == stateFree || t.cur == nil {
 		return
 	}
-	t.sweepAway(i, r)
+	t.sweepAway(i, r, n)
 	r.recent = 0
 	if r.state == stateLive {
 		if t.expired(i, r) {
@@ -133,7 +139,9 @@ func (t *Table) creditFlow(i uint32) carried {
 		t.credit(r, packets, bytes)
 	}
 	c := carried{Report: t.report(t.cur, slot, r, packets, bytes)}
-	t.creditAway(r, &c)
+	if n := t.countOne(r); n.Packets != 0 {
+		t.creditAway(r, n, &c)
+	}
 	return c
 }
 

@@ -117,7 +117,7 @@ func (w *world) churn(flows uint16, out, up *tally) map[uint16]uint64 {
 	live, gone := map[uint16]uint32{}, map[uint32]uint16{}
 	counted := map[uint16]uint64{}
 	credit := func(n uint16, ref uint32) {
-		packets, bytes := w.Count(ref)
+		packets, bytes := w.count(ref)
 		come, _ := outbound(frame.ProtoESP, n, 0, 0)
 		if bytes != packets*uint64(len(come.bytes())-frame.HeaderLen) {
 			w.t.Errorf("flow %d: %d packets of %d bytes", n, packets, bytes)
@@ -177,7 +177,7 @@ func BenchmarkAFlowComesAndGoes(b *testing.B) {
 		refs = refs[:0]
 		for n := range uint16(1000) {
 			if ref, ok := w.Add(offloaded(frame.ProtoESP, n, lanPlain, plainHop)); ok {
-				w.Count(ref)
+				w.count(ref)
 				w.Remove(ref)
 				refs = append(refs, ref)
 			}
@@ -185,7 +185,7 @@ func BenchmarkAFlowComesAndGoes(b *testing.B) {
 		w.sweep()
 		w.sweep()
 		for _, ref := range refs {
-			w.Count(ref)
+			w.count(ref)
 			w.Release(ref)
 		}
 	}

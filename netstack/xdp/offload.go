@@ -95,10 +95,10 @@ func (o *Offload) Remove(ref uint32) {
 }
 
 // Count implements flow.Offload.
-func (o *Offload) Count(ref uint32) (packets, bytes uint64) {
+func (o *Offload) Count(refs []uint32, into []flow.Carried) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.flows.count(ref)
+	o.flows.count(refs, into)
 }
 
 // Release implements flow.Offload.

@@ -9,7 +9,6 @@ import (
 
 	"spigate/tests/bench/bed"
 	"spigate/tests/bench/traffic"
-	"spigate/tests/netns"
 )
 
 // Lane is a way that is laid out and started, its flows established, with what
@@ -114,24 +113,15 @@ func (l *Lane) establish(ctx context.Context) error {
 	return fmt.Errorf("not established after %d packets of each flow", passes)
 }
 
-// once sends one packet of each flow.
+// once sends one packet of each flow. It is one run of the generator: to begin and
+// to end one takes longer than a thousand packets do.
 func (l *Lane) once(ctx context.Context, rate float64) error {
 	n := l.Setup.Traffic.Flows
 	if err := l.Generator.Draw(traffic.Once(n)); err != nil {
 		return err
 	}
-	tick := time.NewTicker(burstEvery)
-	defer tick.Stop()
-	for left, last := uint64(n), netns.Monotonic(); left > 0; {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		now := netns.Monotonic()
-		due := max(1, min(left, mostBurst, uint64(rate*float64(now-last)/1e9)))
-		last = now
-		s, err := l.Generator.Run(ctx, traffic.Load{Frames: due, For: time.Second, CPU: bed.SenderCPU})
+	for left := uint64(n); left > 0; {
+		s, err := l.Generator.Run(ctx, traffic.Load{Frames: left, For: time.Hour, Rate: rate, CPU: bed.SenderCPU})
 		if err != nil {
 			return err
 		}
@@ -139,14 +129,6 @@ func (l *Lane) once(ctx context.Context, rate float64) error {
 	}
 	return nil
 }
-
-// Flows are set up and kept by bursts, between which whoever sets them up has
-// the processor: so often, and of so many packets at most, for which a ring of
-// packets has room.
-const (
-	burstEvery = 2 * time.Millisecond
-	mostBurst  = 1024
-)
 
 // settleTime is how long flows may take to get where they are to be, at the
 // first pass; at each further one twice as long. The first packets of all wait
@@ -239,7 +221,11 @@ type Flood struct {
 // Flood sends for about d, rate packets a second, as fast as it can if rate is
 // 0, and counts what arrives.
 func (l *Lane) Flood(ctx context.Context, d time.Duration, rate float64) (f Flood, err error) {
-	before, err := l.counts(ctx)
+	slow, err := l.Running.Slow(ctx) // to ask is work, which is not to be measured
+	if err != nil {
+		return f, err
+	}
+	before, err := l.counts()
 	if err != nil {
 		return f, err
 	}
@@ -251,7 +237,11 @@ func (l *Lane) Flood(ctx context.Context, d time.Duration, rate float64) (f Floo
 	if err != nil {
 		return f, err
 	}
-	after, err := l.counts(ctx)
+	after, err := l.counts()
+	if err != nil {
+		return f, err
+	}
+	slowAfter, err := l.Running.Slow(ctx)
 	if err != nil {
 		return f, err
 	}
@@ -259,7 +249,7 @@ func (l *Lane) Flood(ctx context.Context, d time.Duration, rate float64) (f Floo
 	own := float64(after.worked - before.worked)
 	f = Flood{
 		Offered: s.Rate(), Arrived: float64(end.Arrived-before.arrived) / s.Took.Seconds(), Lost: 1 - got/max(1, float64(s.Frames)),
-		Slow: float64(after.slow-before.slow) / max(1, got), Own: own / max(1, got),
+		Slow: float64(slowAfter-slow) / max(1, got), Own: own / max(1, got),
 	}
 	if own > 0 || l.Setup.Place == bed.OneCore {
 		f.Path = (float64(s.Cost) + own) / max(1, got)
@@ -267,17 +257,14 @@ func (l *Lane) Flood(ctx context.Context, d time.Duration, rate float64) (f Floo
 	return f, nil
 }
 
-// counts is a state of all that a measurement takes differences of.
+// counts is a state of what a measurement takes differences of.
 type counts struct {
-	arrived, slow uint64
-	worked        time.Duration // of the forwarder's process
+	arrived uint64
+	worked  time.Duration // of the forwarder's process
 }
 
-func (l *Lane) counts(ctx context.Context) (c counts, err error) {
+func (l *Lane) counts() (c counts, err error) {
 	if c.arrived, err = l.arrived(); err != nil {
-		return c, err
-	}
-	if c.slow, err = l.Running.Slow(ctx); err != nil {
 		return c, err
 	}
 	c.worked, err = l.Running.Worked()
