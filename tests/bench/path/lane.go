@@ -132,9 +132,12 @@ func (l *Lane) once(ctx context.Context, rate float64) error {
 
 // settleTime is how long flows may take to get where they are to be, at the
 // first pass; at each further one twice as long. The first packets of all wait
-// for ARP; a sweep of the flow table, which finds out who is busy, takes a
-// second.
-const settleTime = 200 * time.Millisecond
+// for ARP. sweepTime is more than a sweep of the flow table takes to come, which
+// finds out who is busy.
+const (
+	settleTime = 200 * time.Millisecond
+	sweepTime  = 1600 * time.Millisecond
+)
 
 // settled reports whether all flows are where they are to be, in time.
 func (l *Lane) settled(ctx context.Context, in time.Duration) (ready bool, err error) {
@@ -187,9 +190,11 @@ const seed = 8
 // share the packets of the Floods that follow.
 func (l *Lane) Prepare(ctx context.Context, d Draw) error {
 	ready, err := false, error(nil)
-	for i := 0; i < 3 && !ready && err == nil; i++ { // one packet may go up alone, to keep a neighbour known
+	// One packet may go up alone, to keep a neighbour known; and a back-end has room
+	// again for flows that it gave back a Sweep or two later.
+	for i := 0; i < passes && !ready && err == nil; i++ {
 		if err = l.once(ctx, keepRate); err == nil {
-			ready, err = l.settled(ctx, settleTime<<(3+i))
+			ready, err = l.settled(ctx, sweepTime)
 		}
 	}
 	if err == nil && !ready {
