@@ -139,7 +139,11 @@ type flood struct {
 
 // flood sends as fast as it can for d.
 func (l *lane) flood(ctx context.Context, d time.Duration) (f flood, err error) {
-	before, err := l.counts(ctx)
+	slow, err := l.running.Slow(ctx) // to ask is work, which is not to be measured
+	if err != nil {
+		return f, err
+	}
+	before, err := l.counts()
 	if err != nil {
 		return f, err
 	}
@@ -148,7 +152,11 @@ func (l *lane) flood(ctx context.Context, d time.Duration) (f flood, err error) 
 		return f, err
 	}
 	within := l.receiver.arrived.Load() - before.arrived // what a queue still holds is not counted as a rate
-	after, err := l.counts(ctx)
+	after, err := l.counts()
+	if err != nil {
+		return f, err
+	}
+	slowAfter, err := l.running.Slow(ctx)
 	if err != nil {
 		return f, err
 	}
@@ -158,18 +166,18 @@ func (l *lane) flood(ctx context.Context, d time.Duration) (f flood, err error) 
 	got := after.arrived - before.arrived
 	return flood{
 		offered: float64(s.frames) / s.took.Seconds(), arrived: float64(within) / s.took.Seconds(),
-		slow: float64(after.slow-before.slow) / float64(max(1, got)), own: (after.worked - before.worked) / time.Duration(max(1, got)),
+		slow: float64(slowAfter-slow) / float64(max(1, got)), own: (after.worked - before.worked) / time.Duration(max(1, got)),
 	}, nil
 }
 
 // counts is a state of all that a measurement takes differences of.
 type counts struct {
-	arrived, wrong, slow uint64
-	worked               time.Duration
+	arrived, wrong uint64
+	worked         time.Duration
 }
 
 // counts waits until nothing arrives any more.
-func (l *lane) counts(ctx context.Context) (c counts, err error) {
+func (l *lane) counts() (c counts, err error) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for last := ^uint64(0); c.arrived != last; {
@@ -178,9 +186,6 @@ func (l *lane) counts(ctx context.Context) (c counts, err error) {
 		c.arrived = l.receiver.arrived.Load()
 	}
 	c.wrong = l.receiver.wrong.Load()
-	if c.slow, err = l.running.Slow(ctx); err != nil {
-		return c, err
-	}
 	c.worked, err = l.running.Worked()
 	return c, err
 }
