@@ -17,6 +17,7 @@ type fakeOffload struct {
 	punts  map[HopID]bool
 	asked  int // Punts
 	next   uint32
+	closed bool // the table is
 	faults []string
 }
 
@@ -38,7 +39,14 @@ func (f *fakeOffload) fault(format string, args ...any) {
 	f.faults = append(f.faults, fmt.Sprintf(format, args...))
 }
 
+func (f *fakeOffload) called(call string) {
+	if f.closed {
+		f.fault("%s after the table was closed", call)
+	}
+}
+
 func (f *fakeOffload) Add(o Offloaded) (uint32, bool) {
+	f.called("Add")
 	if _, there := f.keys[o.Key]; there {
 		f.fault("Add of a key that is there: %+v", o.Key)
 	}
@@ -66,6 +74,7 @@ func (f *fakeOffload) of(call string, ref uint32) *fakeFlow {
 }
 
 func (f *fakeOffload) Remove(ref uint32) {
+	f.called("Remove")
 	o := f.of("Remove", ref)
 	if o.removed >= 0 {
 		f.fault("Remove of ref %d for the second time", ref)
@@ -75,6 +84,7 @@ func (f *fakeOffload) Remove(ref uint32) {
 }
 
 func (f *fakeOffload) Count(refs []uint32, into []Carried) {
+	f.called("Count")
 	if len(into) != len(refs) {
 		f.fault("Count of %d refs into %d", len(refs), len(into))
 	}
@@ -86,6 +96,7 @@ func (f *fakeOffload) Count(refs []uint32, into []Carried) {
 }
 
 func (f *fakeOffload) Release(ref uint32) {
+	f.called("Release")
 	o := f.of("Release", ref)
 	if o.removed < 0 || f.sweeps < o.removed+2 {
 		f.fault("Release of ref %d in Sweep %d, removed after Sweep %d", ref, f.sweeps, o.removed)
@@ -97,6 +108,7 @@ func (f *fakeOffload) Release(ref uint32) {
 }
 
 func (f *fakeOffload) SetHop(id HopID, h OffloadHop) {
+	f.called("SetHop")
 	if h.Valid {
 		for _, o := range f.flows {
 			if o.Hop == id {
@@ -108,6 +120,7 @@ func (f *fakeOffload) SetHop(id HopID, h OffloadHop) {
 }
 
 func (f *fakeOffload) Punt(id HopID) {
+	f.called("Punt")
 	f.punts[id] = true
 	f.asked++
 }

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -190,6 +191,48 @@ func TestWhatEndsAFlowEndsItInTheBackEndAtOnce(t *testing.T) {
 		}
 		g.faultless(t)
 	}
+}
+
+// 255 is the most that fits, and no more than it says.
+func TestTheLongestIdleTimeInTheBackEndEnds(t *testing.T) {
+	for _, idle := range []int{255, 1000} {
+		g := newRig(t, Config{OffloadIdle: idle})
+		e := entryFor(t, g.Table, espFrame(0), ownerA)
+		e.Idle = time.Hour
+		insert(t, g.Table, e, 0)
+		g.busy(t, espFrame(0))
+		for range 255 {
+			g.sweep()
+		}
+		if n := g.Stats().Offloaded; n != 1 {
+			t.Errorf("%d Sweeps: %d flows offloaded after 255 without a packet, want 1", idle, n)
+		}
+		g.sweep()
+		if n := g.Stats().Offloaded; n != 0 {
+			t.Errorf("%d Sweeps: the flow does not come back", idle)
+		}
+		g.faultless(t)
+	}
+}
+
+func TestAClosedTableTellsTheBackEndNothing(t *testing.T) {
+	g := newRig(t, Config{})
+	e := entryFor(t, g.Table, espFrame(0), ownerA)
+	insert(t, g.Table, e, 0)
+	g.busy(t, espFrame(0))
+	g.Close()
+	g.back.closed = true
+	g.RemoveOwner(ownerA, g.now)
+	g.Credit(ownerA, g.now)
+	g.Insert(e, g.Epoch(), g.now)
+	g.Remove(e.Key)
+	g.sweep()
+	g.Hop(wan, gateway, macIn, macOut, 1500)
+	g.Flush()
+	g.InvalidateHop(wan, gateway)
+	g.InvalidateInterface(wan)
+	g.Close()
+	g.faultless(t)
 }
 
 func TestAReplacedFlowDoesNotStayInTheBackEnd(t *testing.T) {

@@ -107,8 +107,10 @@ func (t *Table) sweepAway(i uint32, r *record, n Carried) {
 	}
 	switch r.away {
 	case awayTaken:
-		if r.quiet++; r.quiet > t.offload.idle {
+		if r.quiet >= t.offload.idle {
 			t.comeBack(r)
+		} else {
+			r.quiet++
 		}
 	case awayLeft:
 		r.away = awayRests
@@ -176,9 +178,10 @@ func (t *Table) punt(now int64) {
 	}
 }
 
-// untell tells the back-end that a hop is not valid any more. Table.mu is held.
+// untell tells the back-end that a hop is not valid any more, unless the table is
+// closed: then nothing is told. Table.mu is held.
 func (t *Table) untell(id HopID, h *hop) {
-	if h.told {
+	if h.told && t.cur != nil {
 		h.told = false
 		t.offload.to.SetHop(id, OffloadHop{})
 	}
