@@ -217,10 +217,11 @@ func TestWhileATableGrowsEveryPacketIsReportedOnce(t *testing.T) {
 		binary.BigEndian.PutUint32(entries[i].Addr[:], entries[i].Key.ID)
 	}
 	var known, sent atomic.Uint64
+	var turns [2]atomic.Uint64
 	var stop atomic.Bool
 	var ports, sweeps sync.WaitGroup
-	for port := range 2 {
-		ports.Go(func() { sent.Add(forwardKnown(t, tab, entries, port, &known, &stop)) })
+	for port := range turns {
+		ports.Go(func() { sent.Add(forwardKnown(t, tab, entries, port, &known, &turns[port], &stop)) })
 	}
 	sweeps.Go(func() {
 		for !stop.Load() {
@@ -233,6 +234,9 @@ func TestWhileATableGrowsEveryPacketIsReportedOnce(t *testing.T) {
 		known.Store(uint64(i))
 		if i%100 == 99 {
 			tab.RemoveOwner(entries[i/2].Owner, 1)
+		}
+		if i%600 == 599 { // on a busy machine the ports would not run at all
+			turn(&turns)
 		}
 	}
 	stop.Store(true)
@@ -247,9 +251,18 @@ func TestWhileATableGrowsEveryPacketIsReportedOnce(t *testing.T) {
 	}
 }
 
+// turn waits until each port has done a batch more.
+func turn(turns *[2]atomic.Uint64) {
+	for port := range turns {
+		for seen := turns[port].Load(); turns[port].Load() == seen; {
+			runtime.Gosched()
+		}
+	}
+}
+
 // forwardKnown is one of two ports: it has every second flow of those that are
-// known, and returns how many packets it forwarded.
-func forwardKnown(t *testing.T, tab *Table, entries []Entry, port int, known *atomic.Uint64, stop *atomic.Bool) (sent uint64) {
+// known, counts its batches, and returns how many packets it forwarded.
+func forwardKnown(t *testing.T, tab *Table, entries []Entry, port int, known, turns *atomic.Uint64, stop *atomic.Bool) (sent uint64) {
 	r := tab.Reader()
 	defer r.Close()
 	batch := make([]frame.Frame, frame.Batch)
@@ -262,6 +275,7 @@ func forwardKnown(t *testing.T, tab *Table, entries []Entry, port int, known *at
 			batch[i] = arrived(espWith(entries[at].Key.ID), lan)
 		}
 		sent += uint64(r.Process(batch, 1))
+		turns.Add(1)
 		for i := range batch {
 			if b := batch[i].Bytes(); batch[i].Out != 0 && string(b[26:30]) != string(b[34:38]) {
 				t.Errorf("SPI % x has the rewrite % x", b[34:38], b[26:30])
