@@ -114,7 +114,12 @@ func (w *world) counted(kind vserver.Kind, name string, in, out vserver.Traffic)
 // flowOwners are the kinds of owners that have flows.
 func (w *world) flowOwners() map[flow.OwnerKind]int {
 	out := map[flow.OwnerKind]int{}
-	w.r.flows.Walk(func(i flow.Info) bool { out[i.Owner.Kind]++; return true })
+	w.r.flows.Walk(func(i flow.Info) bool {
+		if i.Valid {
+			out[i.Owner.Kind]++
+		}
+		return true
+	})
 	return out
 }
 

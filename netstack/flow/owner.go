@@ -24,19 +24,37 @@ func (t *Table) Credit(o Owner, now int64) {
 // RemoveOwner takes all flows of o out of the table and reports what they
 // carried, like Credit. An Insert for o that was decided before is refused, so
 // none comes back. A reader or the back-end may be just about to forward another
-// packet or two: those the next Sweep reports. now is monotonic nanoseconds.
+// packet or two: those the next Sweep reports. An owner of very many flows loses
+// them slice by slice, so that an Insert for another does not wait for all of
+// them. now is monotonic nanoseconds.
 func (t *Table) RemoveOwner(o Owner, now int64) {
 	var few [fewFlows]carried
-	t.mu.Lock()
-	t.now = now
 	// Even if there is no flow: one may be on its way to Insert.
 	t.epoch.Add(1)
-	reports := t.creditOwner(o, few[:0])
-	for i := t.owners[o]; i != 0; i = t.owners[o] {
+	for more := true; more; {
+		t.mu.Lock()
+		t.now = now
+		reports := few[:0]
+		reports, more = t.removeSome(o, reports)
+		t.mu.Unlock()
+		t.tell(reports)
+	}
+}
+
+// removeSome takes a slice of o's flows out, appends their reports, and reports
+// whether o has more. Table.mu is held.
+func (t *Table) removeSome(o Owner, reports []carried) ([]carried, bool) {
+	for range sweepSlice {
+		i := t.owners[o]
+		if i == 0 {
+			return reports, false
+		}
+		if c := t.creditFlow(i); c.Packets != 0 || c.Numbered {
+			reports = append(reports, c)
+		}
 		t.retire(i)
 	}
-	t.mu.Unlock()
-	t.tell(reports)
+	return reports, t.owners[o] != 0
 }
 
 // creditOwner credits the flows of o and appends their reports. Table.mu is

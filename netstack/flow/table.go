@@ -108,7 +108,12 @@ func New(c Config) *Table {
 func (t *Table) Close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.flush()
+	t.epoch.Add(1)
+	for i := uint32(1); i < t.fresh; i++ {
+		if t.record(i).state == stateLive {
+			t.retire(i)
+		}
+	}
 	t.arena.Store(nil)
 	if t.next != nil {
 		t.next.release()
@@ -251,21 +256,16 @@ func (t *Table) Remove(k Key) {
 	}
 }
 
-// Flush takes all flows out of the table. The next Sweep reports what they
-// carried. Next hops stay.
+// Flush makes every flow there is miss from now on, in the back-end too. It takes
+// as long as there are next hops, not flows: those leave with the next Sweep, which
+// reports what they carried, and are replaced where they come again before.
 func (t *Table) Flush() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.flush()
-}
-
-// flush is Flush under Table.mu.
-func (t *Table) flush() {
+	// Even without a next hop: an Insert may have been decided that will need one.
 	t.epoch.Add(1)
-	for i := uint32(1); i < t.fresh; i++ {
-		if t.record(i).state == stateLive {
-			t.retire(i)
-		}
+	for _, id := range t.hopIDs {
+		t.invalidate(id, t.hops[id].Load())
 	}
 }
 

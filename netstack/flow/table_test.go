@@ -110,6 +110,33 @@ func TestRemovingAnOwnerTakesAllItsFlowsAndNoOthers(t *testing.T) {
 	}
 }
 
+// Of a 1:1 address all flows have one owner. In one go they would keep the lock for
+// two seconds, were there a million.
+func TestAnOwnerOfVeryManyFlowsKeepsNobodyWaitingForAllOfThem(t *testing.T) {
+	var tab *Table
+	var left []int
+	packets := uint64(0)
+	tab = open(t, Config{Active: func(r Report) {
+		packets += r.Packets
+		left = append(left, tab.Stats().Entries) // here the lock is free
+	}})
+	const flows = 3*sweepSlice + 1
+	for _, e := range manyEntries(t, tab, flows) {
+		e.Owner = ownerA
+		insert(t, tab, e, 0)
+		hit(t, tab, espWith(e.Key.ID), 1)
+	}
+	epoch := tab.Epoch()
+	left = nil // some were told of when they made room for another
+	tab.RemoveOwner(ownerA, 2)
+	if packets != flows || left[0] != flows-sweepSlice || left[len(left)-1] != 0 {
+		t.Errorf("told of %d packets, want %d; %d flows left at the first report, %d at the last", packets, flows, left[0], left[len(left)-1])
+	}
+	if tab.Insert(entryFor(t, tab, espFrame(0), ownerA), epoch, 2) || tab.Stats().Entries != 0 {
+		t.Error("a flow is there")
+	}
+}
+
 // Each of these ends what a decision may have rested on.
 func TestADecisionThatWasOvertakenDoesNotInsert(t *testing.T) {
 	for name, overtake := range map[string]func(tab *Table){
@@ -152,11 +179,44 @@ func TestFlushEmptiesAndTheTableFillsAgain(t *testing.T) {
 			insert(t, tab, entryFor(t, tab, espFrame(i), ownerA), 0)
 		}
 		tab.Flush()
-		if hit(t, tab, espFrame(7), 1) || tab.Stats().Entries != 0 {
-			t.Fatalf("round %d: not empty", round)
+		for i := range 100 {
+			if hit(t, tab, espFrame(i), 1) {
+				t.Fatalf("round %d: flow %d is forwarded", round, i)
+			}
 		}
 		tab.Sweep(int64(2*round) * second)
+		if n := tab.Stats().Entries; n != 0 {
+			t.Fatalf("round %d: %d flows are left", round, n)
+		}
 		tab.Sweep(int64(2*round+1) * second)
+	}
+}
+
+// All of a million flows in one go would keep the lock, and with it every packet
+// that the stack decides on, for a quarter of a second.
+func TestFlushLeavesTheWorkToTheSweepHoweverManyFlowsThereAre(t *testing.T) {
+	var got []Report
+	tab := reporting(t, &got)
+	const flows = 3 * sweepSlice
+	for _, e := range manyEntries(t, tab, flows) {
+		insert(t, tab, e, 0)
+		hit(t, tab, espWith(e.Key.ID), 1)
+	}
+	tab.Flush()
+	if s := tab.Stats(); s.Entries != flows || s.Hops != 0 {
+		t.Errorf("%d flows are left to Sweep, want all %d; %d next hops", s.Entries, flows, s.Hops)
+	}
+	// What comes again before the Sweep does not wait for it.
+	again := manyEntries(t, tab, 10)
+	for _, e := range again {
+		insert(t, tab, e, 2)
+		if !hit(t, tab, espWith(e.Key.ID), 3) {
+			t.Errorf("SPI %#x is not forwarded after it was decided anew", e.Key.ID)
+		}
+	}
+	tab.Sweep(4)
+	if n := tab.Stats().Entries; n != len(again) || len(got) != flows+len(again) {
+		t.Errorf("%d flows and %d reports after Sweep, want %d and %d", n, len(got), len(again), flows+len(again))
 	}
 }
 
