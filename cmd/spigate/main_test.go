@@ -98,7 +98,8 @@ type house struct {
 
 func healthy() control.Status {
 	return control.Status{Ready: true, Uptime: 3725, PID: 4711, Config: "/etc/spigate.toml", FastHits: 9000, SlowHits: 41,
-		Flows: 4, FlowCapacity: 65536, Offload: control.Offload{Flows: 1, Capacity: 8192, Packets: 70000, Refused: 2}, Ports: []control.PortStatus{
+		Flows: 4, FlowCapacity: 65536, Offload: control.Offload{Flows: 1, Capacity: 8192, Packets: 70000, Refused: 2,
+			Left: []control.OffloadLeft{{Reason: "flags", Frames: 14}, {Reason: "miss", Frames: 8041}}}, Ports: []control.PortStatus{
 			{Port: "lan", Interface: "inside", Up: true, RxFrames: 5000, RxBytes: 640000, TxFrames: 4000, TxBytes: 512000, FastHits: 4900, SlowHits: 21, Offload: "native"},
 			{Port: "wan", Interface: "external", Up: true, RxFrames: 4001, RxBytes: 512100, TxFrames: 4999, TxBytes: 639000, FastHits: 4100, SlowHits: 20, Lost: 3, Offload: "off", OffloadWhy: "another program is attached"},
 		}}

@@ -82,6 +82,16 @@ func printOffload(w io.Writer, bold bool, o control.Offload) error {
 	if err := t.end(); err != nil {
 		return err
 	}
+	if len(o.Left) > 0 {
+		fmt.Fprintln(w)
+		left := newTable(w, bold, "LeftToRouter", "Frames")
+		for _, l := range o.Left {
+			left.row(l.Reason, number(l.Frames))
+		}
+		if err := left.end(); err != nil {
+			return err
+		}
+	}
 	_, err := fmt.Fprintln(w)
 	return err
 }

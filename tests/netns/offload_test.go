@@ -151,6 +151,14 @@ func offloaded(t *testing.T, ctx context.Context, d *Daemon, e *espFlow) {
 	if n := after.Offload.Packets - before.Offload.Packets; n < 400 || after.FastHits-before.FastHits > 100 {
 		t.Errorf("%d of 500 packets by the kernel, %d by the router", n, after.FastHits-before.FastHits)
 	}
+	left := map[string]uint64{}
+	for _, l := range after.Offload.Left {
+		left[l.Reason] = l.Frames
+	}
+	// ARP, and the flow's packets before the kernel had it.
+	if left["type"] == 0 || left["miss"] < unseen || left["miss"]+after.Offload.Packets < uint64(e.sent) {
+		t.Errorf("left to the router: %v; forwarded: %d of %d", left, after.Offload.Packets, e.sent)
+	}
 	if f := e.flow(ctx, d); f.Packets != uint64(e.sent)-unseen {
 		t.Errorf("the flow has %d packets, of %d that were sent", f.Packets, e.sent)
 	}

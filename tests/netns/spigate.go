@@ -335,6 +335,11 @@ type StatusRow struct {
 		Capacity uint64 `json:"capacity"`
 		Packets  uint64 `json:"packets"`
 		Refused  uint64 `json:"refused"`
+
+		Left []struct {
+			Reason string `json:"reason"`
+			Frames uint64 `json:"frames"`
+		} `json:"left"`
 	} `json:"offload"`
 	Ports []struct {
 		Port       string `json:"port"`

@@ -204,6 +204,9 @@ func (s Status) MarshalJSON() ([]byte, error) {
 	if s.Ports == nil {
 		s.Ports = []PortStatus{}
 	}
+	if s.Offload.Left == nil {
+		s.Offload.Left = []OffloadLeft{}
+	}
 	return json.Marshal(fields(s))
 }
 
@@ -213,6 +216,15 @@ type Offload struct {
 	Capacity uint64 `json:"capacity"` // 0: nothing is offloaded
 	Packets  uint64 `json:"packets"`  // as of the last second; they are not among Status.FastHits
 	Refused  uint64 `json:"refused"`  // busy flows for which there was no room, or that stayed for another reason
+
+	Left []OffloadLeft `json:"left"` // what came by the ports that take part and was left to the router
+}
+
+// OffloadLeft is one reason for leaving frames to the router, and how many were
+// since the start. They are counted among what the router had, too.
+type OffloadLeft struct {
+	Reason string `json:"reason"` // docs/offload.md says what each means
+	Frames uint64 `json:"frames"`
 }
 
 // PortStatus is one interface (a VLAN on a port) in the status.

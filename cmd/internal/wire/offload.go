@@ -108,6 +108,9 @@ func (o *offload) show(st *control.Status, flows flow.Stats) {
 		st.Offload = control.Offload{
 			Flows: uint64(flows.Offloaded), Capacity: uint64(s.Capacity), Packets: flows.OffloadPackets, Refused: flows.OffloadRefused,
 		}
+		for _, p := range s.Punts {
+			st.Offload.Left = append(st.Offload.Left, control.OffloadLeft{Reason: p.Reason, Frames: p.Packets})
+		}
 		for _, p := range s.Ports {
 			ports[p.Name] = p
 		}

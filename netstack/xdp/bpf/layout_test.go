@@ -175,6 +175,15 @@ func TestReasonsHaveTheNumbersThatTheProgramCountsBy(t *testing.T) {
 			t.Errorf("%s:\n%s", name, d)
 		}
 	}
+	page, err := os.ReadFile("../../../docs/offload.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range reasonNames[1:] {
+		if !bytes.Contains(page, []byte("`"+name+"`")) {
+			t.Errorf("docs/offload.md does not say what %q means", name)
+		}
+	}
 	if s := Reasons.String(); s != "unknown" {
 		t.Errorf("a reason that does not exist is called %q", s)
 	}
