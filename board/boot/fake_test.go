@@ -99,6 +99,19 @@ func (f *fake) Read(file string, most int64) ([]byte, error) {
 	return text[:min(int64(len(text)), most)], nil
 }
 
+func (f *fake) Write(file, text string) error {
+	if err := f.note("write %s %s", file, strings.TrimSpace(text)); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, ok := f.files[file]; !ok {
+		return &fs.PathError{Op: "open", Path: file, Err: fs.ErrNotExist}
+	}
+	f.files[file] = []byte(text)
+	return nil
+}
+
 func (f *fake) List(dir string) ([]string, error) {
 	err := f.note("list %s", dir)
 	f.mu.Lock()

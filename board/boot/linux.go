@@ -44,6 +44,16 @@ func (Linux) Read(file string, most int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, most))
 }
 
+// Write implements System. The kernel's settings want all of it at once.
+func (Linux) Write(file, text string) error {
+	f, err := os.OpenFile(file, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
+}
+
 // List implements System.
 func (Linux) List(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)

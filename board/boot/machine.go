@@ -78,6 +78,7 @@ func (m *machine) begin() {
 	b := board.Detect(m.Proc)
 	m.say("board %s (%s), %d MB", b.Name, b.Title, b.RAM>>20)
 	s.modules(b.Name)
+	s.compiler()
 	m.screen.follow(&m.log)
 	s.flash(ParseArguments(string(text)))
 	if err := m.System.MakeDir(StateDir); err != nil {

@@ -87,6 +87,28 @@ func (s setup) modules(board string) {
 	}
 }
 
+// compilerFile says whether the kernel compiles the programs that it is given
+// (BPF; net.core.bpf_jit_enable in the kernel's documentation).
+const compilerFile = "/proc/sys/net/core/bpf_jit_enable"
+
+// compiler makes the kernel compile the router's programs in it: those that
+// forward busy flows (docs/offload.md), and the filters of its ports. On 32-bit ARM
+// it interprets them unless it is told.
+func (s setup) compiler() {
+	text, err := s.sys.Read(compilerFile, maxText)
+	if err == nil && strings.TrimSpace(string(text)) != "0" {
+		return
+	}
+	if err == nil {
+		err = s.sys.Write(compilerFile, "1\n")
+	}
+	if err != nil {
+		s.say("the kernel compiles no BPF programs, so ports with driver xdp will be slow: %v", err)
+		return
+	}
+	s.say("the kernel compiles BPF programs from now on")
+}
+
 // flash mounts the file system with the slots. Without a flash, or with one that
 // is broken, the folder is in memory and empty, so that the router runs with the
 // factory configuration.

@@ -134,6 +134,32 @@ func TestModulesAreLoadedInOrderAndOneThatFailsStopsNothing(t *testing.T) {
 	}
 }
 
+func TestTheKernelIsToldToCompileItsPrograms(t *testing.T) {
+	for _, c := range []struct {
+		name, is, wants, says string
+		refuse                error
+	}{
+		{"off", "0\n", "1\n", "the kernel compiles BPF programs from now on\n", nil},
+		{"on", "1\n", "1\n", "", nil},
+		{"on, for those who look for faults in it", "2\n", "2\n", "", nil},
+		{"off for good", "0\n", "0\n", "the kernel compiles no BPF programs, so ports with driver xdp will be slow: operation not permitted\n", syscall.EPERM},
+		{"no compiler", "", "", "the kernel compiles no BPF programs, so ports with driver xdp will be slow: open " + compilerFile + ": file does not exist\n", nil},
+	} {
+		f := newFake()
+		if c.is != "" {
+			f.files[compilerFile] = []byte(c.is)
+		}
+		if c.refuse != nil {
+			f.refuse["write"] = c.refuse
+		}
+		s, out := said(f)
+		s.compiler()
+		if got := string(f.files[compilerFile]); got != c.wants || out.String() != c.says {
+			t.Errorf("%s: the kernel has %q, said %q", c.name, got, out)
+		}
+	}
+}
+
 func TestAMountThatFailsStopsNothing(t *testing.T) {
 	f := newFake()
 	f.refuse["mount /sys"] = syscall.EBUSY

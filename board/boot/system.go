@@ -20,6 +20,8 @@ type System interface {
 	MakeDir(dir string) error
 	// Read returns the first bytes of a file or device, at most that many.
 	Read(file string, most int64) ([]byte, error)
+	// Write puts text into a file that is there.
+	Write(file, text string) error
 	// List returns the names in a directory.
 	List(dir string) ([]string, error)
 	RemoveAll(dir string) error

@@ -38,19 +38,29 @@ func TestTheImageIsARouter(t *testing.T) {
 	// outlast the time that emulation takes to open many.
 	shared := factory(t, `"gw1"`, `"shared"`, "203.0.113.3-203.0.113.9", "203.0.113.3",
 		"[lsn.group.homes]\n", "[lsn.transportprofile.udp]\nprotocol = \"UDP\"\nsession_timeout = \"30m\"\n[lsn.group.homes]\ntransport_profiles = [\"udp\"]\n")
-	if answer := r.apply(shared); !strings.HasPrefix(answer, "applied: ") {
-		t.Fatalf("config apply: %s", answer)
+	r.reboots(shared, "shared")
+	mainJob(t, ctx, site, r)
+	manyFlows(t, ctx, site, r)
+	r.reboots(strings.NewReplacer(`driver = "raw"`, `driver = "xdp"`, "[vlan.inside]\n", "[offload]\nafter = 8\n[vlan.inside]\n").Replace(shared), "shared")
+	theKernelForwards(t, ctx, site, r)
+	theWatchdogBites(t, r)
+	r.cleanEnd()
+}
+
+// reboots applies a configuration with this host name and starts the machine
+// again, which has it then.
+func (r *router) reboots(config, hostname string) {
+	r.t.Helper()
+	if answer := r.apply(config); !strings.HasPrefix(answer, "applied: ") {
+		r.t.Fatalf("config apply: %s", answer)
 	}
 	r.typed("reboot")
 	r.awaitText("reboot: Restarting system")
-	t.Logf("ready %.1f s after the kernel's start", r.ready())
-	if got := r.hostname(); got != "shared" {
-		t.Fatalf("after a reboot the configuration is %q", got)
+	r.awaitText("init: the kernel compiles BPF programs from now on")
+	r.t.Logf("ready %.1f s after the kernel's start", r.ready())
+	if got := r.hostname(); got != hostname {
+		r.t.Fatalf("after a reboot the configuration is %q", got)
 	}
-	mainJob(t, ctx, site, r)
-	manyFlows(t, ctx, site, r)
-	theWatchdogBites(t, r)
-	r.cleanEnd()
 }
 
 // mainJob plays two recorded VPN clients behind one NAT address to one gateway
