@@ -24,8 +24,8 @@ func (*Offload) Add(flow.Offloaded) (uint32, bool) { return 0, false }
 // Remove implements flow.Offload.
 func (*Offload) Remove(uint32) {}
 
-// Count implements flow.Offload.
-func (*Offload) Count(uint32) (uint64, uint64) { return 0, 0 }
+// Count implements flow.Offload: no flow was taken.
+func (*Offload) Count([]uint32, []flow.Carried) {}
 
 // Release implements flow.Offload.
 func (*Offload) Release(uint32) {}

@@ -83,6 +83,10 @@ func TestDropReasonsPageIsCurrent(t *testing.T) {
 
 func TestVetIsContent(t *testing.T) { run(t, "go", "vet", "./...") }
 
+func TestTheRouterCanBeBuiltWithoutXDP(t *testing.T) {
+	run(t, "go", "vet", "-tags", "noxdp", "./netstack/xdp", "./cmd/spigate")
+}
+
 func TestStaticcheckIsContent(t *testing.T) { run(t, "go", "tool", "staticcheck", "./...") }
 
 // run runs a program in the project's folder and returns what it printed.
