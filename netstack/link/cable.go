@@ -112,6 +112,7 @@ func (e *cableEnd) Write(batch []frame.Frame) (int, drop.Reason) {
 			why = r
 			continue
 		}
+		toFront(batch, sent, k)
 		sent++
 	}
 	if sent > 0 {

@@ -13,11 +13,12 @@ type Driver interface {
 	// lent until the next Read. After Close the error is net.ErrClosed.
 	Read(batch []frame.Frame) (int, error)
 
-	// Write sends the frames and returns how many of them were sent. Those
-	// that were not share one reason: drop.TxRefused, drop.PortDown or
-	// drop.FrameTooBig; a frame that is too big does not hold up the others.
-	// It never waits for room. It puts VLAN back into the frames
-	// (frame.PushTag), so it may change them.
+	// Write sends the frames and returns how many of them were sent: they
+	// are in front of the batch then, and in their order. Those that were not
+	// share one reason: drop.TxRefused, drop.PortDown or drop.FrameTooBig; a
+	// frame that is too big does not hold up the others. It never waits for
+	// room. It puts VLAN back into the frames (frame.PushTag), so it may
+	// change them.
 	Write(batch []frame.Frame) (sent int, why drop.Reason)
 
 	// MAC returns the address that the router uses on this port.
@@ -60,4 +61,11 @@ type Laned interface {
 	// first alone. It comes before any Read; a second time it does nothing.
 	// After an error they come by the first alone.
 	Spread() error
+}
+
+// toFront puts the k-th frame of a batch behind those that were sent, so many.
+func toFront(batch []frame.Frame, sent, k int) {
+	if sent != k {
+		batch[sent], batch[k] = batch[k], batch[sent]
+	}
 }

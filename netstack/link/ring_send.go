@@ -2,6 +2,7 @@ package link
 
 import (
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -120,51 +121,59 @@ func (s *sender) cell(n int) []byte {
 }
 
 // send implements Driver.Write. The caller holds mu.
+//
+// The device may refuse a frame because it is full, or because of this very
+// frame: the other end of a veth takes none that is longer than its own MTU. So
+// the shorter ones behind it are tried all the same, and no others.
 func (s *sender) send(batch []frame.Frame) (sent int, why drop.Reason) {
 	if s.closed {
 		return 0, drop.PortDown
 	}
-	for len(batch) > 0 {
-		n := min(len(batch), frame.Batch)
-		k, r := s.chunk(batch[:n])
-		sent += k
-		if r != drop.None {
-			why = r
+	shorter := math.MaxInt
+	for at := 0; at < len(batch); {
+		first, part := s.next, batch[at:min(at+frame.Batch, len(batch))]
+		n, r := s.fill(part, shorter)
+		done, errno := s.flush(first, n)
+		for range done {
+			toFront(batch, sent, at)
+			sent, at = sent+1, at+1
 		}
-		batch = batch[n:]
+		if done == len(part) {
+			continue
+		}
+		if done < n {
+			r, shorter = s.reason(errno), batch[at].Len()
+		}
+		if why = r; r == drop.PortDown {
+			return sent, r
+		}
+		at++ // it was left out, or refused
 	}
 	return sent, why
 }
 
-// chunk sends up to frame.Batch frames. Frames that are too long are left out,
-// the others go.
-func (s *sender) chunk(batch []frame.Frame) (int, drop.Reason) {
-	n, why, first := 0, drop.None, s.next
-	for i := range batch {
-		f := &batch[i]
+// fill puts frames into cells, up to the first that cannot be sent: so many, and
+// why not that one. So is one that is not shorter than so many bytes.
+func (s *sender) fill(batch []frame.Frame, shorter int) (n int, why drop.Reason) {
+	for k := range batch {
+		f := &batch[k]
 		if tooBig(f, s.mtu) {
-			why = drop.FrameTooBig
-			continue
+			return k, drop.FrameTooBig
 		}
-		if f.Len() < frame.HeaderLen || !f.PushTag() {
-			why = drop.TxRefused
-			continue
+		if f.Len() < frame.HeaderLen || !f.PushTag() || f.Len() >= shorter || !s.put(f.Bytes()) {
+			return k, drop.TxRefused // put: the device has not sent what is in the cells
 		}
-		if !s.put(f.Bytes()) {
-			why = drop.TxRefused // the device has not sent what is in the cells
-			break
-		}
-		n++
 	}
+	return len(batch), drop.None
+}
+
+// flush sends the n cells from first on, and returns how many the kernel took.
+func (s *sender) flush(first, n int) (int, unix.Errno) {
 	if n == 0 {
-		return 0, why
+		return 0, 0
 	}
 	_, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(s.dev.fd), 0, 0, unix.MSG_DONTWAIT, 0, 0)
-	sent := s.taken(first, n)
-	if sent < n {
-		why = s.reason(errno)
-	}
-	return sent, why
+	return s.taken(first, n), errno
 }
 
 // put fills the next cell, if it is free.

@@ -235,12 +235,40 @@ func TestAFrameThatIsTooBigDoesNotHoldUpTheOthers(t *testing.T) {
 		if n, why := a.Write(batch); n != 2 || why != drop.FrameTooBig {
 			t.Errorf("sent %d, %v; want 2, %v", n, why, drop.FrameTooBig)
 		}
+		batch = testFrames(3, 100)
 		batch[1] = frame.Copy(make([]byte, 201), 0) // fits the wire, not b
 		sendAll(t, a, batch...)
 		readFrames(t, b, 4)
 		if drops.Get(drop.FrameTooBig) != 1 {
 			t.Errorf("%d drops on receive, want 1", drops.Get(drop.FrameTooBig))
 		}
+	})
+}
+
+// The other end of a veth takes no frame that is longer than its own MTU.
+func TestAFrameThatTheOtherEndRefusesDoesNotHoldUpTheOthers(t *testing.T) {
+	overVeth(t, func(t *testing.T) {
+		a := openTestRing(t, RingConfig{Device: "a"})
+		b := openTestRing(t, RingConfig{Device: "b"})
+		must(t, netlink.LinkSetMTU(linkNamed(t, "b"), 1000))
+		batch := testFrames(8, 100)
+		for _, k := range []int{1, 2, 5} {
+			batch[k] = frame.Copy(append(batch[k].Bytes(), make([]byte, 1300)...), 0)
+		}
+		if n, why := a.Write(batch); n != 5 || why != drop.TxRefused {
+			t.Fatalf("sent %d, %v; want 5, %v", n, why, drop.TxRefused)
+		}
+		for k, f := range readFrames(t, b, 5) {
+			want := []byte{0, 3, 4, 6, 7}[k]
+			if got := f.Bytes()[14]; got != want {
+				t.Errorf("frame %d came, want %d", got, want)
+			}
+			if got := batch[k].Bytes()[14]; got != want {
+				t.Errorf("frame %d is said to be sent, want %d", got, want)
+			}
+		}
+		sendAll(t, a, testFrames(frame.Batch, 100)...) // the ring goes on where the kernel does
+		readFrames(t, b, frame.Batch)
 	})
 }
 

@@ -189,6 +189,7 @@ func (t *tap) Write(batch []frame.Frame) (int, drop.Reason) {
 	for i := range batch {
 		r := t.writeOne(&batch[i])
 		if r == drop.None {
+			toFront(batch, sent, i)
 			sent++
 			continue
 		}
