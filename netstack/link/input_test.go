@@ -268,3 +268,14 @@ func TestWhatTheDriverLostBecomesADropOnce(t *testing.T) {
 		t.Errorf("after a second %d drops, want 9", got)
 	}
 }
+
+// Spreading goes by flows: the first lane may have none.
+func TestFramesThatWereLostAreCountedByWhicheverLaneReceives(t *testing.T) {
+	d := &nullDriver{mac: routerMAC, lost: 3}
+	drops := new(drop.Counters)
+	p := NewFabric(Config{Drops: drops}).AddPort("lan", &brokenLanes{Driver: d})
+	p.lanes[1].input(nil)
+	if n := drops.Get(drop.RxRingFull); n != 3 {
+		t.Errorf("%d frames are counted as lost, want 3", n)
+	}
+}

@@ -103,8 +103,8 @@ func (l *lane) input(batch []frame.Frame) int64 {
 		l.port.slow(rest, now)
 	}
 	f.after()
-	if p := l.port; l.n == 0 && now >= p.nextLost.Load() {
-		p.nextLost.Store(now + int64(time.Second))
+	// Whichever lane comes by: the first may have nothing to do for long.
+	if p, at := l.port, l.port.nextLost.Load(); now >= at && p.nextLost.CompareAndSwap(at, now+int64(time.Second)) {
 		p.countLost()
 	}
 	return now
