@@ -27,7 +27,7 @@ func (r *Router) cast(p *packet) outcome {
 // shape keeps out what cannot be translated on its way in. Parsing itself has
 // been done by hook; a packet that gVisor would deliver to us may still be odd.
 func (r *Router) shape(p *packet) outcome {
-	if why := torn(p); why != drop.None && r.isLocal(p.Dst) {
+	if why := torn(p); why != drop.None && (r.isLocal(p.Dst) || r.toMany(p)) {
 		return fate(why)
 	}
 	if !r.lsn.Owns(p.Dst) {
@@ -38,10 +38,10 @@ func (r *Router) shape(p *packet) outcome {
 
 // torn refuses a first piece that ends inside its TCP header: nobody cuts so
 // but to hide the rest of it (RFC 1858 section 3). What is translated never gets
-// past frag with one. For ourselves the stack would put the header together, and
-// then read the datagram's IP options where the first piece's memory was
-// (deliverPacketLocally keeps its header over parseTransport): by then another
-// packet may have it.
+// past frag with one. For ourselves, as one of many too, the stack would put the
+// header together, and then read the datagram's IP options where the first piece's
+// memory was (deliverPacketLocally keeps its header over parseTransport): by then
+// another packet may have it.
 func torn(p *packet) drop.Reason {
 	if p.Proto != frame.ProtoTCP || !p.Fragment || p.FragmentOffset() != 0 {
 		return drop.None

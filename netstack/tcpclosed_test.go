@@ -88,6 +88,9 @@ func TestAFirstPieceThatEndsInTheHeaderIsNotForTheRouter(t *testing.T) {
 		{"eight bytes", segment(c, at(lanAddr, 443), 9000, 0, frame.TCPSyn, "first"), 8, true},
 		{"sixteen, for the other interface's address", segment(c, at(wanAddr, 443), 9000, 0, frame.TCPSyn, "first"), 16, true},
 		{"the options are missing", withHeader(c, at(lanAddr, 443), 7, 2, 4, 0x05, 0xb4, 1, 1, 1, 1), 24, true},
+		{"eight bytes, for all of the network", segment(c, at(addr("192.0.2.255"), 443), 9000, 0, frame.TCPSyn, "first"), 8, true},
+		{"eight bytes, for everybody", segment(c, at(addr("255.255.255.255"), 443), 9000, 0, frame.TCPSyn, "first"), 8, true},
+		{"eight bytes, for a group", segment(c, at(addr("224.0.0.1"), 443), 9000, 0, frame.TCPSyn, "first"), 8, true},
 		{"the whole header", segment(c, at(lanAddr, 443), 9000, 0, frame.TCPSyn, "first piece"), 24, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
