@@ -136,10 +136,11 @@ func (r *Router) pieceAlong(p *packet, t *passage) outcome {
 	return accept
 }
 
-// countPiece tells a connection of a piece that has not been counted. One that
+// countPiece tells a connection of a piece that has not been counted: another
+// lane may come with those that were held before the first is through. One that
 // ended while its last datagram passes counts the rest of it all the same.
 func (r *Router) countPiece(p *packet, t *passage) {
-	if t.counted.CompareAndSwap(true, false) || t.joined {
+	if t.joined || p.FragmentOffset() == 0 && t.counted.CompareAndSwap(true, false) {
 		return
 	}
 	s := vserver.SegmentOf(&p.Packet)

@@ -223,3 +223,26 @@ func TestPiecesKeepTheirTTLWhereTheProfileSaysSo(t *testing.T) {
 		t.Errorf("TTL %d", p.TTL())
 	}
 }
+
+// Pieces that were held are let go before the first one is through, and another
+// lane of the port may be quicker with them.
+func TestAHeldPieceThatOvertakesItsFirstIsCountedAsWhatItIs_VR13(t *testing.T) {
+	w := office(t, serving(forwarding("v", "203.0.113.0/24")))
+	pieces := fragments(udpTo(at(client1, 40000), at(server, 443), text(1800)), 1500)
+	w.fromLAN(pieces[0]) // opens the connection
+	var first, last packet
+	first.Parse(pieces[0])
+	last.Parse(pieces[1])
+	first.OpenFirst()
+	h, ok := w.r.conns.Find(vserver.KeyOf(&first.Packet), vserver.Segment{}, w.r.now())
+	if !ok {
+		t.Fatal("there is no connection")
+	}
+	of := &passage{hit: h}
+	of.counted.Store(true) // as Open leaves it
+	w.r.countPiece(&last, of)
+	w.r.countPiece(&first, of)
+	var n tally
+	count(&n.in, pieces...)
+	w.counted(vserver.KindServer, "v", n.in, n.out)
+}
