@@ -16,7 +16,7 @@ import (
 // would take the stack's locks a second time. The ends of mappings that IKE
 // stood on wait with them, because they let packets go.
 type later struct {
-	some  atomic.Bool // the queue is not empty: every Router is asked after every batch
+	some  atomic.Bool // queue or gone are not empty: every Router is asked after every batch, by every lane of every port
 	mu    sync.Mutex
 	queue []release
 	gone  []uint64 // mappings; no more than the ALG may have IKE sessions
@@ -57,7 +57,7 @@ func (l *later) take() []release {
 	defer l.mu.Unlock()
 	q := l.queue
 	l.queue = nil
-	l.some.Store(false)
+	l.some.Store(len(l.gone) > 0)
 	return q
 }
 
@@ -65,14 +65,19 @@ func (l *later) take() []release {
 func (l *later) mappingGone(mapping uint64) {
 	l.mu.Lock()
 	l.gone = append(l.gone, mapping)
+	l.some.Store(true)
 	l.mu.Unlock()
 }
 
 func (l *later) takeGone() []uint64 {
+	if !l.some.Load() {
+		return nil
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	ids := l.gone
 	l.gone = nil
+	l.some.Store(len(l.queue) > 0)
 	return ids
 }
 

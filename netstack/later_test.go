@@ -1,6 +1,7 @@
 package netstack
 
 import (
+	"runtime"
 	"testing"
 
 	"spigate/netstack/drop"
@@ -26,5 +27,31 @@ func TestAFloodOfTinyPiecesCostsNobodyAHeldMessage(t *testing.T) { // R29, R58
 	w.r.Port(0).Input(append(batch, framed(lanMAC, a.out()))) // two-way: the lock is free, the held message is let go
 	if d := w.dropped(); d[drop.IKEHoldOverflow.String()] != 0 || d[drop.FragmentOverflow.String()] == 0 {
 		t.Errorf("drops: %v", d)
+	}
+}
+
+// Every lane of every port asks after every batch.
+func TestABatchThatLetsNothingGoWaitsForNoOtherLane(t *testing.T) {
+	w := newWorld(t)
+	w.r.later.mu.Lock() // as another lane that puts something there
+	done := make(chan struct{})
+	go func() {
+		w.r.releaseHeld()
+		close(done)
+	}()
+	for tries := 0; ; tries++ {
+		select {
+		case <-done:
+			w.r.later.mu.Unlock()
+			return
+		default:
+			runtime.Gosched()
+		}
+		if tries == 1_000_000 {
+			t.Error("it waits for a lock")
+			w.r.later.mu.Unlock()
+			<-done
+			return
+		}
 	}
 }
