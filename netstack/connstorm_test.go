@@ -158,7 +158,7 @@ func TestAfterAStormThroughTranslationsNothingIsLeft(t *testing.T) {
 
 func (of *galeKind) storm(t *testing.T) {
 	var lock sync.Mutex
-	w := of.world(t, func(c *Config) {
+	w := of.world(t, lanes(3), func(c *Config) {
 		c.Listeners = of.settings(0).Listeners
 		random := c.LSN.Rand
 		c.LSN.Rand = func(n uint32) uint32 {

@@ -129,8 +129,8 @@ func (c *crowd) reload(n int) {
 	c.w.reload(s)
 }
 
-func newCrowd(t *testing.T) *crowd {
-	w := newSites(t, stormy("single ports"), func(c *Config) {
+func newCrowd(t *testing.T, o ...option) *crowd {
+	w := newSites(t, append(o, stormy("single ports"), func(c *Config) {
 		random := c.LSN.Rand
 		var mu sync.Mutex
 		c.LSN.Rand = func(n uint32) uint32 {
@@ -140,7 +140,7 @@ func newCrowd(t *testing.T) *crowd {
 		}
 		c.MaxConnections = 300
 		c.Listeners = crowdListeners(0)
-	})
+	})...)
 	return &crowd{&storm{w: w, rand: rand.New(rand.NewPCG(5, 6)), mu: &sync.Mutex{}, seen: &[]frame.Packet{}}}
 }
 
@@ -191,15 +191,17 @@ func TestAfterACrowdNothingIsLeft(t *testing.T) {
 	c.ended()
 }
 
-// From both ports at once, while the clock moves and an operator reloads: the
-// race detector watches.
+// From both ports at once, through all their lanes, while the clock moves and an
+// operator reloads: the race detector watches.
 func TestAfterACrowdOfManyNothingIsLeft(t *testing.T) {
-	c := newCrowd(t)
+	c := newCrowd(t, lanes(3))
 	var wg sync.WaitGroup
 	for i, step := range []func(*crowd, int){
+		(*crowd).operate,
 		func(c *crowd, _ int) { c.w.fromLAN(c.outward()...); c.look() },
 		func(c *crowd, _ int) { c.w.fromWAN(c.inward()...); c.look() },
-		(*crowd).operate,
+		func(c *crowd, _ int) { c.w.fromLAN(c.outward()...); c.look() },
+		func(c *crowd, _ int) { c.w.fromWAN(c.inward()...); c.look() },
 	} {
 		one := &crowd{&storm{w: c.w, rand: rand.New(rand.NewPCG(uint64(i), 7)), mu: c.mu, seen: c.seen}}
 		wg.Go(func() {

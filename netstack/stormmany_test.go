@@ -11,11 +11,12 @@ import (
 	"spigate/netstack/lsn"
 )
 
-// From both sides at once, while an operator looks, flushes and reloads.
+// From both sides at once, through all lanes of both ports, while an operator
+// looks, flushes and reloads.
 func TestAfterAStormOfManyNothingIsLeft(t *testing.T) {
 	for _, kind := range stormKinds {
 		t.Run(kind, func(t *testing.T) {
-			w := newWorld(t, stormy(kind), func(c *Config) {
+			w := newWorld(t, lanes(3), stormy(kind), func(c *Config) {
 				random := c.LSN.Rand
 				var mu sync.Mutex
 				c.LSN.Rand = func(n uint32) uint32 {
@@ -31,9 +32,11 @@ func TestAfterAStormOfManyNothingIsLeft(t *testing.T) {
 			var seen []frame.Packet
 			var wg sync.WaitGroup
 			for i, step := range []func(*storm, int){
+				operate,
 				func(s *storm, _ int) { w.fromLAN(s.outward()...); s.look() },
 				func(s *storm, _ int) { w.fromWAN(s.inward()...); s.look() },
-				operate,
+				func(s *storm, _ int) { w.fromLAN(s.outward()...); s.look() },
+				func(s *storm, _ int) { w.fromWAN(s.inward()...); s.look() },
 			} {
 				s := &storm{w: w, rand: rand.New(rand.NewPCG(uint64(i), 2)), mu: &mu, seen: &seen}
 				wg.Add(1)

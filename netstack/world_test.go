@@ -58,6 +58,7 @@ type world struct {
 	lan, wan *link.Memory
 	log      *logBuffer
 	turns    [2]sync.Mutex // of each port: one goroutine at a time receives there
+	lanes    [2]*laned     // of each port; nil: it has but one
 }
 
 // logBuffer collects log lines; timers log from goroutines of their own.
@@ -120,6 +121,7 @@ func newWorld(t testing.TB, options ...option) *world {
 		_ = lanNear.Close()
 		_ = wanNear.Close()
 	})
+	w.runLanes(t)
 	return w
 }
 
@@ -147,6 +149,12 @@ func (w *world) fromLAN(packets ...[]byte) { w.t.Helper(); w.send(0, lanMAC, pac
 func (w *world) fromWAN(packets ...[]byte) { w.t.Helper(); w.send(1, wanMAC, packets) }
 
 func (w *world) send(port int, to frame.MAC, packets [][]byte) {
+	if d := w.lanes[port]; d != nil {
+		for _, p := range packets {
+			d.give([]frame.Frame{framed(to, p)})
+		}
+		return
+	}
 	w.turns[port].Lock()
 	defer w.turns[port].Unlock()
 	for _, p := range packets {
@@ -168,6 +176,10 @@ func framed(to frame.MAC, p []byte) frame.Frame {
 
 // frame sends a whole frame into a port.
 func (w *world) frame(port int, b []byte) {
+	if d := w.lanes[port]; d != nil {
+		d.give([]frame.Frame{frame.Copy(b, 0)})
+		return
+	}
 	w.turns[port].Lock()
 	defer w.turns[port].Unlock()
 	w.r.Port(port).Input([]frame.Frame{frame.Copy(b, 0)})
