@@ -226,7 +226,7 @@ func TestWhileATableGrowsEveryPacketIsReportedOnce(t *testing.T) {
 	sweeps.Go(func() {
 		for !stop.Load() {
 			tab.Sweep(1)
-			runtime.Gosched()
+			turn(&turns, &stop) // the second between two sweeps is longer than a batch takes
 		}
 	})
 	for i, e := range entries {
@@ -236,7 +236,7 @@ func TestWhileATableGrowsEveryPacketIsReportedOnce(t *testing.T) {
 			tab.RemoveOwner(entries[i/2].Owner, 1)
 		}
 		if i%600 == 599 { // on a busy machine the ports would not run at all
-			turn(&turns)
+			turn(&turns, &stop)
 		}
 	}
 	stop.Store(true)
@@ -251,10 +251,10 @@ func TestWhileATableGrowsEveryPacketIsReportedOnce(t *testing.T) {
 	}
 }
 
-// turn waits until each port has done a batch more.
-func turn(turns *[2]atomic.Uint64) {
+// turn waits until each port has done a batch more, or all have stopped.
+func turn(turns *[2]atomic.Uint64, stop *atomic.Bool) {
 	for port := range turns {
-		for seen := turns[port].Load(); turns[port].Load() == seen; {
+		for seen := turns[port].Load(); turns[port].Load() == seen && !stop.Load(); {
 			runtime.Gosched()
 		}
 	}
