@@ -52,10 +52,13 @@ const (
 	pacedBatch = 8
 )
 
-// chunk is how many times a program runs before the generator looks at its
-// context and the clock: a few milliseconds. Beginning anew takes the kernel some
-// time, in which a pace stands still.
-const chunk = 1 << 17
+// A program runs many times before the generator looks at its context and the
+// clock: to begin anew takes the kernel milliseconds, in which a pace stands still.
+// The first time it runs firstChunk times, and from then on about atOnce long.
+const (
+	firstChunk = 1 << 13
+	atOnce     = 250 * time.Millisecond
+)
 
 // Open loads a generator that sends out of a device of a namespace. The other
 // end of a veth pair must have an XDP program or GRO, or the kernel drops
@@ -192,16 +195,35 @@ func (g *Generator) run(ctx context.Context, l Load, start int64) (sent uint64, 
 		return 0, err
 	}
 	o := ebpf.RunOptions{
-		Data: g.flows.Frame(0), Repeat: chunk, BatchSize: batch, Flags: unix.BPF_F_TEST_XDP_LIVE_FRAMES,
+		Data: g.flows.Frame(0), Repeat: firstChunk, BatchSize: batch, Flags: unix.BPF_F_TEST_XDP_LIVE_FRAMES,
 	}
-	for sent < l.Frames && netns.Monotonic()-start < int64(l.For) && err == nil {
-		if left := l.Frames - sent; l.Rate == 0 && left < chunk {
+	for last := start; sent < l.Frames && last-start < int64(l.For) && err == nil; {
+		if left := l.Frames - sent; l.Rate == 0 && left < uint64(o.Repeat) {
 			o.Repeat = uint32(left)
 		}
 		if _, err = program.Run(&o); err == nil {
 			sent, err = g.state.get(stateSent)
 		}
 		err = errors.Join(err, ctx.Err())
+		now := netns.Monotonic()
+		o.Repeat = next(o.Repeat, time.Duration(now-last), l.left(sent, time.Duration(now-start)))
+		last = now
 	}
 	return sent, err
+}
+
+// left is for how long the load goes on, of which so much is done.
+func (l *Load) left(sent uint64, took time.Duration) time.Duration {
+	left := l.For - took
+	if l.Rate > 0 {
+		left = time.Duration(min(float64(left), float64(l.Frames-min(sent, l.Frames))/l.Rate*1e9))
+	}
+	return max(left, 0)
+}
+
+// next is how many times a program runs next that ran n times in took, of a load
+// that ends in left.
+func next(n uint32, took, left time.Duration) uint32 {
+	times := float64(n) / float64(max(took, 1)) * float64(min(left, atOnce))
+	return uint32(min(max(times, firstChunk/8), 1<<30))
 }

@@ -3,6 +3,7 @@ package traffic
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/netip"
 	"testing"
 	"time"
@@ -265,5 +266,33 @@ func TestWhatIsNotThereIsNamed(t *testing.T) {
 	}
 	if _, err := Admit(r.router, "eth9"); err == nil {
 		t.Error("a device that is not there admits")
+	}
+}
+
+func TestTheNextRunLastsAsLongAsTheLoadButIsNeverOneThatCannotBeStopped(t *testing.T) {
+	for _, c := range []struct {
+		n          uint32
+		took, left time.Duration
+		want       uint32
+	}{
+		{10_000, time.Millisecond, 100 * time.Millisecond, 1_000_000},
+		{10_000, time.Millisecond, time.Hour, 2_500_000}, // 250 ms
+		{10_000, 0, time.Hour, 1 << 30},                  // a clock that stands still
+		{10_000, time.Millisecond, 0, firstChunk / 8},    // at the end
+		{10_000, time.Hour, time.Second, firstChunk / 8}, // held up
+		{1 << 30, time.Nanosecond, time.Hour, 1 << 30},
+	} {
+		if got := next(c.n, c.took, c.left); got != c.want {
+			t.Errorf("after %d times in %v, %v left: %d, want %d", c.n, c.took, c.left, got, c.want)
+		}
+	}
+	if l := (Load{Frames: math.MaxInt64, For: time.Second, Rate: 1}); l.left(0, 0) != time.Second {
+		t.Errorf("without a bound of frames: %v left of a second", l.left(0, 0))
+	}
+	l := Load{Frames: 1000, For: time.Second, Rate: 10_000}
+	for took, want := range map[time.Duration]time.Duration{0: 50 * time.Millisecond, 990 * time.Millisecond: 10 * time.Millisecond, 2 * time.Second: 0} {
+		if got := l.left(500, took); got != want {
+			t.Errorf("half of a load in %v: %v left, want %v", took, got, want)
+		}
 	}
 }
