@@ -15,6 +15,10 @@ UNIT   = $(shell go list ./... | grep -v -e '/tests/netns' -e '/tests/programs$$
 # take two minutes for it.
 ARCH := ./tests/arch
 
+# The benchmark's own tests that lay out and measure all ways of a packet: minutes
+# of waiting for the machine, which the fast run leaves out.
+SLOW := $(addprefix %/tests/bench/,pace tap path load inside)
+
 # What an amd64 machine runs as a 32-bit program too.
 UNIT32 := ./alg/... ./board ./board/flash/... ./configs/... ./hw/... ./netstack/...
 
@@ -49,9 +53,9 @@ test: deps build ## everything that CI runs
 test-32: ## unit tests of the packet path in 32 bits, as on ARMv7; on an amd64 machine
 	GOARCH=386 CGO_ENABLED=0 go test -count=1 -timeout 10m $(UNIT32)
 
-test-fast: deps ## the same without the virtual machine, the race detector and cross builds
+test-fast: deps ## the same without the virtual machine, the race detector, cross builds and what measures
 	go vet ./...
-	go test -short -timeout 3m $(ARCH) $(UNIT)
+	go test -short -timeout 3m $(ARCH) $(filter-out $(SLOW),$(UNIT))
 	go test -short -timeout 3m $(NETNS)
 	@echo "make test-fast: everything passed"
 
