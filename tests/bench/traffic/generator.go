@@ -54,9 +54,12 @@ const (
 
 // A program runs many times before the generator looks at its context and the
 // clock: to begin anew takes the kernel milliseconds, in which a pace stands still.
-// The first time it runs firstChunk times, and from then on about atOnce long.
+// The first time it runs firstChunk times, and from then on about atOnce long, but
+// mostRuns times at most: a frame that is left out takes 30 ns, one that is sent
+// ten times as long, and nothing ends a run that was thought shorter.
 const (
 	firstChunk = 1 << 13
+	mostRuns   = 1 << 23
 	atOnce     = 250 * time.Millisecond
 )
 
@@ -225,5 +228,5 @@ func (l *Load) left(sent uint64, took time.Duration) time.Duration {
 // that ends in left.
 func next(n uint32, took, left time.Duration) uint32 {
 	times := float64(n) / float64(max(took, 1)) * float64(min(left, atOnce))
-	return uint32(min(max(times, firstChunk/8), 1<<30))
+	return uint32(min(max(times, firstChunk/8), mostRuns))
 }

@@ -277,10 +277,10 @@ func TestTheNextRunLastsAsLongAsTheLoadButIsNeverOneThatCannotBeStopped(t *testi
 	}{
 		{10_000, time.Millisecond, 100 * time.Millisecond, 1_000_000},
 		{10_000, time.Millisecond, time.Hour, 2_500_000}, // 250 ms
-		{10_000, 0, time.Hour, 1 << 30},                  // a clock that stands still
+		{10_000, 0, time.Hour, mostRuns},                 // a clock that stands still
 		{10_000, time.Millisecond, 0, firstChunk / 8},    // at the end
 		{10_000, time.Hour, time.Second, firstChunk / 8}, // held up
-		{1 << 30, time.Nanosecond, time.Hour, 1 << 30},
+		{mostRuns, time.Nanosecond, time.Hour, mostRuns},
 	} {
 		if got := next(c.n, c.took, c.left); got != c.want {
 			t.Errorf("after %d times in %v, %v left: %d, want %d", c.n, c.took, c.left, got, c.want)
