@@ -62,10 +62,9 @@ func manyFlows(t *testing.T, ctx context.Context, site *netns.Site, r *router) {
 
 func subscriber(i int) netip.Addr { return netip.AddrFrom4([4]byte{192, 0, 2, byte(100 + i)}) }
 
-// echo answers every datagram at the gateway.
-func echo(t *testing.T, in *netns.Namespace) (stop func()) {
+// listen takes the datagrams that come to the gateway.
+func listen(t *testing.T, in *netns.Namespace) (conn *net.UDPConn) {
 	t.Helper()
-	var conn *net.UDPConn
 	err := in.Do(func() (err error) {
 		conn, err = net.ListenUDP("udp4", &net.UDPAddr{Port: echoPort})
 		return err
@@ -73,6 +72,13 @@ func echo(t *testing.T, in *netns.Namespace) (stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return conn
+}
+
+// echo answers every datagram at the gateway.
+func echo(t *testing.T, in *netns.Namespace) (stop func()) {
+	t.Helper()
+	conn := listen(t, in)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

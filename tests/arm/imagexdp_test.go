@@ -2,7 +2,6 @@ package arm
 
 import (
 	"context"
-	"net"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -50,14 +49,7 @@ func theKernelForwards(t *testing.T, ctx context.Context, site *netns.Site, r *r
 // arrivals counts the datagrams that come to the gateway.
 func arrivals(t *testing.T, in *netns.Namespace) (n *atomic.Uint64, stop func()) {
 	t.Helper()
-	var conn *net.UDPConn
-	err := in.Do(func() (err error) {
-		conn, err = net.ListenUDP("udp4", &net.UDPAddr{Port: echoPort})
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := listen(t, in)
 	n = &atomic.Uint64{}
 	done := make(chan struct{})
 	go func() {
