@@ -68,6 +68,10 @@ type RouterConfig struct {
 	Keying  keying.Config  // whom their SAs are negotiated with
 	IPsec   tunnels.Config // policies, selectors and manual SAs; its Tunnels name the IDs of ours
 
+	// OwnTCP: the router itself has TCP (ListenTCP). Without it every port is
+	// closed, at less cost.
+	OwnTCP bool
+
 	MaxConnections int // of virtual servers, NATs and SNATs together; 0: 262144
 }
 
@@ -147,7 +151,9 @@ func newRouter(ch *Chassis, c RouterConfig) (*Router, error) {
 		return nil, err
 	}
 	r.newConnections(c.MaxConnections)
-	r.buildStack()
+	if err := r.buildStack(c); err != nil {
+		return nil, err
+	}
 	if err := r.newTunnels(); err != nil {
 		return nil, err
 	}

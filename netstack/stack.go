@@ -20,11 +20,11 @@ import (
 // tiny on purpose: each address and each route is looked at for every packet
 // on the slow path (25 µs for 256 addresses were measured), so NAT addresses
 // are not given to it; the link answers ARP for them.
-func (r *Router) buildStack() {
+func (r *Router) buildStack(c RouterConfig) error {
 	r.neighbors = &neighbors{r: r, known: map[neighbor]frame.MAC{}}
 	r.stack = stack.New(stack.Options{
 		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, arp.NewProtocol},
-		TransportProtocols: []stack.TransportProtocolFactory{icmp.NewProtocol4, udp.NewProtocol, newTCPClosed, newESPProtocol},
+		TransportProtocols: []stack.TransportProtocolFactory{icmp.NewProtocol4, udp.NewProtocol, tcpFactory(c.OwnTCP), newESPProtocol},
 		Clock:              r.clock,
 		HandleLocal:        true,
 		NUDDisp:            r.neighbors,
@@ -32,6 +32,10 @@ func (r *Router) buildStack() {
 	r.stack.SetTransportProtocolHandler(frame.ProtoESP, r.espHandler)
 	r.stack.SetNFTables(hooks{r})
 	r.stack.SetNFTablesConfigured(true)
+	if c.OwnTCP {
+		return r.tameTCP()
+	}
+	return nil
 }
 
 // connect ends the making of the stack, once it has its interfaces.
