@@ -35,6 +35,7 @@ type Backend interface {
 	Explainer
 	Operator
 	Configurer
+	Lifecycle
 }
 
 // The paths of the views, and of the operations.

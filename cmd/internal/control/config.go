@@ -49,7 +49,13 @@ type Configurer interface {
 type ConfigNew struct {
 	File    string // where the operator has it, for messages
 	Comment string // kept with it
+	By      string // who asks, kept with it; over the socket it is the user at the other end
 	Text    []byte
+
+	// Confirm is how long the configuration may run without ConfirmConfig: when
+	// that is over it is rolled back. 0: it is for good. Otherwise it is within
+	// MinConfirm and MaxConfirm.
+	Confirm time.Duration
 }
 
 // When a configuration takes effect.
@@ -60,11 +66,13 @@ const (
 
 // ConfigApplied is the row that answers "config apply".
 type ConfigApplied struct {
-	Applied  string          `json:"applied"`  // AppliedLive or AppliedNextStart
-	Tables   Words           `json:"tables"`   // why not live: what differs in these is read at the start only
-	Written  bool            `json:"written"`  // false: the next start would have found this text already
-	Path     string          `json:"path"`     // where it is kept
-	Sequence *uint64         `json:"sequence"` // of the slots; null without slots, or if nothing was written
+	Applied  string          `json:"applied"`              // AppliedLive or AppliedNextStart
+	Tables   Words           `json:"tables"`               // why not live: what differs in these is read at the start only
+	Written  bool            `json:"written"`              // false: the next start would have found this text already
+	Path     string          `json:"path"`                 // where it is kept
+	Sequence *uint64         `json:"sequence"`             // of what was kept, as "config history" has it; null if nothing was written
+	Confirm  *Seconds        `json:"confirm_seconds_left"` // it is rolled back then, unless it is confirmed; null: it is for good
+	Sessions ConfigSessions  `json:"sessions"`
 	Warnings []ConfigFinding `json:"warnings"`
 }
 
@@ -102,16 +110,26 @@ func (s *Server) config(mux *http.ServeMux) {
 		text, err := s.backend.ShowConfig(f.Name)
 		return slices.Values([]ConfigText{text}), err
 	}))
-	mux.HandleFunc(pathConfigApply, func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc(pathConfigApply, s.posted(s.applyConfig))
+}
+
+// posted answers a path that takes POST, by a function that does it all.
+func (s *Server) posted(do func(w http.ResponseWriter, r *http.Request, out io.Writer)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		out := &stallWriter{w: w, control: http.NewResponseController(w), stall: s.stall}
 		defer s.caught(r, out)
-		s.applyConfig(w, r, out)
-	})
+		if r.Method != http.MethodPost {
+			w.Header().Set("Allow", http.MethodPost)
+			refuse(w, http.StatusMethodNotAllowed, &Error{"method " + r.Method + " is not allowed here, want POST", CodeMethod})
+			return
+		}
+		do(w, r, out)
+	}
 }
 
 // bodyLimit is how large a request's body may be.
 func bodyLimit(path string) int64 {
-	if path == pathConfigApply {
+	if path == pathConfigApply || path == pathConfigDiff {
 		return MaxConfig
 	}
 	return maxBody
@@ -120,42 +138,58 @@ func bodyLimit(path string) int64 {
 // applyConfig answers a configuration with a row. Whoever sent it may be gone
 // before that: what has begun is done.
 func (s *Server) applyConfig(w http.ResponseWriter, r *http.Request, out io.Writer) {
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		refuse(w, http.StatusMethodNotAllowed, &Error{"method " + r.Method + " is not allowed here, want POST", CodeMethod})
-		return
-	}
 	n, err := parseNew(r.URL.Query())
 	if err != nil {
 		refuse(w, http.StatusBadRequest, &Error{err.Error(), CodeBadRequest})
 		return
 	}
-	if n.Text, err = io.ReadAll(r.Body); err != nil {
+	if n.Text, err = readBody(w, r); err != nil {
+		return
+	}
+	n.By = askedBy(r)
+	done, err := s.backend.ApplyConfig(n)
+	if faults := configs.Faults(err); len(faults) > 0 {
+		s.log.Info("control: operator", "path", pathConfigApply, "by", n.By, "file", n.File, "refused", len(faults))
+		refuseFaults(w, faults)
+		return
+	}
+	s.changed(w, r, out, done, err, "file", n.File, "comment", n.Comment)
+}
+
+// changed logs what an operator has done to the configuration, and answers with
+// the row.
+func (s *Server) changed(w http.ResponseWriter, r *http.Request, out io.Writer, done row, err error, asked ...any) {
+	asked = append([]any{"path", r.URL.Path, "by", askedBy(r)}, asked...)
+	if err != nil {
+		s.log.Error("control: operator", append(asked, "error", strings.ReplaceAll(err.Error(), "\n", "; "))...)
+		refuseError(w, err)
+		return
+	}
+	s.log.Info("control: operator", append(asked, "done", inJSON(done))...)
+	s.answer(w, r, out, done)
+}
+
+// answer writes one row.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, out io.Writer, done row) {
+	w.Header().Set("Content-Type", "application/json")
+	rows := NewItemWriter(out)
+	if err := errors.Join(rows.Add(done), rows.End()); err != nil {
+		s.log.Debug("control: answer cut short", "path", r.URL.Path, "error", err)
+	}
+}
+
+// readBody reads a request's body, or has refused it.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
 		status, e := http.StatusBadRequest, &Error{"the request's body: " + err.Error(), CodeBadRequest}
 		var large *http.MaxBytesError
 		if errors.As(err, &large) {
 			status, e = http.StatusRequestEntityTooLarge, tooLarge()
 		}
 		refuse(w, status, e)
-		return
 	}
-	done, err := s.backend.ApplyConfig(n)
-	if faults := configs.Faults(err); len(faults) > 0 {
-		s.log.Info("control: operator", "path", pathConfigApply, "file", n.File, "refused", len(faults))
-		refuseFaults(w, faults)
-		return
-	}
-	if err != nil {
-		s.log.Error("control: operator", "path", pathConfigApply, "file", n.File, "error", strings.ReplaceAll(err.Error(), "\n", "; "))
-		refuseError(w, err)
-		return
-	}
-	s.log.Info("control: operator", "path", pathConfigApply, "file", n.File, "comment", n.Comment, "done", inJSON(done))
-	w.Header().Set("Content-Type", "application/json")
-	rows := NewItemWriter(out)
-	if err := errors.Join(rows.Add(done), rows.End()); err != nil {
-		s.log.Debug("control: answer cut short", "path", r.URL.Path, "error", err)
-	}
+	return text, err
 }
 
 func tooLarge() *Error {
@@ -166,16 +200,24 @@ func tooLarge() *Error {
 func parseNew(q url.Values) (n ConfigNew, err error) {
 	for name, values := range q {
 		field, most := &n.File, 4096
+		var confirm string
 		switch name {
 		case "file":
 		case "comment":
 			field, most = &n.Comment, 200
+		case "confirm":
+			field, most = &confirm, 40
 		default:
-			return n, fmt.Errorf("%q is not one of: file, comment", name)
+			return n, fmt.Errorf("%q is not one of: file, comment, confirm", name)
 		}
 		*field = values[0]
 		if len(values) > 1 || len(*field) > most || strings.ContainsFunc(*field, unicode.IsControl) {
 			return n, fmt.Errorf("%s: want one text of at most %d bytes without control characters", name, most)
+		}
+		if name == "confirm" {
+			if n.Confirm, err = ParseConfirm(confirm); err != nil {
+				return n, err
+			}
 		}
 	}
 	if n.File == "" {
@@ -231,7 +273,18 @@ func (c *Client) ApplyConfig(ctx context.Context, n ConfigNew) (ConfigApplied, e
 	if n.Comment != "" {
 		q.Set("comment", n.Comment)
 	}
-	body, err := c.exchange(ctx, question{http.MethodPost, pathConfigApply + "?" + q.Encode(), n.Text, applyTimeout})
+	if n.Confirm != 0 {
+		q.Set("confirm", n.Confirm.String())
+	}
+	return post[ConfigApplied](ctx, c, pathConfigApply, q, n.Text)
+}
+
+// post sends a body and takes the single row of the answer.
+func post[T any](ctx context.Context, c *Client, path string, q url.Values, text []byte) (out T, err error) {
+	if text == nil {
+		text = []byte{} // a POST has a body
+	}
+	body, err := c.exchange(ctx, question{http.MethodPost, path + "?" + q.Encode(), text, applyTimeout})
 	if err != nil {
 		return out, err
 	}

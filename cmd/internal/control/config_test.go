@@ -7,8 +7,10 @@ import (
 	"io"
 	"net/http/httptest"
 	"net/url"
+	"os/user"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -39,8 +41,14 @@ func TestAConfigurationGoesToTheDaemonAsItIs(t *testing.T) {
 	for i := range all {
 		all[i] = byte(i)
 	}
-	sent := ConfigNew{File: "dir/new & old=1.toml", Comment: "für später?", Text: all}
+	sent := ConfigNew{File: "dir/new & old=1.toml", Comment: "für später?", Text: all, Confirm: 90 * time.Second, By: "somebody else"}
 	done, err := c.ApplyConfig(t.Context(), sent)
+	// Who asks is not what they say.
+	me, bad := user.Current()
+	if bad != nil {
+		t.Fatal(bad)
+	}
+	sent.By = me.Username
 	if err != nil || done.Applied != AppliedLive || *done.Sequence != 7 || len(done.Warnings) != 1 || done.Warnings[0].File != sent.File || len(done.Tables) > 0 {
 		t.Errorf("%+v, %v", done, err)
 	}
@@ -87,14 +95,20 @@ func TestAConfigurationThatIsNotSentProperlyIsNotApplied(t *testing.T) {
 		status             int
 		says               string
 	}{
-		"looking":           {"GET", pathConfigApply + "?file=a", "", 405, "want POST"},
-		"posting a view":    {"POST", pathConfig, "", 405, "want GET"},
-		"without a name":    {"POST", pathConfigApply, "version = 1", 400, "a name for messages is missing"},
-		"unknown parameter": {"POST", pathConfigApply + "?file=a&confirm=5m", "version = 1", 400, `"confirm" is not one of`},
-		"a name twice":      {"POST", pathConfigApply + "?file=a&file=b", "version = 1", 400, "one text"},
-		"a terminal's name": {"POST", pathConfigApply + "?file=" + url.QueryEscape("a\x1b[2J"), "version = 1", 400, "control characters"},
-		"a long comment":    {"POST", pathConfigApply + "?file=a&comment=" + strings.Repeat("c", 201), "version = 1", 400, "at most 200"},
-		"below":             {"POST", pathConfigApply + "/now?file=a", "version = 1", 404, "no such"},
+		"looking":            {"GET", pathConfigApply + "?file=a", "", 405, "want POST"},
+		"posting a view":     {"POST", pathConfig, "", 405, "want GET"},
+		"without a name":     {"POST", pathConfigApply, "version = 1", 400, "a name for messages is missing"},
+		"unknown parameter":  {"POST", pathConfigApply + "?file=a&conform=5m", "version = 1", 400, `"conform" is not one of`},
+		"no time to confirm": {"POST", pathConfigApply + "?file=a&confirm=0s", "version = 1", 400, "want a time from 1s to 24h"},
+		"one in the past":    {"POST", pathConfigApply + "?file=a&confirm=-5m", "version = 1", 400, "want a time from"},
+		"a year":             {"POST", pathConfigApply + "?file=a&confirm=8760h", "version = 1", 400, "want a time from"},
+		"more than that":     {"POST", pathConfigApply + "?file=a&confirm=99999999999h", "version = 1", 400, "want a time from"},
+		"a word":             {"POST", pathConfigApply + "?file=a&confirm=soon", "version = 1", 400, "want a time from"},
+		"an empty time":      {"POST", pathConfigApply + "?file=a&confirm=", "version = 1", 400, "want a time from"},
+		"a name twice":       {"POST", pathConfigApply + "?file=a&file=b", "version = 1", 400, "one text"},
+		"a terminal's name":  {"POST", pathConfigApply + "?file=" + url.QueryEscape("a\x1b[2J"), "version = 1", 400, "control characters"},
+		"a long comment":     {"POST", pathConfigApply + "?file=a&comment=" + strings.Repeat("c", 201), "version = 1", 400, "at most 200"},
+		"below":              {"POST", pathConfigApply + "/now?file=a", "version = 1", 404, "no such"},
 	} {
 		status, _, body := raw(t, socket, c.method, c.path, strings.NewReader(c.body))
 		var e Error

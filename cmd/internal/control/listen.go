@@ -145,17 +145,10 @@ func (e *endpoint) replaceStale() error {
 
 // peerPID asks the kernel who listens at the other end.
 func peerPID(conn *net.UnixConn) string {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return "unknown"
+	if cred, ok := credentials(conn); ok {
+		return strconv.Itoa(int(cred.Pid))
 	}
-	pid := "unknown"
-	_ = raw.Control(func(fd uintptr) {
-		if cred, err := syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED); err == nil {
-			pid = strconv.Itoa(int(cred.Pid))
-		}
-	})
-	return pid
+	return "unknown"
 }
 
 // listen gives the socket its name only when it has its mode: it is never

@@ -122,7 +122,7 @@ func TestTheNamesOfTheFieldsAreAsPublished(t *testing.T) {
 ]}
 `,
 		pathStatus: `{"version":1,"items":[
-{"ready":false,"uptime_seconds":0,"pid":0,"config":"","fast_hits":0,"slow_hits":0,"flows":0,"flow_capacity":0,"offload":{"flows":0,"capacity":0,"packets":0,"refused":0,"left":[]},"ports":[],"failed_switches":[]}
+{"ready":false,"uptime_seconds":0,"pid":0,"config":"","fast_hits":0,"slow_hits":0,"flows":0,"flow_capacity":0,"offload":{"flows":0,"capacity":0,"packets":0,"refused":0,"left":[]},"ports":[],"failed_switches":[],"confirm_seconds_left":null}
 ]}
 `,
 		pathFlows: `{"version":1,"items":[]}

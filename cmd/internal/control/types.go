@@ -196,6 +196,10 @@ type Status struct {
 	Ports        []PortStatus `json:"ports"`
 
 	FailedSwitches Words `json:"failed_switches"` // see "show switch"
+
+	// Confirm is how long the configuration that runs has to be confirmed before it
+	// is rolled back; null: it is for good.
+	Confirm *Seconds `json:"confirm_seconds_left"`
 }
 
 // MarshalJSON implements json.Marshaler, for the same reason as the gate's.
