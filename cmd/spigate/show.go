@@ -31,7 +31,8 @@ func (a *app) newShow() *cobra.Command {
 		newGroup("lsn", "Large scale NAT", s.lsnSession(), s.lsnBlock(), s.lsnDeterministic(),
 			s.lsnClient(), s.lsnPool(), s.lsnGroup(), s.lsnAppsProfile(), s.lsnStatic()),
 		newGroup("ltm", "Virtual servers, NATs and SNATs", s.ltmVirtual(), s.ltmNAT(), s.ltmSNAT()),
-		newGroup("net", "The network", s.netVLAN(), newGroup("ipsec", "IPsec tunnels that end here", s.netIPsecSA(), s.netIPsecSelector(), s.netIPsecPeer(), s.netIPsecStat())),
+		newGroup("net", "The network", s.netVLAN(), s.netRoute(), s.netARP(),
+			newGroup("ipsec", "IPsec tunnels that end here", s.netIPsecSA(), s.netIPsecSelector(), s.netIPsecPeer(), s.netIPsecStat())),
 		newGroup("sys", "The system", s.sysConnection()),
 		s.switches(), s.flow(), s.drops(), s.status())
 	s.addFlags(show)

@@ -40,6 +40,8 @@ var views = map[string]string{
 	"sys-connection":       "show sys connection",
 	"switch":               "show switch",
 	"net-vlan":             "show net vlan",
+	"net-route":            "show net route",
+	"net-arp":              "show net arp",
 	"net-ipsec-sa":         "show net ipsec sa",
 	"net-ipsec-selector":   "show net ipsec selector",
 	"net-ipsec-peer":       "show net ipsec peer",

@@ -32,6 +32,7 @@ type Backend interface {
 	LTM
 	NetIPsec
 	Switches
+	Paths
 	Explainer
 	Operator
 	Configurer

@@ -171,6 +171,7 @@ func (s *Server) handler() http.Handler {
 	s.config(mux)
 	s.lifecycle(mux)
 	s.switches(mux)
+	s.paths(mux)
 	mux.Handle(pathIPsecClearBasic, s.clearing(pathIPsecClearBasic, ClearBasic))
 	mux.Handle(pathIPsecClearFull, s.clearing(pathIPsecClearFull, ClearFull))
 	mux.Handle(pathIPsecFlush, operation(s, pathIPsecFlush, FiltersOfIPsecFlush(), b.FlushIPsec))
