@@ -17,8 +17,9 @@ func (a *app) newCheck() *cobra.Command {
 		Long: "Reads a configuration file and changes nothing. Faults and warnings go to\n" +
 			"stderr, each as file:line:col: path: text. The exit code is 5 if there is a\n" +
 			"fault; warnings alone are fine.",
-		Args: oneFile,
-		RunE: func(_ *cobra.Command, args []string) error { return a.check(args[0]) },
+		Example: exampleText("check configs/examples/office.toml", "check /etc/spigate/spigate.toml --json"),
+		Args:    oneFile,
+		RunE:    func(_ *cobra.Command, args []string) error { return a.check(args[0]) },
 	}
 }
 

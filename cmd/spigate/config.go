@@ -111,6 +111,7 @@ that of the slot candidate (what was tried last), running, or confirmed (what
 the next start boots). Keys and secrets that are written in it are not printed:
 such a text cannot be applied again before they are put back. Those in files
 (file:PATH) are not in it anyway.`,
+		Example:   exampleText("config show", "config show confirmed"),
 		Args:      cobra.MaximumNArgs(1),
 		ValidArgs: []string{"candidate", "running", "confirmed"},
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -28,6 +28,7 @@ type flusher struct {
 func (f *flusher) ipsecSession() *cobra.Command {
 	return operation(f, operator[control.IPsecFlushed]{
 		noun: "session", short: "ESP and IKE sessions, gates, and what waits for them",
+		examples: []string{"flush ipsecalg session --source-ip 192.0.2.10", "flush ipsecalg session --nat-ip 203.0.113.3 --dest-ip 198.51.100.9"},
 		long: "Removes the ESP sessions, gates, locks, waiting messages and IKE sessions that\n" +
 			"pass all filters; without a filter, all. Their VPN clients have to negotiate\n" +
 			"anew, which they do when they notice. That nothing passes is no failure.",
@@ -43,6 +44,7 @@ func (f *flusher) ipsecSession() *cobra.Command {
 func (f *flusher) lsnSession() *cobra.Command {
 	return operation(f, operator[control.LSNFlushed]{
 		noun: "session", short: "NAT mappings with their sessions",
+		examples: []string{"flush lsn session --source-ip 192.0.2.10", "flush lsn session --nat-ip 203.0.113.3 --nat-port 6234"},
 		long: "Removes the NAT mappings that pass all filters, with their sessions and the\n" +
 			"IKE sessions on them; without a filter, all. ESP sessions stay: those are\n" +
 			"flushed by \"flush ipsecalg session\". That nothing passes is no failure.",
@@ -59,6 +61,7 @@ type operator[T any] struct {
 	noun, short string
 	aliases     []string
 	long        string
+	examples    []string
 	named       bool // a name follows the noun
 	filters     []string
 	do          func(*control.Client, context.Context, control.Filter) (T, error)
@@ -67,7 +70,7 @@ type operator[T any] struct {
 
 // operation makes the cobra command of an operator.
 func operation[T any](f *flusher, o operator[T]) *cobra.Command {
-	shared := words{o.noun, o.short, o.aliases, o.long, o.named, o.filters}
+	shared := words{o.noun, o.short, o.aliases, o.long, o.examples, o.named, o.filters}
 	return f.command(shared, func(ctx context.Context, client *control.Client, filter control.Filter) error {
 		done, err := o.do(client, ctx, filter)
 		if err != nil {
@@ -85,7 +88,7 @@ func operation[T any](f *flusher, o operator[T]) *cobra.Command {
 func (f *flusher) command(o words, do func(context.Context, *control.Client, control.Filter) error) *cobra.Command {
 	var filter control.Filter
 	cmd := &cobra.Command{
-		Use: o.noun, Aliases: o.aliases, Short: o.short, Long: o.long,
+		Use: o.noun, Aliases: o.aliases, Short: o.short, Long: o.long, Example: exampleText(o.examples...),
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := setName(&filter, args); err != nil {

@@ -37,10 +37,10 @@ func (s *shower) list(noun, short string, kind control.LTMKind, object, property
 	var filter control.Filter
 	cmd := &cobra.Command{
 		Use: noun + " [NAME] [PROPERTY…]", Short: short,
-		Long: short + " of the running configuration, as tmsh lists them: of the properties those\n" +
-			"that are always there or not at their default, or only the ones that are named. A\n" +
-			"first word that is no object's name is a property of all of them. " + allProperties + "\n" +
-			"stands for every property. Times are in seconds.",
+		Long: short + " of the running configuration, as tmsh lists them: of the\n" +
+			"properties those that are always there or not at their default, or only the ones\n" +
+			"that are named. A first word that is no object's name is a property of all of\n" +
+			"them. " + allProperties + " stands for every property. Times are in seconds.",
 		Example: fmt.Sprintf("  spigate list %[1]s\n  spigate list %[1]s %[2]s\n  spigate list %[1]s %[2]s %[4]s\n  spigate list %[1]s %[3]s",
 			kind.Words(), object, property, allProperties),
 		Args: cobra.ArbitraryArgs,

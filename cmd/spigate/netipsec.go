@@ -20,6 +20,7 @@ func (s *shower) netIPsecSA() *cobra.Command {
 	var all bool
 	cmd := command(s, view[control.NetIPsecSA]{
 		noun: "sa", aliases: []string{"ipsec-sa"}, short: "Security associations of ESP",
+		examples: []string{"show net ipsec sa", "show net ipsec sa --selector my-nat-selector --all-properties", "show net ipsec sa --peer gw2 --json"},
 		long: "The security associations (SAs), one row for each direction: In is opened, Out\n" +
 			"is sealed. Ends without a port are of bare ESP, those with one of ESP in UDP. A\n" +
 			"dying SA is being replaced or closed. Packets and bytes are what passed; Seq is\n" +
@@ -170,6 +171,7 @@ func side(network, port string) string {
 func (s *shower) netIPsecSelector() *cobra.Command {
 	return command(s, view[control.NetIPsecSelector]{
 		noun: "selector", aliases: []string{"traffic-selector"}, short: "Traffic selectors in the order in which they are asked", named: true,
+		examples: []string{"show net ipsec selector", "show net ipsec selector my-nat-selector"},
 		long: "Traffic selectors, in the order in which they are asked: the first that matches\n" +
 			"decides. Source and Destination are as packets have them on their way out, after\n" +
 			"NAT. One is up if it has SAs for both directions. NoSA are packets that found no\n" +

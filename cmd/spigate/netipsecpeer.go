@@ -18,6 +18,7 @@ func (s *shower) netIPsecPeer() *cobra.Command {
 	var all bool
 	cmd := command(s, view[control.NetIPsecPeer]{
 		noun: "peer", aliases: []string{"ike-peer", "ike-sa"}, short: "IKE peers, their IKE SAs, and what failed last", named: true,
+		examples: []string{"show net ipsec peer", "show net ipsec peer gw2 --all-properties"},
 		long: "IKE peers with their IKE SAs: one row for each, or one without if there is none.\n" +
 			"Identity is what the other end proved to be. NAT tells at which end one was\n" +
 			"found. Rekey is until the IKE SA is replaced, Quiet since its last message.\n" +
@@ -192,6 +193,7 @@ func (s *shower) netIPsecStat() *cobra.Command {
 	var all bool
 	cmd := command(s, view[control.NetIPsecStat]{
 		noun: "stat", aliases: []string{"ipsec-stat"}, short: "Counters of all tunnels together",
+		examples: []string{"show net ipsec stat", "show net ipsec stat --json"},
 		long: "What the tunnels of each traffic domain have counted since the daemon began:\n" +
 			"packets that were to be sealed (out) or opened (in), what selectors said of\n" +
 			"packets without ESP (clear), and IKE. The words of drop reasons are explained by\n" +

@@ -25,7 +25,6 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer, color
 	a := &app{out: &output{w: stdout}, errs: stderr, color: color}
 	root := a.newRoot()
 	root.SetArgs(args)
-	root.SetOut(a.out)
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
 	switch {
@@ -44,12 +43,15 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer, color
 
 func (a *app) newRoot() *cobra.Command {
 	root := newGroup("spigate", "An IPsec-aware NAT router")
+	root.SetOut(a.out) // which completion remembers when it is made
 	root.SilenceErrors, root.SilenceUsage = true, true
 	a.versionFlag(root)
 	flags := root.PersistentFlags()
 	flags.BoolVar(&a.json, "json", false, `print {"version":1,"items":[…]}`)
 	flags.BoolVar(&a.noColor, "no-color", false, "no bold header, no redrawing")
 	root.AddCommand(newRunCommand(), a.newCheck(), a.newConfig(), a.newShow(), a.newList(), a.newStat(), a.newWho(), a.newExplain(), a.newFlush(), a.newRekey(), a.newInitiate(), a.newVersion())
+	addOwn(root)
+	giveExamples(root)
 	a.noteStart(root)
 	return root
 }

@@ -45,7 +45,8 @@ SIGHUP reads the file, or the running slot, again. What can change without a
 restart takes effect at once: sessions whose NAT address, group or profile is
 gone end, all others go on. If anything else has changed, or is wrong, the log
 says what, and nothing changes. "spigate config apply" does it with an answer.`,
-		Args: cobra.MaximumNArgs(1),
+		Example: exampleText("run --config /etc/spigate/spigate.toml", "run --state-dir /overlay/spigate --factory /etc/spigate/spigate.toml"),
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			keeper, err := f.keeper(cmd.Flags().Changed("state-dir"), args)
 			if err != nil {

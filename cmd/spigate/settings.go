@@ -13,6 +13,7 @@ import (
 func (s *shower) ipsecProfile() *cobra.Command {
 	return command(s, view[control.IPsecProfile]{
 		noun: "profile", short: "Profiles of the IPsec ALG", named: true,
+		examples: []string{"show ipsecalg profile", "show ipsecalg profile IPSECALGPROFILE-1 --json"},
 		long: "The profiles of the IPsec ALG, as the router uses them now. LateOut and LateIn\n" +
 			"are late_binding_out and late_binding_in, KeepWithESP is ike_keep_with_esp,\n" +
 			"Parallel is same_client_parallel, Port500 is ike_port_preserve, and ByCookie is\n" +
@@ -32,8 +33,9 @@ func (s *shower) ipsecProfile() *cobra.Command {
 func (s *shower) lsnClient() *cobra.Command {
 	return command(s, view[control.LSNClient]{
 		noun: "client", short: "Networks of subscribers", named: true,
-		filters: control.FiltersOfObjects(),
-		ask:     (*control.Client).LSNClients,
+		examples: []string{"show lsn client", "show lsn client LSN-CLIENT-1"},
+		filters:  control.FiltersOfObjects(),
+		ask:      (*control.Client).LSNClients,
 		print: rowsOf([]string{"Name", "TD", "Networks", "Groups"}, func(c control.LSNClient) []string {
 			return []string{c.Name, number(c.TD), commas(c.Networks), commas(c.Groups)}
 		}),
@@ -43,6 +45,7 @@ func (s *shower) lsnClient() *cobra.Command {
 func (s *shower) lsnPool() *cobra.Command {
 	return command(s, view[control.LSNPool]{
 		noun: "pool", short: "NAT addresses, and how many of their ports are in use", named: true,
+		examples: []string{"show lsn pool", "show lsn pool LSN-POOL-1 --watch 5s"},
 		long: "NAT addresses. Ports is how many ports all addresses of the pool have together,\n" +
 			"for each protocol; the columns behind it are how many of them are in use. Held\n" +
 			"is how many of all protocols wait before they are given again. Blocks is how\n" +
@@ -61,8 +64,9 @@ func (s *shower) lsnPool() *cobra.Command {
 func (s *shower) lsnGroup() *cobra.Command {
 	return command(s, view[control.LSNGroup]{
 		noun: "group", short: "What belongs together: client, pools, profiles", named: true,
-		filters: control.FiltersOfObjects(),
-		ask:     (*control.Client).LSNGroups,
+		examples: []string{"show lsn group", "show lsn group LSN-GROUP-1"},
+		filters:  control.FiltersOfObjects(),
+		ask:      (*control.Client).LSNGroups,
 		print: rowsOf([]string{"Name", "TD", "Client", "Pools", "AppsProfiles", "TransportProfiles", "IPsecALGProfile"},
 			func(g control.LSNGroup) []string {
 				alg := ""
@@ -77,7 +81,8 @@ func (s *shower) lsnGroup() *cobra.Command {
 func (s *shower) lsnAppsProfile() *cobra.Command {
 	return command(s, view[control.LSNAppsProfile]{
 		noun: "appsprofile", short: "How the ports of an application are mapped", named: true,
-		ask: (*control.Client).LSNAppsProfiles,
+		examples: []string{"show lsn appsprofile", "show lsn appsprofile LSN-APPSPROFILE-1"},
+		ask:      (*control.Client).LSNAppsProfiles,
 		print: rowsOf([]string{"Name", "Protocol", "IPPooling", "Mapping", "Filtering", "Ports", "TD", "Groups"},
 			func(p control.LSNAppsProfile) []string {
 				ports := "all"

@@ -62,7 +62,8 @@ type view[T any] struct {
 	noun, short string
 	aliases     []string // what tmsh calls it
 	long        string
-	named       bool // a name may follow the noun
+	examples    []string // lines of it as they are typed, without the program's name
+	named       bool     // a name may follow the noun
 	filters     []string
 	ask         func(*control.Client, context.Context, control.Filter) iter.Seq2[T, error]
 	print       func(w io.Writer, bold bool, rows iter.Seq2[T, error]) error
@@ -74,6 +75,7 @@ type words struct {
 	noun, short string
 	aliases     []string
 	long        string
+	examples    []string
 	named       bool
 	filters     []string
 }
@@ -82,7 +84,7 @@ type words struct {
 // the compiler makes the generic functions for each of them: what they share is
 // in functions that are not generic.
 func command[T any](s *shower, v view[T]) *cobra.Command {
-	shared := words{v.noun, v.short, v.aliases, v.long, v.named, v.filters}
+	shared := words{v.noun, v.short, v.aliases, v.long, v.examples, v.named, v.filters}
 	return s.command(shared, func(ctx context.Context, w io.Writer, client *control.Client, filter control.Filter) error {
 		rows, err := v.ask(client, ctx, filter), error(nil)
 		if s.json {
@@ -101,7 +103,7 @@ func command[T any](s *shower, v view[T]) *cobra.Command {
 func (s *shower) command(v words, draw func(context.Context, io.Writer, *control.Client, control.Filter) error) *cobra.Command {
 	var filter control.Filter
 	cmd := &cobra.Command{
-		Use: v.noun, Aliases: v.aliases, Short: v.short, Long: v.long,
+		Use: v.noun, Aliases: v.aliases, Short: v.short, Long: v.long, Example: exampleText(v.examples...),
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := setName(&filter, args); err != nil {

@@ -23,6 +23,7 @@ func (s *shower) ipsecStat() *cobra.Command {
 	var clear clearFlag
 	cmd := command(s, view[control.IPsecStat]{
 		noun: "ipsecalg", short: "Counters of the IPsec ALG", named: true,
+		examples: []string{"stat ipsecalg", "stat ipsecalg IPSECALGPROFILE-1 --detail", "stat ipsecalg --clear-stats basic"},
 		long: "Counters of the IPsec ALG since the daemon began, or of the one profile of this\n" +
 			"name. Active and Blocked are what is there now. With --detail every counter,\n" +
 			"and what it counts; --json always has all of them. What cannot be laid to one\n" +

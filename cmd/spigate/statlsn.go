@@ -15,6 +15,7 @@ func (s *shower) lsnStat() *cobra.Command {
 	var clear clearFlag
 	cmd := command(s, view[control.LSNStat]{
 		noun: "lsn", short: "Counters of the large scale NAT",
+		examples: []string{"stat lsn", "stat lsn --watch 2s", "stat lsn --json"},
 		long: "Counters of the large scale NAT since the daemon began. Rx is what came from\n" +
 			"remotes, Tx what went to them; Dropped are packets for which there was no\n" +
 			"session (\"show drops\" has the reasons). Sessions and Subscribers are what is\n" +
@@ -44,8 +45,9 @@ func (s *shower) lsnStat() *cobra.Command {
 func (s *shower) lsnGroupStat() *cobra.Command {
 	return command(s, view[control.LSNStat]{
 		noun: "group", short: "Counters of each group, or of the one of this name", named: true,
-		filters: control.FiltersOfObjects(),
-		ask:     (*control.Client).LSNGroupStats,
+		examples: []string{"stat lsn group", "stat lsn group LSN-GROUP-1"},
+		filters:  control.FiltersOfObjects(),
+		ask:      (*control.Client).LSNGroupStats,
 		print: linesOf([]string{"Group", "TD", "Subscribers"}, func(r control.LSNStat) []string {
 			return []string{*r.Group, number(*r.TD), number(r.Subscribers)}
 		}),
@@ -85,6 +87,7 @@ func protocolLines(r *control.LSNStat, common func(control.LSNStat) []string) (l
 func (s *shower) lsnPoolStat() *cobra.Command {
 	return command(s, view[control.LSNPoolStat]{
 		noun: "pool", short: "How far each pool is used, or the one of this name", named: true,
+		examples: []string{"stat lsn pool", "stat lsn pool LSN-POOL-1"},
 		long: "How far each pool is used. IPs is how many NAT addresses it has, Allocated how\n" +
 			"many of them have a port in use; the last columns are the share of all ports.",
 		filters: control.FiltersOfObjects(),
@@ -98,6 +101,7 @@ func (s *shower) lsnPoolStat() *cobra.Command {
 func (s *shower) lsnStatic() *cobra.Command {
 	return command(s, view[control.LSNStatic]{
 		noun: "static", short: "Static mappings", named: true,
+		examples: []string{"show lsn static", "show lsn static web"},
 		long: "Static mappings. * is every port, or every remote. One is INACTIVE as long as\n" +
 			"another mapping, from before it was configured, has its port.",
 		filters: control.FiltersOfStatic(),

@@ -17,7 +17,8 @@ func (s *shower) status() *cobra.Command {
 	var shown control.Status
 	return command(s, view[control.Status]{
 		noun: "status", short: "Is the router well: ports, fast and slow path",
-		long: "The daemon's health. The exit code is 6 if it is not ready or a port is down.",
+		examples: []string{"show status", "show status --json", "show status --watch 2s"},
+		long:     "The daemon's health. The exit code is 6 if it is not ready or a port is down.",
 		ask: func(c *control.Client, ctx context.Context, _ control.Filter) iter.Seq2[control.Status, error] {
 			return func(yield func(control.Status, error) bool) {
 				var err error

@@ -14,6 +14,7 @@ import (
 func (s *shower) lsnLogStat() *cobra.Command {
 	return command(s, view[control.LSNLogStat]{
 		noun: "log", short: "Counters of each target of the NAT log, or of the one of this name", named: true,
+		examples: []string{"stat lsn log", "stat lsn log --json"},
 		long: "Counters of each target in [log.nat]. Sent are records that went to the network:\n" +
 			"over UDP nobody knows what arrived. Lost are those that found the queue full; the\n" +
 			"collector is told of them as a gap.",
@@ -32,7 +33,8 @@ func (s *shower) lsnLogStat() *cobra.Command {
 
 func (s *shower) lsnHelperStat() *cobra.Command {
 	return command(s, view[control.LSNHelperStat]{
-		noun: "helper", short: "Counters of the helpers for FTP and TFTP, or of the one of this name", named: true,
+		noun: "helper", short: "Counters of the helpers for FTP and TFTP, or of this one", named: true,
+		examples: []string{"stat lsn helper", "stat lsn helper ftp"},
 		long: "Counters of the helpers for FTP and TFTP; the IPsec ALG has \"stat ipsecalg\".\n\n" +
 			"ftp: live and watched control connections, now and ever; unwatched segments of\n" +
 			"connections beyond the helper's room; opened ports. Lines left as they are: foreign\n" +

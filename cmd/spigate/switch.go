@@ -15,6 +15,7 @@ import (
 func (s *shower) switches() *cobra.Command {
 	return command(s, view[control.Switch]{
 		noun: "switch", short: "Switch chips with their ports, or the one of this name", named: true,
+		examples: []string{"show switch", "show switch sw0"},
 		long: "Each switch: whether it does what [switch] and [vlan] say, and if not, why. Then\n" +
 			"its ports: cable, VLANs, and what the switch has counted. Untagged is the VLAN of\n" +
 			"frames without tag; a port in no VLAN is off. The router's own port is in all VLANs.",
@@ -83,6 +84,7 @@ func list(words control.Words) string { return cmp.Or(strings.Join(words, ","), 
 func (s *shower) netVLAN() *cobra.Command {
 	return command(s, view[control.VLAN]{
 		noun: "vlan", short: "VLANs: the router's interfaces, or the one of this name", named: true,
+		examples: []string{"show net vlan", "show net vlan external"},
 		long: "Each [vlan]: the port that it comes by, the switch between with the ports that are\n" +
 			"its members, our addresses in it, and what the router has counted.",
 		filters: control.FiltersOfObjects(),

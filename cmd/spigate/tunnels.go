@@ -18,6 +18,7 @@ import (
 func (f *flusher) netIPsecSA() *cobra.Command {
 	return operation(f, operator[control.NetIPsecAsked]{
 		noun: "sa", aliases: []string{"ipsec-sa"}, short: "Security associations, which are then negotiated anew",
+		examples: []string{"flush net ipsec sa --selector my-nat-selector", "flush net ipsec sa --peer gw2"},
 		long: "Ends the SAs of the traffic selector of this name; or all SAs of the peer of this\n" +
 			"name, its IKE SA too; or without a filter those of all peers. The other end is\n" +
 			"told. They are negotiated anew at once if the selector has up = true, else by\n" +
@@ -65,6 +66,7 @@ func (a *app) newRekey() *cobra.Command {
 func (f *flusher) rekeyPeer() *cobra.Command {
 	return operation(f, operator[control.NetIPsecAsked]{
 		noun: "peer", aliases: []string{"ike-peer", "ike-sa"}, short: "The IKE SA of the peer of this name", named: true,
+		examples: []string{"rekey net ipsec peer gw2"},
 		long: "Replaces the IKE SA with a peer. The SAs that it negotiated stay; for new keys of\n" +
 			"theirs there is \"rekey net ipsec selector\". No packet is lost.",
 		filters: control.FiltersOfObjects(),
@@ -76,6 +78,7 @@ func (f *flusher) rekeyPeer() *cobra.Command {
 func (f *flusher) rekeySelector() *cobra.Command {
 	return operation(f, operator[control.NetIPsecAsked]{
 		noun: "selector", aliases: []string{"traffic-selector"}, short: "The SAs of the traffic selector of this name", named: true,
+		examples: []string{"rekey net ipsec selector my-nat-selector"},
 		long: "Replaces the SAs of a traffic selector. No packet is lost: the old ones stay until\n" +
 			"both ends have the new ones.",
 		filters: control.FiltersOfObjects(),
@@ -96,6 +99,7 @@ func (f *flusher) initiateSelector() *cobra.Command {
 	wait := 10 * time.Second
 	cmd := operation(f, operator[control.NetIPsecAsked]{
 		noun: "selector", aliases: []string{"traffic-selector"}, short: "The traffic selector of this name", named: true,
+		examples: []string{"initiate net ipsec selector my-nat-selector"},
 		long: "Negotiates SAs for a traffic selector, as its first packet would, and waits until\n" +
 			"it is up. If that fails, the reason and what to do about it are printed, and the\n" +
 			"exit code is 1. One that is up is left alone.",

@@ -11,7 +11,8 @@ import (
 func (a *app) newVersion() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print what this binary was built from",
-		Args: cobra.NoArgs,
+		Example: exampleText("version", "version --json"),
+		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if a.json {
 				return printJSON(a.out, local(control.BuildVersion()))

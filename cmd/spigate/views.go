@@ -53,6 +53,7 @@ func printTable(w io.Writer, bold bool, header []string, rows iter.Seq2[[]string
 func (s *shower) ipsecSession() *cobra.Command {
 	return command(s, view[control.IPsecSession]{
 		noun: "session", short: "ESP sessions and their SPIs",
+		examples: []string{"show ipsecalg session", "show ipsecalg session --source-ip 192.0.2.10 --watch 2s", "show ipsecalg session --client LSN-CLIENT-1 --json"},
 		long: "ESP sessions. SPIIn is chosen by the client and stands in packets to it,\n" +
 			"SPIOut by the server. A session that is \"half\" has seen one of them: \"-\".\n" +
 			"Rx counts packets from the server, Tx packets to it.",
@@ -70,6 +71,7 @@ func (s *shower) ipsecSession() *cobra.Command {
 func (s *shower) ipsecGate() *cobra.Command {
 	return command(s, view[control.IPsecGate]{
 		noun: "gate", short: "Who negotiates, who waits, which gate is open",
+		examples: []string{"show ipsecalg gate --watch 1s", "show ipsecalg gate --dest-ip 198.51.100.9"},
 		long: "The lock of each pair of NAT address and server, with the gates that its\n" +
 			"holder has open for SPIs that are not known yet, and the clients that wait.",
 		filters: control.FiltersOfIPsec(),
@@ -103,7 +105,8 @@ func gateCells(r control.IPsecGate) []string {
 func (s *shower) lsnSession() *cobra.Command {
 	return command(s, view[control.LSNSession]{
 		noun: "session", short: "NAT sessions",
-		long: "NAT sessions. For ICMP queries the ports are the query's identifier.",
+		examples: []string{"show lsn session --source-ip 192.0.2.10", "show lsn session --nat-ip 203.0.113.3 --nat-port 6234", "show lsn session --network 192.0.2.0/24 --json"},
+		long:     "NAT sessions. For ICMP queries the ports are the query's identifier.",
 
 		filters: control.FiltersOfLSN(),
 		ask:     (*control.Client).LSNSessions,
@@ -120,6 +123,7 @@ func (s *shower) lsnSession() *cobra.Command {
 func (s *shower) flow() *cobra.Command {
 	return command(s, view[control.Flow]{
 		noun: "flow", short: "What the fast path forwards by itself",
+		examples: []string{"show flow", "show flow --source-ip 192.0.2.10", "show flow --network 192.0.2.0/24 --json"},
 		long: "Entries of the fast path: one direction of one established flow, with its\n" +
 			"addresses as the packets come in, and what is rewritten. Path offload: the\n" +
 			"kernel forwards it by itself, from and to ports that have XDP.",
@@ -156,6 +160,7 @@ func (s *shower) drops() *cobra.Command {
 	var all bool
 	cmd := command(s, view[control.Drop]{
 		noun: "drops", short: "Why frames were dropped, and what to do about it",
+		examples: []string{"show drops", "show drops --all", "show drops --watch 2s", "show drops --json"},
 		long: "Dropped frames by reason, with the rate over the last ten seconds and the\n" +
 			"newest example. Below vlan_miss stands which virtual server was missed, where,\n" +
 			"and what to change. With --json every reason is there, also those at zero.",

@@ -19,6 +19,7 @@ func (s *shower) lsnDeterministic() *cobra.Command {
 	var filter *control.Filter
 	cmd := command(s, view[control.LSNDeterministic]{
 		noun: "deterministicNat", short: "The ports that arithmetic gives each subscriber",
+		examples: []string{"show lsn deterministicNat", "show lsn deterministicNat --nat-ip 203.0.113.3"},
 		long: "The block of ports that each subscriber of a deterministic group has. It follows\n" +
 			"from the configuration alone, and was the same at any time at which that was.",
 		filters: control.FiltersOfDeterministic(),
@@ -48,6 +49,7 @@ func addSubscriber(cmd *cobra.Command) *control.Filter {
 func (s *shower) lsnBlock() *cobra.Command {
 	return command(s, view[control.LSNBlock]{
 		noun: "block", short: "Blocks of ports that subscribers have now",
+		examples: []string{"show lsn block", "show lsn block --source-ip 192.0.2.10"},
 		long: "The blocks of ports that were drawn for subscribers and are still in use. TCP,\n" +
 			"UDP and ICMP are how many of a block's ports have a mapping.",
 		filters: control.FiltersOfBlocks(),
@@ -67,6 +69,7 @@ func (a *app) newWho() *cobra.Command {
 	var at timeFlag
 	cmd := command(s, view[control.Who]{
 		noun: "who", short: "Whose a NAT port is",
+		examples: []string{"who 203.0.113.3:6234", "who 203.0.113.3:6234 --at \"2026-03-01 14:05\""},
 		long: "Tells the subscriber behind a NAT address and port: whose block the port lies\n" +
 			"in, and every mapping on it now. Several may share a port, for different\n" +
 			"protocols and destinations.\n\n" +
