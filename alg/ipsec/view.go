@@ -102,6 +102,13 @@ func (a *ALG) Gates(f Filter) iter.Seq[GateInfo] {
 	return sorted(rows, func(x, y GateInfo) int { return cmp.Or(order(x.NAT, y.NAT), order(x.Server, y.Server)) })
 }
 
+// Busy is how many pairs of NAT address and server have a lock, an open gate or
+// a waiter: the rows of Gates, without making them.
+func (a *ALG) Busy() (n int) {
+	a.each(func(sh *shard) { n += len(sh.busy.rows) })
+	return n
+}
+
 func (p *pair) info() GateInfo {
 	g := GateInfo{NAT: p.key.NAT, Server: p.key.Server, State: p.lock.state, Late: p.lock.late, MessageID: p.lock.ex.id,
 		Open: p.gate.open, MatchIn: p.gate.matched(alg.Out2In), MatchOut: p.gate.matched(alg.In2Out)}

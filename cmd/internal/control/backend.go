@@ -34,6 +34,7 @@ type Backend interface {
 	Switches
 	Paths
 	Explainer
+	Meters
 	Operator
 	Configurer
 	Lifecycle

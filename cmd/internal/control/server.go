@@ -32,6 +32,7 @@ type Server struct {
 	stall   time.Duration
 	slots   chan struct{} // one for each request that is being answered
 	ready   chan struct{}
+	mounted map[string]http.Handler // see Mount
 
 	mu       sync.Mutex
 	endpoint *endpoint
@@ -172,6 +173,7 @@ func (s *Server) handler() http.Handler {
 	s.lifecycle(mux)
 	s.switches(mux)
 	s.paths(mux)
+	s.mount(mux)
 	mux.Handle(pathIPsecClearBasic, s.clearing(pathIPsecClearBasic, ClearBasic))
 	mux.Handle(pathIPsecClearFull, s.clearing(pathIPsecClearFull, ClearFull))
 	mux.Handle(pathIPsecFlush, operation(s, pathIPsecFlush, FiltersOfIPsecFlush(), b.FlushIPsec))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"spigate/cmd/internal/control"
+	"spigate/cmd/internal/metrics"
 	"spigate/cmd/internal/task"
 	"spigate/configs"
 	"spigate/netstack"
@@ -29,6 +31,7 @@ type Daemon struct {
 	chassis  *netstack.Chassis
 	server   *control.Server
 	views    *views
+	monitors map[string]http.Handler // by their paths
 	group    *task.Group
 	keeper   Keeper
 
@@ -106,6 +109,8 @@ func (d *Daemon) build() error {
 	makeRoom(d.ports.open)
 	d.views.start(chassis)
 	d.views.natLog = natLog
+	d.monitors = metrics.New(metrics.Config{Backend: d.views, Alive: d.Alive})
+	d.server.Mount(d.monitors)
 	tasks := []task.Task{task.Func("router", chassis.Run), task.Func("rates", d.views.observe), d.server}
 	tasks = append(tasks, d.switches.tasks()...)
 	if d.offload.xdp != nil {

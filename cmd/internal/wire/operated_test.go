@@ -18,7 +18,8 @@ import (
 // operated is a real router of the shipped example behind a real socket, as an
 // operator has it: questions go through the client, to the tables and back.
 type operated struct {
-	t      *testing.T
+	t      testing.TB
+	views  *views
 	router *netstack.Router
 	config *configs.Config
 	client *control.Client
@@ -31,7 +32,7 @@ func newOperated(t *testing.T) *operated {
 		"\n[lsn.appsprofile.UNUSED]\nprotocol = \"TCP\"\n")
 }
 
-func operatedBy(t *testing.T, text string) *operated {
+func operatedBy(t testing.TB, text string) *operated {
 	t.Helper()
 	c, _, err := configs.Parse("example.toml", []byte(text))
 	if err != nil {
@@ -51,11 +52,11 @@ func operatedBy(t *testing.T, text string) *operated {
 	t.Cleanup(ch.Close)
 	v := newViews(c)
 	v.start(ch)
-	return &operated{t, ch.Router(0), c, served(t, v)}
+	return &operated{t, v, ch.Router(0), c, served(t, v)}
 }
 
 // served puts v behind a socket.
-func served(t *testing.T, v *views) *control.Client {
+func served(t testing.TB, v *views) *control.Client {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "wire") // a test's own folder is too long for a socket
 	if err != nil {

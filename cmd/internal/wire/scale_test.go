@@ -10,13 +10,11 @@ import (
 	"spigate/netstack/lsn"
 )
 
-// A look at many sessions costs the daemon a batch and not a
-// copy of the table.
-func TestAnAnswerOfManySessionsDoesNotGrowTheDaemon(t *testing.T) {
-	const subscribers, each = 2000, 100
+// manySessions is a router whose subscribers have so many sessions each.
+func manySessions(t testing.TB, subscribers, each int) *operated {
 	o := operatedBy(t, `version = 1
 [limits]
-lsn_sessions = 262144
+lsn_sessions = 1048576
 [port.lan]
 driver = "tap"
 device = "tap0"
@@ -47,6 +45,14 @@ pools = ["P"]
 			t.Fatal(why)
 		}
 	}
+	return o
+}
+
+// A look at many sessions costs the daemon a batch and not a
+// copy of the table.
+func TestAnAnswerOfManySessionsDoesNotGrowTheDaemon(t *testing.T) {
+	const subscribers, each = 2000, 100
+	o := manySessions(t, subscribers, each)
 	before := heap()
 	rows, grown := 0, int64(0)
 	for row, err := range o.client.LSNSessions(t.Context(), control.Filter{}) {
