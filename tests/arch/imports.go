@@ -54,7 +54,7 @@ func Rules() []Rule {
 		{Of: "cmd/internal/metrics", Own: []string{"cmd/internal/control"}},
 		{Of: "cmd/internal/task", Modules: []string{"golang.org/x/sync/..."}},
 		{Of: "cmd/internal/wire", Own: []string{"..."}, Modules: []string{"..."}},
-		{Of: "cmd/spigate", Own: []string{"cmd/internal/...", "configs", "board/..."}, Modules: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/sys/..."}},
+		{Of: "cmd/spigate", Own: []string{"cmd/internal/...", "configs/...", "board/..."}, Modules: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/sys/..."}},
 		{Of: "tests/...", Own: []string{"..."}, Modules: []string{"..."}},
 	}
 }
