@@ -41,13 +41,13 @@ silently: stderr has a line file:line: kind: text for each
   missing   command, for which something was made up
   unknown   command, option or value, which is not in the TOML
   left out  command or option that was understood and has no counterpart
-  fault     that check finds in the TOML, which is printed nevertheless (exit code 5)
+  fault     that check finds in the TOML, which is printed though (exit code 5)
 
 With --strict nothing is printed, and the exit code is 1, unless the text is
 complete and understood: notes alone are fine. With --json these lines are rows on
 stdout, and the TOML is only written with --output. It may have keys in it that
 were in the text: a file is written for its owner alone.`,
-		Example: fmt.Sprintf("  spigate import %s %s --output new.toml\n  spigate import %[1]s - --strict < %[2]s > new.toml", noun, file),
+		Example: fmt.Sprintf("  spigate import %s %s --output new.toml\n  spigate import %[1]s %[2]s --strict > new.toml", noun, file),
 		Args:    oneFile,
 		RunE:    func(cmd *cobra.Command, args []string) error { return im.run(cmd, args[0]) },
 	}
