@@ -43,7 +43,8 @@ func (s *shower) list(noun, short string, kind control.LTMKind, object, property
 			"them. " + allProperties + " stands for every property. Times are in seconds.",
 		Example: fmt.Sprintf("  spigate list %[1]s\n  spigate list %[1]s %[2]s\n  spigate list %[1]s %[2]s %[4]s\n  spigate list %[1]s %[3]s",
 			kind.Words(), object, property, allProperties),
-		Args: cobra.ArbitraryArgs,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: properties(kind),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := s.checkWatch(); err != nil {
 				return err

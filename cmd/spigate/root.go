@@ -53,6 +53,7 @@ func (a *app) newRoot() *cobra.Command {
 	root.AddCommand(a.newImport())
 	addOwn(root)
 	giveExamples(root)
+	complete(root)
 	a.noteStart(root)
 	return root
 }

@@ -62,6 +62,10 @@ says what, and nothing changes. "spigate config apply" does it with an answer.`,
 	cmd.Flags().Lookup("state-dir").NoOptDefVal = defaultStateDir
 	cmd.Flags().StringVar(&f.factory.File, "factory", "", "with --state-dir: run on this `FILE` if no slot can be booted")
 	cmd.Flags().BoolVar(&f.factory.Use, "use-factory", false, "with --factory: run on its file whatever the slots have; config apply writes the slots")
+	for _, flag := range []string{"config", "factory"} {
+		_ = cmd.MarkFlagFilename(flag, "toml") // an error is that there is no such flag
+	}
+	_ = cmd.MarkFlagDirname("state-dir")
 	return cmd
 }
 
