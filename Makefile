@@ -26,7 +26,7 @@ UNIT32 := ./alg/... ./board ./board/flash/... ./configs/... ./hw/... ./netstack/
 CROSS := armv7:GOARCH=arm,GOARM=7 arm64:GOARCH=arm64 mipsle:GOARCH=mipsle,GOMIPS=softfloat
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test test-32 test-fast peers soak machines bench arm image bpf fuzz clean
+.PHONY: help deps build man demo test test-32 test-fast peers soak machines bench arm image bpf fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ deps: ## install what the other targets need and the machine lacks
 build: ## bin/spigate: static and stripped
 	@mkdir -p $(dir $(BIN))
 	$(GOBUILD) $(BIN)
+
+man: ## manual pages of every command in dist/man
+	go test -count=1 ./cmd/spigate -run '^TestManualPages$$' -man $(CURDIR)/$(DIST)/man
 
 demo: build ## two VPN clients behind one address, plain ESP to one gateway: recorded traffic, then live IKE
 	go run ./tests/netns/demo -spigate $(BIN)

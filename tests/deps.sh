@@ -23,6 +23,8 @@ need tftp tftp-hpa
 need dnsmasq dnsmasq-base
 /usr/bin/python3 -c "import pyftpdlib" 2>/dev/null || missing="$missing python3-pyftpdlib"
 need nc netcat-openbsd # tests/netns/ltm: TCP as people try it
+need groff groff-base # cmd/spigate: reads the manual pages
+[ -r /usr/share/bash-completion/bash_completion ] || missing="$missing bash-completion" # tests/commands: the tab key
 need tshark tshark    # decodes our IPFIX, independently
 need qemu-system-arm qemu-system-arm # tests/arm: ARM machines, and a kernel's module built for them
 need make make

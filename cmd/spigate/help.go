@@ -46,6 +46,9 @@ func addOwn(root *cobra.Command) {
 			cmd.Example = exampleText("help", "help show lsn session")
 		case "completion":
 			for _, shell := range cmd.Commands() {
+				if shell.Name() == "powershell" {
+					cmd.RemoveCommand(shell) // there is none where this runs
+				}
 				shell.Example = shellExample(shell.Name())
 			}
 		}

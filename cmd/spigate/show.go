@@ -54,7 +54,7 @@ func (s *shower) checkWatch() error {
 }
 
 func addSocket(verb *cobra.Command, socket *string) {
-	verb.PersistentFlags().StringVar(socket, "socket", defaultSocket, "control socket of the daemon")
+	verb.PersistentFlags().StringVar(socket, "socket", defaultSocket, "the daemon's control socket, `PATH`")
 }
 
 // view is one noun of "show" or "stat".
