@@ -45,13 +45,19 @@ func addOwn(root *cobra.Command) {
 		case "help":
 			cmd.Example = exampleText("help", "help show lsn session")
 		case "completion":
-			for _, shell := range cmd.Commands() {
-				if shell.Name() == "powershell" {
-					cmd.RemoveCommand(shell) // there is none where this runs
-				}
-				shell.Example = shellExample(shell.Name())
-			}
+			addShells(cmd)
 		}
+	}
+}
+
+// addShells gives the shells examples, but for one that is not found where this
+// runs.
+func addShells(completion *cobra.Command) {
+	for _, shell := range completion.Commands() {
+		if shell.Name() == "powershell" {
+			completion.RemoveCommand(shell)
+		}
+		shell.Example = shellExample(shell.Name())
 	}
 }
 
