@@ -115,7 +115,7 @@ func (r *Router) flowIn(p *packet) (flow.Entry, bool) {
 
 func (r *Router) espFlowOut(p *packet) (flow.Entry, bool) {
 	if nat, own := r.lsn.OneToOne(p.Src, p.Dst); own {
-		return r.staticESP(p, flow.Source, p.Src, p.Dst, nat), true
+		return r.bindESP(r.staticESP(p, flow.Source, p.Src, p.Dst, nat), p.Src, p.Dst, p.now)
 	}
 	e, ok := r.espFromInside(p)
 	if !ok {
@@ -127,16 +127,16 @@ func (r *Router) espFlowOut(p *packet) (flow.Entry, bool) {
 	if res.Verdict != alg.Forward || !res.Cache {
 		return flow.Entry{}, false
 	}
-	return flow.Entry{
+	return r.bindESP(flow.Entry{
 		Key:  flow.Key{Src: p.Src, Dst: p.Dst, ID: p.SPI, Proto: p.Proto, In: p.in},
 		Side: flow.Source, Addr: e.NAT,
 		Owner: r.owner(flow.OwnerESP, res.Session), Idle: res.Idle,
-	}, true
+	}, p.Src, p.Dst, p.now)
 }
 
 func (r *Router) espFlowIn(p *packet) (flow.Entry, bool) {
 	if nat, own := r.lsn.OneToOne(p.Dst, p.Src); own && !r.exemptIn(p) {
-		return r.staticESP(p, flow.Destination, p.Src, nat, p.Dst), true
+		return r.bindESP(r.staticESP(p, flow.Destination, p.Src, nat, p.Dst), p.Dst, p.Src, p.now)
 	}
 	nat, ok := r.alg.NATOfInbound(p.Dst, p.Src, p.SPI)
 	if !ok {
@@ -148,23 +148,19 @@ func (r *Router) espFlowIn(p *packet) (flow.Entry, bool) {
 	if res.Verdict != alg.Forward || !res.Cache || res.Inside != p.Dst {
 		return flow.Entry{}, false
 	}
-	return flow.Entry{
+	return r.bindESP(flow.Entry{
 		Key:  flow.Key{Src: p.Src, Dst: nat, ID: p.SPI, Proto: p.Proto, In: p.in},
 		Side: flow.Destination, Addr: p.Dst,
 		Owner: r.owner(flow.OwnerESP, res.Session), Idle: res.Idle,
-	}, true
+	}, p.Dst, p.Src, p.now)
 }
 
-// staticFlows owns the flows that belong to no session: no session has that
-// number. They end together, with a reload.
-const staticFlows = 0
-
 // staticESP is a flow of ESP at a 1:1 address: it belongs to no session and
-// lives by its own traffic (R27).
+// lives by its own traffic (R27). All such flows end with a reload.
 func (r *Router) staticESP(p *packet, side flow.Side, src, dst, addr frame.Addr) flow.Entry {
 	return flow.Entry{
 		Key:  flow.Key{Src: src, Dst: dst, ID: p.SPI, Proto: p.Proto, In: p.in},
-		Side: side, Addr: addr, Owner: r.owner(flow.OwnerLSN, staticFlows), Idle: time.Minute,
+		Side: side, Addr: addr, Owner: r.owner(flow.OwnerStatic, 0), Idle: time.Minute,
 	}
 }
 

@@ -108,6 +108,9 @@ func (r *Router) setListeners(made *vserver.Listeners, l *listening, now int64) 
 // takeBack takes the flows of a connection off the fast path if its server wants to
 // see every packet by now, or its profile does.
 func (r *Router) takeBack(c vserver.Info, now int64) {
+	if c.Client.Proto == frame.ProtoESP {
+		r.flows.RemoveOwner(r.owner(flow.OwnerStatic, c.ID), now) // its mapping may be gone
+	}
 	l := c.Listener
 	if p := &l.Profile; !p.PreserveTTL && p.IdleTimeout != vserver.Immediate && !l.RequiresProtection() {
 		return
@@ -116,6 +119,7 @@ func (r *Router) takeBack(c vserver.Info, now int64) {
 	if c.Session != 0 {
 		r.flows.RemoveOwner(r.owner(flow.OwnerLSN, c.Session), now)
 	}
+	r.removeESP(c.Also, now)
 }
 
 // Connections returns the connections that virtual servers, NATs and SNATs
@@ -131,8 +135,10 @@ func (r *Router) connectionEnded(e vserver.End) {
 	r.flows.RemoveOwner(r.owner(flow.OwnerConn, e.ID), e.At)
 	if e.Session != 0 {
 		r.flows.RemoveOwner(r.owner(flow.OwnerLSN, e.Session), e.At)
-	} else if e.Client.Proto == frame.ProtoESP && e.ByLSN {
-		r.flows.Flush() // its flows are known by their SPIs alone, and come back by themselves
+	}
+	if e.Client.Proto == frame.ProtoESP {
+		r.flows.RemoveOwner(r.owner(flow.OwnerStatic, e.ID), e.At)
+		r.removeESP(e.Also, e.At)
 	}
 }
 

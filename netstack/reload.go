@@ -102,7 +102,7 @@ func (r *Router) reload(s Settings, now int64) error {
 	if err != nil {
 		return err
 	}
-	r.flows.RemoveOwner(r.owner(flow.OwnerLSN, staticFlows), now)
+	r.flows.RemoveOwner(r.owner(flow.OwnerStatic, 0), now)
 	r.events.statics(r.lsn.WalkStatic)
 	if kept, ended := r.setListeners(made, listening, now); kept+ended > 0 {
 		r.log.Info("listeners exchanged", "connections_kept", kept, "connections_ended", ended)

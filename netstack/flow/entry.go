@@ -22,9 +22,10 @@ type OwnerKind uint8
 
 // The kinds of owners.
 const (
-	OwnerLSN  OwnerKind = iota + 1 // a session of the large scale NAT
-	OwnerESP                       // an ESP session of the IPsec ALG
-	OwnerConn                      // a connection of package vserver
+	OwnerLSN    OwnerKind = iota + 1 // a session of the large scale NAT
+	OwnerESP                         // an ESP session of the IPsec ALG
+	OwnerConn                        // a connection of package vserver
+	OwnerStatic                      // a connection whose packets a 1:1 mapping translates; 0: such a mapping alone
 )
 
 // Owner is what a flow exists for. When it ends, its flows end with it.

@@ -41,6 +41,13 @@ func (t *Table) RemoveOwner(o Owner, now int64) {
 	}
 }
 
+// Owns reports whether o has a flow.
+func (t *Table) Owns(o Owner) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.owners[o] != 0
+}
+
 // removeSome takes a slice of o's flows out, appends their reports, and reports
 // whether o has more. Table.mu is held.
 func (t *Table) removeSome(o Owner, reports []carried) ([]carried, bool) {

@@ -2,6 +2,7 @@ package vserver
 
 import (
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -113,8 +114,9 @@ func (c *conn) alive(now int64) bool {
 
 // bound is how a connection hangs on the LSN.
 type bound struct {
-	session uint64 // what Bind said
-	group   string // that translates, as the server said when it was opened; "": none
+	session uint64   // what Bind said
+	also    []uint64 // what BindAlso said
+	group   string   // that translates, as the server said when it was opened; "": none
 }
 
 func (c *conn) session() uint64 {
@@ -122,6 +124,14 @@ func (c *conn) session() uint64 {
 		return 0
 	}
 	return c.lsn.session
+}
+
+// others is a copy of what BindAlso said. c.mu is held.
+func (c *conn) others() []uint64 {
+	if c.lsn == nil {
+		return nil
+	}
+	return slices.Clone(c.lsn.also)
 }
 
 func (c *conn) byLSN() bool { return c.lsn != nil && c.lsn.group != "" }
@@ -272,7 +282,8 @@ func (c *conn) resetsOnTimeout() bool {
 
 // Info is one connection, for listings.
 type Info struct {
-	ID, Session    uint64 // Session: of the LSN, 0: none
+	ID, Session    uint64   // Session: of the LSN, 0: none
+	Also           []uint64 // what Hit.BindAlso was given
 	Listener       *Listener
 	Client, Remote Key // as packets of each side show it
 	State          string
@@ -283,7 +294,7 @@ type Info struct {
 
 func (c *conn) info(now int64) Info {
 	i := Info{
-		ID: c.id, Session: c.session(), Listener: c.l, Client: c.keys[Client], Remote: c.keys[Remote],
+		ID: c.id, Session: c.session(), Also: c.others(), Listener: c.l, Client: c.keys[Client], Remote: c.keys[Remote],
 		State: [...]string{"opening", "handshake", "established", "closing", "dead"}[c.state],
 		Age:   time.Duration(now - c.opened), Idle: time.Duration(now - c.last), Left: -1,
 		In: c.sent[Client], Out: c.sent[Remote],

@@ -1,6 +1,7 @@
 package vserver
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -60,7 +61,7 @@ func TestTheEndIsToldOnceWhileTheConnectionStillCounts(t *testing.T) {
 				w.handshake(client)
 				h, _ = w.tab.Find(client, data, w.now)
 			}
-			if !h.Bind(77) || h.Session() != 77 {
+			if !h.Bind(77) || !h.BindAlso(5, nil) || !h.BindAlso(6, nil) || !h.BindAlso(5, nil) || h.Session() != 77 {
 				t.Error("not bound")
 			}
 			count := w.tab.Listeners().Find(KindServer, "s").Counters()
@@ -75,14 +76,14 @@ func TestTheEndIsToldOnceWhileTheConnectionStillCounts(t *testing.T) {
 				if after.PacketsOut != before.PacketsOut+3 || after.BytesIn != before.BytesIn+400 || after.Current != 1 || after.Closed != 0 {
 					t.Errorf("at the end %+v, then %+v", before, after)
 				}
-				if w.tab.Free(e.Remote, syn, w.now) || w.tab.Free(e.Client, syn, w.now) || w.lives(e.Client) || h.Bind(78) {
+				if w.tab.Free(e.Remote, syn, w.now) || w.tab.Free(e.Client, syn, w.now) || w.lives(e.Client) || h.Bind(78) || h.BindAlso(7, nil) {
 					t.Error("its keys are free, or it lives")
 				}
 			}
 			way.end(w)
 			resets := name == "idle" || name == "reload" || name == "removed"
-			want := End{h.ID(), 77, client, client.Reversed(), h.Listener(), false, resets, w.now}
-			if len(w.ends) != 1 || w.ends[0] != want {
+			want := End{h.ID(), 77, []uint64{5, 6}, client, client.Reversed(), h.Listener(), false, resets, w.now}
+			if len(w.ends) != 1 || !reflect.DeepEqual(w.ends[0], want) {
 				t.Fatalf("told of %+v, want %+v", w.ends, want)
 			}
 			if s := count.Stats(); s.Closed != 1 || s.PacketsOut < 3 {

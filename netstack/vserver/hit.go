@@ -1,6 +1,7 @@
 package vserver
 
 import (
+	"slices"
 	"time"
 
 	"spigate/netstack/frame"
@@ -49,6 +50,38 @@ func (h Hit) Bind(session uint64) bool {
 		c.lsn = &bound{}
 	}
 	c.lsn.session = session
+	return true
+}
+
+// MostAlso is how many BindAlso ties to one connection.
+const MostAlso = 32
+
+// BindAlso ties the connection to one more session that has flows of its packets
+// in the fast path: ESP has no ports, so all SPIs between two addresses are one
+// connection, and each pair of them a session of the IPsec ALG. It returns false if
+// the connection has ended, as Bind does, or has MostAlso of them already; those of
+// which over says that they have no flows any more make room. over is called with
+// the connection locked.
+func (h Hit) BindAlso(session uint64, over func(session uint64) bool) bool {
+	c := h.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.state == dead:
+		return false
+	case c.lsn == nil:
+		c.lsn = &bound{}
+	}
+	if slices.Contains(c.lsn.also, session) {
+		return true
+	}
+	if len(c.lsn.also) >= MostAlso {
+		c.lsn.also = slices.DeleteFunc(c.lsn.also, over)
+	}
+	if len(c.lsn.also) >= MostAlso {
+		return false
+	}
+	c.lsn.also = append(c.lsn.also, session)
 	return true
 }
 

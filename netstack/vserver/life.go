@@ -183,5 +183,5 @@ func (t *Table) hasten(c *conn) {
 func (c *conn) end(at int64) End {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return End{c.id, c.session(), c.keys[Client], c.keys[Remote], c.l, c.byLSN(), c.reset, at}
+	return End{c.id, c.session(), c.others(), c.keys[Client], c.keys[Remote], c.l, c.byLSN(), c.reset, at}
 }

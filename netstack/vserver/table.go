@@ -22,7 +22,8 @@ type TableConfig struct {
 
 // End is a connection that ended.
 type End struct {
-	ID, Session    uint64 // Session: what Hit.Bind was given, 0: nothing
+	ID, Session    uint64   // Session: what Hit.Bind was given, 0: nothing
+	Also           []uint64 // what Hit.BindAlso was given
 	Client, Remote Key
 	Listener       *Listener // who had admitted it
 	ByLSN          bool      // as Hit.ByLSN

@@ -314,6 +314,8 @@ func (v *views) flow(in flow.Info, now int64) control.Flow {
 		row.Owner = "ipsecalg"
 	case flow.OwnerConn:
 		row.Owner = "ltm"
+	case flow.OwnerStatic:
+		row.OwnerID = 0 // a mapping of the LSN, and no session
 	}
 	row.SetID(in.Key.Proto, in.Key.ID)
 	side := control.SideSource
