@@ -22,6 +22,7 @@ type Question struct {
 
 	// Unsealed: it came out of a tunnel. What comes in by a tunnel's interface has.
 	Unsealed bool
+	Group    bool // it came in a broadcast or multicast frame
 }
 
 // Explanation is what would become of a packet, and why.
@@ -106,23 +107,25 @@ type Drawn struct {
 }
 
 // errNotAlone refuses what no walk of one packet can explain.
-var errNotAlone = errors.New("a fragment or an ICMP error is judged by the packet that it belongs to: ask about that one")
+var errNotAlone = errors.New("a fragment is judged with the others of its datagram, by its first piece: ask about the whole packet, " +
+	"without fragmentation. Why pieces are lost, show drops says under fragment…")
 
 // Explain tells what would become of a packet. It changes nothing and may be
 // called from everywhere at once; packets that pass meanwhile may change what
 // it was true of. The error is for what is no whole IPv4 packet, and for
-// fragments and ICMP errors.
+// fragments.
 func (r *Router) Explain(q Question) (Explanation, error) {
 	x := &explainer{r: r, halves: halves()}
-	if why := x.p.Parse(slices.Clone(q.Packet)); why != drop.None {
+	why := x.p.Parse(slices.Clone(q.Packet))
+	if why == drop.IPMalformed {
 		return Explanation{}, errors.New("not a packet that can be explained: " + why.Info().Means)
 	}
-	if x.p.Fragment || x.p.ICMPError() {
+	if x.p.Fragment {
 		return Explanation{}, errNotAlone
 	}
-	x.p.in, x.p.now = q.In, r.now()
+	x.p.in, x.p.now, x.p.group, x.p.asked = q.In, r.now(), q.Group, true
 	x.p.unsealed = q.Unsealed || r.tunnelNIC(q.In) != nil
-	x.walk()
+	x.walk(why)
 	x.fate.Src, x.fate.Dst = x.ends()
 	if e, ok := r.fastFlow(q.In, q.Packet); ok && !x.p.unsealed {
 		x.fast(&e, q.Packet)
@@ -159,6 +162,17 @@ func asItIs(x *explainer, s step) outcome { return s.run(x.r, &x.p) }
 // nothing is for steps that never judge a packet that explain takes.
 func nothing(*explainer, step) outcome { return goOn }
 
+// orError is decide, but for ICMP errors the step itself: they make, refresh and
+// end nothing (R21), and asked keeps them from being counted.
+func orError(decide half) half {
+	return func(x *explainer, s step) outcome {
+		if x.p.ICMPError() {
+			return asItIs(x, s)
+		}
+		return decide(x, s)
+	}
+}
+
 // halves has an entry for every step of process.go.
 func halves() map[string]half {
 	return map[string]half{
@@ -166,21 +180,30 @@ func halves() map[string]half {
 		"protect": (*explainer).protect, "insert": nothing,
 
 		"cast": asItIs, "shape": asItIs, "spoofed": asItIs, "guard": asItIs,
-		"expiring": (*explainer).expiring, "connection": (*explainer).connection, "hairpin": (*explainer).hairpin,
-		"piecesIn": nothing, "icmpIn": nothing,
-		"espIn": (*explainer).espIn, "out2in": (*explainer).out2in, "listener": (*explainer).listener,
+		"expiring": (*explainer).expiring, "connection": orError((*explainer).connection), "hairpin": orError((*explainer).hairpin),
+		"piecesIn": nothing, "icmpIn": orError(nothing),
+		"espIn": (*explainer).espIn, "out2in": (*explainer).out2in, "listener": orError((*explainer).listener),
 
-		"passing": (*explainer).passing, "icmpOut": nothing, "exempt": asItIs, "carry": asItIs, "piecesOut": nothing,
+		"passing": (*explainer).passing, "icmpOut": orError(nothing), "exempt": asItIs, "carry": asItIs, "piecesOut": nothing,
 		"espOut": (*explainer).espOut, "in2out": (*explainer).in2out,
 
-		"cache": nothing, "depart": (*explainer).depart, "helpOut": nothing, "source": (*explainer).source,
+		"cache": nothing, "depart": (*explainer).depart, "helpOut": nothing, "source": orError((*explainer).source),
 		"discreet": asItIs, "anew": nothing, "pieces": nothing,
 	}
 }
 
-// walk goes through the hooks, with what the stack does between them.
-func (x *explainer) walk() {
-	if !x.arrival() || !x.ask("prerouting", prerouting) || !x.route() ||
+// walk goes through the hooks, with what the stack does between them. broken is
+// why the packet cannot be read, if it cannot: its first hook finds that.
+func (x *explainer) walk(broken drop.Reason) {
+	if !x.arrival() {
+		return
+	}
+	if broken != drop.None {
+		x.hook = "prerouting"
+		x.end(Object{}, withoutStop(broken.Info().Means), broken.Info().Rule, dropped(broken))
+		return
+	}
+	if !x.ask("prerouting", prerouting) || !x.route() ||
 		!x.ask("forward", forward) || !x.ask("postrouting", postrouting) || !x.ask("egress", egress) {
 		return
 	}

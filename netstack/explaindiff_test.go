@@ -205,6 +205,10 @@ func (d *drawer) answer() ([]byte, bool) {
 		return last, d.wan
 	}
 	src, dst := frame.Endpoint{Addr: p.Dst, Port: p.DstPort}, frame.Endpoint{Addr: p.Src, Port: p.SrcPort}
+	if d.chance(8) { // the receiver, or a router on the way to it, says that it does not work
+		from := pick(d, p.Dst, p.Dst, upstream)
+		return icmpError(from, p.Src, 3, pick(d, uint8(1), 3, 4), last, pick(d, 28, 28, 20)), d.wan
+	}
 	if d.chance(15) { // a stranger, or another port
 		src = at(pick(d, src.Addr, server2, client2), pick(d, somePorts...))
 	}
@@ -301,6 +305,7 @@ var reached = []string{
 	"dropped connection_limit", "dropped connection_rate", "dropped not_syn", "dropped no_free_port", "dropped client_not_reachable", "dropped client_spoofed",
 	"dropped nat_address_spoofed", "dropped no_mapping", "dropped filtered", "dropped protocol_unsupported", "dropped ah", "dropped hairpin", "dropped esp_hairpin",
 	"dropped esp_no_gate_in", "dropped esp_no_gate_out", "dropped esp_no_nat_address", "dropped esp_bad_spi", "dropped broadcast",
+	"dropped icmp_no_flow", "dropped icmp_malformed",
 	"dropped stack_no_route", "dropped stack_source_invalid", "dropped stack_destination_invalid", "dropped stack_ttl_exceeded",
 }
 
@@ -357,12 +362,11 @@ func TestEveryStepIsExplained(t *testing.T) {
 	}
 }
 
-func TestPiecesAndICMPErrorsAreNotExplainedByThemselves(t *testing.T) {
+func TestPiecesAreNotExplainedByThemselves(t *testing.T) {
 	w := newWorld(t)
 	for name, b := range map[string][]byte{
-		"an ICMP error": icmpError(server, natAddr, 3, 1, udpTo(at(natAddr, 5), at(server, 5), "x"), 28),
-		"a fragment":    {0x45, 0, 0, 28, 0, 7, 0x20, 0, 64, 17, 0, 0, 192, 0, 2, 11, 203, 0, 113, 254, 0, 5, 0, 5, 0, 100, 0, 0},
-		"no packet":     []byte("what is that"),
+		"a fragment": {0x45, 0, 0, 28, 0, 7, 0x20, 0, 64, 17, 0, 0, 192, 0, 2, 11, 203, 0, 113, 254, 0, 5, 0, 5, 0, 100, 0, 0},
+		"no packet":  []byte("what is that"),
 	} {
 		if x, err := w.r.Explain(Question{In: lanIf, Packet: b}); err == nil {
 			t.Errorf("%s: %+v", name, x)

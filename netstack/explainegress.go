@@ -50,6 +50,11 @@ func (x *explainer) inClear(step) outcome {
 	}
 	policies, f := x.r.esp.Policies(), tunnels.FlowOf(&x.p.Packet)
 	l := policies.In(f)
+	if q, ok := tunnels.QuotedFlow(&x.p.Packet); ok && l.Verdict != tunnels.SelectorReject && !e.said(&q) {
+		if of := policies.In(q.Reversed()); of.Verdict == tunnels.SelectorReject {
+			l, f = of, q.Reversed()
+		}
+	}
 	switch l.Verdict {
 	case tunnels.SelectorReject:
 		if policies.Out(f).Verdict == tunnels.Protect {
@@ -150,14 +155,14 @@ func (x *explainer) protect(step) outcome {
 	if r.tunnelNIC(p.out) != nil {
 		return goOn
 	}
-	l := tunnels.Lookup{Verdict: tunnels.SelectorMiss}
+	l, f := tunnels.Lookup{Verdict: tunnels.SelectorMiss}, tunnels.Flow{}
 	if e := r.ends.Load(); e != nil && e.selective && !r.ofTunnels(p) {
-		l = r.esp.Policies().Out(tunnels.FlowOf(&p.Packet))
+		l, f = x.selects(r.esp.Policies().Out)
 		x.sameForAll(l, r.esp.Policies().Out)
 	}
 	switch {
 	case l.Verdict == tunnels.Protect:
-		return x.seal(l.Selector)
+		return x.seal(l.Selector, f)
 	case l.Verdict == tunnels.SelectorDiscard:
 		x.sayOf(selectorObject(l.Selector), "selector "+l.Selector.Name+" discards it", "VR29")
 		return dropped(drop.SelectorDiscard)
@@ -168,6 +173,19 @@ func (x *explainer) protect(step) outcome {
 		x.sayOf(selectorObject(l.Selector), "selector "+l.Selector.Name+" lets it bypass the tunnels", "VR29")
 	}
 	return goOn
+}
+
+// selects is that of the router: an ICMP error may go the way of the packet that
+// it quotes (Q16).
+func (x *explainer) selects(find func(tunnels.Flow) tunnels.Lookup) (tunnels.Lookup, tunnels.Flow) {
+	f := tunnels.FlowOf(&x.p.Packet)
+	l := find(f)
+	if q, _, ok := tunnels.QuotedHosts(&x.p.Packet); ok && inTheClear(l) {
+		if of := find(q.Reversed()); of.Verdict == tunnels.Protect {
+			return of, q.Reversed()
+		}
+	}
+	return l, f
 }
 
 // sameForAll notes whether selectors would decide otherwise about others of the
@@ -195,9 +213,8 @@ func (x *explainer) asSealed() string {
 }
 
 // seal decides what the ciphers would do with a packet that a selector protects.
-func (x *explainer) seal(s *tunnels.Selector) outcome {
-	p, r := &x.p, x.r
-	f, mtu := tunnels.FlowOf(&p.Packet), 0
+func (x *explainer) seal(s *tunnels.Selector, f tunnels.Flow) outcome {
+	p, r, mtu := &x.p, x.r, 0
 	x.fate.Selector = s.Name
 	of := selectorObject(s)
 	if sa := s.Choice(f); sa != nil {
@@ -221,6 +238,10 @@ func (x *explainer) seal(s *tunnels.Selector) outcome {
 	}
 	switch would.Verdict {
 	case tunnels.Pass:
+		if i := r.interfaces[x.fate.Out]; i != nil && !i.Up() {
+			x.sayOf(x.interfaceObject(x.fate.Out), fmt.Sprintf("port %s, which it would leave by once it is sealed, has no carrier or is down", i.PortName()), "")
+			return dropped(drop.PortDown)
+		}
 		x.sayOf(of, fmt.Sprintf("selector %s protects it: sealed with the security association %08x and sent to %s", s.Name, x.fate.SPI, endpoint(x.fate.To)), "VR29")
 		x.fate.End = EndSealed
 		return sent
@@ -255,11 +276,11 @@ func (x *explainer) via() {
 		return
 	}
 	find := func(f tunnels.Flow) tunnels.Lookup { return r.esp.Policies().Via(p.out, f) }
-	l := find(tunnels.FlowOf(&p.Packet))
+	l, f := x.selects(find)
 	x.sameForAll(l, find)
 	switch l.Verdict {
 	case tunnels.Protect:
-		o := x.seal(l.Selector)
+		o := x.seal(l.Selector, f)
 		x.found[len(x.found)-1].Verdict, x.found[len(x.found)-1].Reason = o.verdict, o.reason
 		x.fateOf(o)
 	case tunnels.SelectorDiscard:

@@ -8,6 +8,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 
+	"spigate/netstack/drop"
 	"spigate/netstack/frame"
 )
 
@@ -26,6 +27,8 @@ func (x *explainer) arrival() bool {
 	x.hook, x.step = "arrival", ""
 	src, dst := tcpip.AddrFrom4(x.p.Src), tcpip.AddrFrom4(x.p.Dst)
 	switch {
+	case !header.IPv4(x.p.Bytes()).IsChecksumValid():
+		return x.stackDrop("stack_ip_malformed", "the checksum of its IPv4 header is wrong", "RFC 1812 section 5.2.2", "")
 	case header.IsV4LoopbackAddress(src):
 		return x.stackDrop("stack_source_invalid", "its source is a loopback address", "RFC 1122 section 3.2.1.3", "")
 	case header.IsV4LoopbackAddress(dst):
@@ -141,8 +144,21 @@ func (x *explainer) leave() {
 		x.via()
 		return
 	}
+	if !x.isUp(p.out) {
+		return
+	}
 	if !x.fate.Known {
 		x.say(fmt.Sprintf("the MAC address of %v is not known: ARP asks first, and without an answer it ends as stack_host_unreachable", x.fate.Next), "")
 	}
 	x.fate.End = EndForwarded
+}
+
+// isUp ends the walk of a packet whose port cannot send.
+func (x *explainer) isUp(out frame.Interface) bool {
+	i := x.r.interfaces[out]
+	if i == nil || i.Up() {
+		return true
+	}
+	x.end(x.interfaceObject(out), fmt.Sprintf("port %s, which it would leave by, has no carrier or is down", i.PortName()), "", dropped(drop.PortDown))
+	return false
 }

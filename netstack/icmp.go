@@ -158,7 +158,7 @@ func (r *Router) quoteInward(p *packet) (frame.Addr, drop.Reason) {
 	if q.Proto == frame.ProtoESP {
 		inside, reason := r.ownerOfESP(&q)
 		if reason == drop.None {
-			r.icmpESP.Add(1)
+			r.aboutESP(p)
 			p.RewriteQuoteSource(&q, inside, 0)
 		}
 		return inside, reason
@@ -193,7 +193,7 @@ func (r *Router) quoteOutward(p *packet) (frame.Addr, drop.Reason) {
 	}
 	p.RewriteQuoteDestination(&q, outside.Addr, outside.Port)
 	if q.Proto == frame.ProtoESP {
-		r.icmpESP.Add(1)
+		r.aboutESP(p)
 	}
 	return outside.Addr, drop.None
 }
@@ -222,4 +222,11 @@ func quotedRemote(q *frame.Quote, a frame.Addr, port uint16) frame.Endpoint {
 		port = 0
 	}
 	return frame.Endpoint{Addr: a, Port: port}
+}
+
+// aboutESP counts an error about ESP that was translated, unless explain asks.
+func (r *Router) aboutESP(p *packet) {
+	if !p.asked {
+		r.icmpESP.Add(1)
+	}
 }

@@ -21,6 +21,7 @@ type packet struct {
 	cut     int             // postrouting: the longest piece that it came in, 0: it came whole
 	ours    bool            // postrouting: not the stack's packet any more but one in its place
 
+	asked    bool // it is explained, not forwarded: nothing is counted
 	unsealed bool // it came out of a tunnel
 	demands  bool // its virtual server requires protection (VR31)
 

@@ -30,15 +30,21 @@ func (a *app) newExplain() *cobra.Command {
 			"  tcp,SRC:PORT,DST:PORT     a SYN, or what --flags says\n" +
 			"  icmp,SRC,DST[,ID]         a ping; icmp-reply is its answer\n" +
 			"  esp,SRC,DST,SPI           the SPI in hex\n" +
-			"  gre,SRC,DST               also ah, ospf, ipip, sctp and numbers",
+			"  gre,SRC,DST               also ah, ospf, ipip, sctp and numbers\n\n" +
+			"or, with --hex in place of --frame, the frame itself from its destination MAC\n" +
+			"address on, as a capture shows it: so malformed ones, ARP, other tags and ICMP\n" +
+			"errors can be asked about, too. Its tag then says by which VLAN of the port of\n" +
+			"--in it comes in. What begins with an IPv4 header is taken for a packet, whose\n" +
+			"missing end is zeros: \"hex\" of show drops --json is such an example.",
 		filters: control.FiltersOfExplain(),
 		ask: func(c *control.Client, ctx context.Context, f control.Filter) iter.Seq2[control.Explained, error] {
 			return func(yield func(control.Explained, error) bool) { yield(explained(c, ctx, f)) }
 		},
 		print: printExplained,
 	})
-	cmd.Use = "explain --in VLAN --frame FRAME"
-	cmd.Example = "  spigate explain --in lan --frame udp,192.0.2.10:500,198.51.100.9:500"
+	cmd.Use = "explain --in VLAN {--frame FRAME | --hex BYTES}"
+	cmd.Example = "  spigate explain --in lan --frame udp,192.0.2.10:500,198.51.100.9:500\n" +
+		"  spigate explain --in lan --hex 0200000000010600c000020b86dd60000000"
 	for _, word := range []string{control.ByDF, control.ByUnsealed} {
 		cmd.Flags().Lookup(word).NoOptDefVal = "true"
 	}
@@ -48,8 +54,8 @@ func (a *app) newExplain() *cobra.Command {
 
 // explained asks the daemon. A question that nobody can answer is a usage error.
 func explained(c *control.Client, ctx context.Context, f control.Filter) (control.Explained, error) {
-	if f.Question.In == "" || f.Question.Frame == (control.Frame{}) {
-		return control.Explained{}, usagef("--in and --frame are needed, like --in lan --frame udp,192.0.2.10:500,198.51.100.9:500")
+	if !f.Question.Whole() {
+		return control.Explained{}, usagef("--in and --frame are needed, like --in lan --frame udp,192.0.2.10:500,198.51.100.9:500, or --in and --hex")
 	}
 	row, err := c.Explain(ctx, f)
 	var refused *control.Error
@@ -76,6 +82,8 @@ func questionHelp(name string) string {
 		return "it must not be cut (DF)"
 	case control.ByPayload:
 		return "what is behind its transport header, in `HEX` digits"
+	case control.ByHex:
+		return "the frame itself, `BYTES` in hex digits, instead of --frame"
 	}
 	return "it came out of a tunnel"
 }

@@ -50,6 +50,15 @@ func (i *Interface) VLAN() uint16 { return i.vlan }
 // MAC returns the address of the port, which all its interfaces share.
 func (i *Interface) MAC() frame.MAC { return i.port.mac }
 
+// Up reports whether the port can send.
+func (i *Interface) Up() bool { return i.port.driver.Up() }
+
+// Judge is that of its port.
+func (i *Interface) Judge(f *frame.Frame) (frame.Interface, drop.Reason) { return i.port.Judge(f) }
+
+// PortName is the name of its port.
+func (i *Interface) PortName() string { return i.port.name }
+
 // MTU implements stack.NetworkLinkEndpoint: bytes of an IP packet. A tag does
 // not count.
 func (i *Interface) MTU() uint32 {
@@ -199,6 +208,10 @@ func (i *Interface) send(o *outgoing) {
 func (i *Interface) deliver(f *frame.Frame, now int64) {
 	i.count.slow.Add(1)
 	b := f.Bytes()
+	if f.EtherType() == frame.TypeIPv4 && !soundIPv4(f.Payload()) {
+		i.port.fabric.drops.Count(drop.IPMalformed, b, now)
+		return
+	}
 	b = b[:frame.HeaderLen+payloadLen(f)]
 	kind := tcpip.PacketHost
 	switch dst := f.Dst(); {

@@ -60,21 +60,13 @@ func (s *proxySet) has(a frame.Addr) bool {
 // its sender is nothing that the stack asked for.
 func (p *Port) arp(i *Interface, f *frame.Frame, now int64) {
 	h := header.ARP(f.Payload())
-	if !p.sound(h) {
-		p.fabric.drops.Count(drop.ARPMalformed, f.Bytes(), now)
+	answered, why := p.judgeARP(i, h)
+	if why != drop.None {
+		p.fabric.drops.Count(why, f.Bytes(), now)
 		return
 	}
-	proxied := i.proxy.Load()
-	// Here the proxied addresses are ours alone. A message that claims one, a
-	// gratuitous one among them, must neither be answered nor believed.
-	if proxied.has(frame.Addr(h.ProtocolAddressSender())) {
-		p.fabric.drops.Count(drop.NATAddressSpoofed, f.Bytes(), now)
-		return
-	}
-	target := frame.Addr(h.ProtocolAddressTarget())
-	// A probe, with sender 0.0.0.0, is answered like every other request: it
-	// asks whether somebody has the address, and we do (RFC 5227).
-	if h.Op() == header.ARPRequest && proxied.has(target) {
+	if answered {
+		target := frame.Addr(h.ProtocolAddressTarget())
 		i.sendARP(header.ARPReply, target, frame.MAC(h.HardwareAddressSender()), frame.Addr(h.ProtocolAddressSender()))
 		return
 	}

@@ -106,8 +106,11 @@ func (Explained) passes(*Filter) bool { return true }
 // explain asks a backend, if the question is whole.
 func explain(b Backend) func(Filter) (iter.Seq[Explained], error) {
 	return func(f Filter) (iter.Seq[Explained], error) {
-		if f.Question.In == "" || f.Question.Frame == (Frame{}) {
-			return nil, &Error{fmt.Sprintf("%s and %s are needed", ByIn, ByFrame), CodeBadRequest}
+		if !f.Question.Whole() {
+			return nil, &Error{fmt.Sprintf("%s and %s, or %s and %s, are needed", ByIn, ByFrame, ByIn, ByHex), CodeBadRequest}
+		}
+		if wrong := f.Question.Contradicts(); wrong != "" {
+			return nil, &Error{wrong, CodeBadRequest}
 		}
 		row, err := b.Explain(f)
 		if row.Steps == nil {

@@ -20,23 +20,43 @@ const (
 	ByDF       = "df"       // must not be cut
 	ByPayload  = "payload"  // behind the transport header, in hex digits
 	ByUnsealed = "unsealed" // it came out of a tunnel
+	ByHex      = "hex"      // instead of what it is: all of its bytes, see Question.Hex
 )
 
 // FiltersOfExplain returns the parts of a question to "explain".
 func FiltersOfExplain() []string {
-	return []string{ByIn, ByFrame, ByFlags, ByTTL, BySize, ByDF, ByPayload, ByUnsealed, ByTD}
+	return []string{ByIn, ByFrame, ByFlags, ByTTL, BySize, ByDF, ByPayload, ByUnsealed, ByHex, ByTD}
 }
 
 // Question is the packet that "explain" is asked about.
 type Question struct {
 	In       string // required
-	Frame    Frame  // required
+	Frame    Frame  // required, or Hex
 	Flags    TCPFlags
 	TTL      uint8  // 0: 64
 	Size     uint16 // bytes, 0: as long as it has to be
 	DF       bool
 	Payload  string // bytes
 	Unsealed bool
+
+	// Hex is a frame itself, as bytes, from the destination MAC address on and with its
+	// tag, which says by which VLAN of In's port it comes in. Or a packet from its IPv4
+	// header on. In and Unsealed alone go with it.
+	Hex string
+}
+
+// Whole reports whether there is enough to be asked: where it comes in, and what
+// it is.
+func (q *Question) Whole() bool { return q.In != "" && (q.Frame != Frame{} || q.Hex != "") }
+
+// Contradicts says what of a question does not go together, "" if nothing.
+func (q *Question) Contradicts() string {
+	rest := *q
+	rest.In, rest.Hex, rest.Unsealed = "", "", false
+	if q.Hex != "" && rest != (Question{}) {
+		return fmt.Sprintf("with %s, which holds the whole frame, only %s and %s go", ByHex, ByIn, ByUnsealed)
+	}
+	return ""
 }
 
 // set sets one part from text; known is false if there is none of that name.
@@ -58,6 +78,8 @@ func (q *Question) set(name, text string) (known bool, err error) {
 		q.Payload, err = parsePayload(text)
 	case ByUnsealed:
 		q.Unsealed, err = parseBool(text)
+	case ByHex:
+		q.Hex, err = parseHex(text)
 	default:
 		return false, nil
 	}
@@ -74,6 +96,7 @@ func (q *Question) values(set func(name string, is bool, value any)) {
 	set(ByDF, q.DF, q.DF)
 	set(ByPayload, q.Payload != "", hex.EncodeToString([]byte(q.Payload)))
 	set(ByUnsealed, q.Unsealed, q.Unsealed)
+	set(ByHex, q.Hex != "", hex.EncodeToString([]byte(q.Hex)))
 }
 
 // Frame is what a packet is: protocol and ends.
@@ -281,6 +304,22 @@ func parsePayload(text string) (string, error) {
 	b, err := hex.DecodeString(strings.TrimPrefix(text, "0x"))
 	if err != nil || len(b) == 0 || len(b) > mostPayload {
 		return "", fmt.Errorf("a payload is an even number of hex digits, of %d bytes at most", mostPayload)
+	}
+	return string(b), nil
+}
+
+// parseHex reads a frame as people copy it from dumps: digits, with or without
+// blanks and colons between them.
+func parseHex(text string) (string, error) {
+	digits := strings.Map(func(r rune) rune {
+		if strings.ContainsRune(" :-\t\n", r) {
+			return -1
+		}
+		return r
+	}, strings.TrimPrefix(text, "0x"))
+	b, err := hex.DecodeString(digits)
+	if err != nil || len(b) == 0 || len(b) > mostPayload {
+		return "", fmt.Errorf("a frame is an even number of hex digits, of %d bytes at most, from its destination MAC address on", mostPayload)
 	}
 	return string(b), nil
 }

@@ -59,7 +59,7 @@ func TestTheOtherPartsOfAQuestionSayWhatTheyWant(t *testing.T) {
 		{ByIn, "", "1 to 127"}, {ByFlags, "", "want some of fin|syn"}, {ByFlags, "syn|sin", `"sin" is no flag`},
 		{ByTTL, "0", "1-255"}, {ByTTL, "256", "1-255"}, {BySize, "19", "20-65535"}, {BySize, "65536", "20-65535"},
 		{ByDF, "yes", "want true"}, {ByUnsealed, "1", "want true"}, {ByPayload, "0", "even number"}, {ByPayload, "zz", "even number"},
-		{ByPayload, strings.Repeat("00", 4097), "4096 bytes at most"},
+		{ByPayload, strings.Repeat("00", 4097), "4096 bytes at most"}, {ByHex, "0", "even number"}, {ByHex, "", "even number"}, {ByHex, "02zz", "even number"},
 	} {
 		var f Filter
 		if err := f.Set(c.name, c.text); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -85,8 +85,26 @@ func TestAQuestionSurvivesTheWayOverTheSocket(t *testing.T) {
 func TestAQuestionNeedsAVLANAndAFrame(t *testing.T) {
 	c, _ := serve(t, &fake{})
 	for _, f := range []Filter{{}, filterOf(t, ByIn, "x"), filterOf(t, ByFrame, "gre,192.0.2.10,198.51.100.9")} {
-		if _, err := c.Explain(t.Context(), f); err == nil || !strings.Contains(err.Error(), "in and frame are needed") {
+		if _, err := c.Explain(t.Context(), f); err == nil || !strings.Contains(err.Error(), "in and frame, or in and hex, are needed") {
 			t.Errorf("%+v: %v", f, err)
+		}
+	}
+}
+
+func TestAFrameInHexArrivesAndGoesWithNothingElse(t *testing.T) {
+	b := &fake{}
+	c, _ := serve(t, b)
+	want := filterOf(t, ByIn, "x", ByHex, "02:00 00-00\t00 01 06", ByUnsealed, "true")
+	if want.Question.Hex != "\x02\x00\x00\x00\x00\x01\x06" {
+		t.Errorf("it is read as %x", want.Question.Hex)
+	}
+	if _, err := c.Explain(t.Context(), want); err != nil || b.asked.Question != want.Question {
+		t.Errorf("%+v, %v", b.asked, err)
+	}
+	for _, also := range [][2]string{{ByTTL, "1"}, {ByFrame, "gre,192.0.2.10,198.51.100.9"}, {ByDF, "true"}, {ByPayload, "00"}} {
+		_, err := c.Explain(t.Context(), filterOf(t, ByIn, "x", ByHex, "02", also[0], also[1]))
+		if err == nil || err.Error() != "with hex, which holds the whole frame, only in and unsealed go" {
+			t.Errorf("%s: %v", also[0], err)
 		}
 	}
 }

@@ -27,7 +27,7 @@ func Summary(b []byte) string {
 	switch {
 	case len(b) == 0:
 		return "empty"
-	case looksIPv4(b):
+	case LooksIPv4(b):
 		return summaryIPv4(b)
 	case len(b) < etherHeader:
 		return fmt.Sprintf("%d bytes", len(b))
@@ -35,11 +35,11 @@ func Summary(b []byte) string {
 	return summaryEther(b)
 }
 
-// looksIPv4 tells an IPv4 header from an Ethernet header whose destination
+// LooksIPv4 tells an IPv4 header from an Ethernet header whose destination
 // happens to begin with 0x45: the EtherType stands where the source address
 // does, and a MAC address as a header length rarely fits.
-func looksIPv4(b []byte) bool {
-	if b[0]>>4 != 4 || b[0]&15 < 5 {
+func LooksIPv4(b []byte) bool {
+	if len(b) == 0 || b[0]>>4 != 4 || b[0]&15 < 5 {
 		return false
 	}
 	if len(b) < ipv4Header {

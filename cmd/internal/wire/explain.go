@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/binary"
 	"net/netip"
 
 	"spigate/cmd/internal/control"
@@ -17,15 +18,43 @@ func (v *views) Explain(f control.Filter) (control.Explained, error) {
 	if err != nil {
 		return control.Explained{}, err
 	}
+	if f.Question.Hex != "" {
+		return v.explainBytes(in, r, []byte(f.Question.Hex), f.Question.Unsealed)
+	}
 	packet, err := probe(&f.Question)
 	if err != nil {
 		return control.Explained{}, err
 	}
 	x, err := r.Explain(netstack.Question{In: in, Packet: packet, Unsealed: f.Question.Unsealed})
+	return v.explained(in, r, control.Summary(packet), &x, err)
+}
+
+// explainBytes explains a frame, which may come in by another VLAN of the same
+// port than in, or a packet from its IPv4 header on, as the examples of "show
+// drops" are: those may be cut, and what is missing is taken for zeros.
+func (v *views) explainBytes(in frame.Interface, r *netstack.Router, b []byte, unsealed bool) (control.Explained, error) {
+	if control.LooksIPv4(b) {
+		if len(b) >= 4 {
+			if missing := int(binary.BigEndian.Uint16(b[2:])) - len(b); missing > 0 {
+				b = append(b, make([]byte, missing)...)
+			}
+		}
+		x, err := r.Explain(netstack.Question{In: in, Packet: b, Unsealed: unsealed})
+		return v.explained(in, r, control.Summary(b), &x, err)
+	}
+	x, by, err := v.chassis.ExplainFrame(netstack.FrameQuestion{In: in, Ethernet: b, Unsealed: unsealed})
+	if by != 0 {
+		in = by
+	}
+	return v.explained(in, v.chassis.RouterOf(in), control.Summary(b), &x, err)
+}
+
+// explained is the answer about a packet that came in by in.
+func (v *views) explained(in frame.Interface, r *netstack.Router, summary string, x *netstack.Explanation, err error) (control.Explained, error) {
 	if err != nil {
 		return control.Explained{}, &control.Error{Message: err.Error(), Code: control.CodeBadRequest}
 	}
-	row := control.Explained{In: f.Question.In, TD: r.Domain(), Packet: control.Summary(packet), Fate: v.fate(r, &x.Fate)}
+	row := control.Explained{In: v.chassis.InterfaceName(in), TD: r.Domain(), Packet: summary, Fate: v.fate(r, &x.Fate)}
 	c := v.config.Load()
 	for i := range x.Findings {
 		row.Steps = append(row.Steps, explainStep(c, r.Domain(), &x.Findings[i]))
