@@ -51,6 +51,7 @@ func Rules() []Rule {
 		{Of: "configs/...", Own: []string{"configs/..."}, Modules: []string{"github.com/BurntSushi/toml", "go4.org/netipx"}},
 		{Of: "cmd/internal/control", Own: []string{"configs"}},
 		{Of: "cmd/internal/web", Own: []string{"configs"}},
+		{Of: "cmd/internal/doctor", Own: []string{"cmd/internal/control", "configs"}},
 		{Of: "cmd/internal/metrics", Own: []string{"cmd/internal/control"}},
 		{Of: "cmd/internal/task", Modules: []string{"golang.org/x/sync/..."}},
 		{Of: "cmd/internal/wire", Own: []string{"..."}, Modules: []string{"..."}},

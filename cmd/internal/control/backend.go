@@ -35,6 +35,7 @@ type Backend interface {
 	Paths
 	Explainer
 	Meters
+	Doctor
 	Operator
 	Configurer
 	Lifecycle

@@ -174,6 +174,7 @@ func (s *Server) handler() http.Handler {
 	s.switches(mux)
 	s.paths(mux)
 	s.mount(mux)
+	s.doctor(mux)
 	mux.Handle(pathIPsecClearBasic, s.clearing(pathIPsecClearBasic, ClearBasic))
 	mux.Handle(pathIPsecClearFull, s.clearing(pathIPsecClearFull, ClearFull))
 	mux.Handle(pathIPsecFlush, operation(s, pathIPsecFlush, FiltersOfIPsecFlush(), b.FlushIPsec))
