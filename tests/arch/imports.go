@@ -32,7 +32,8 @@ func Rules() []Rule {
 		// Its layout is shared with a program in the kernel: it needs nothing.
 		{Of: "netstack/flow/bucket"},
 		{Of: frag, Own: []string{drop, frame}},
-		{Of: "netstack/capture", Own: []string{drop, frame}},
+		{Of: "netstack/capture/filter", Own: []string{frame}},
+		{Of: "netstack/capture", Own: []string{drop, frame, "netstack/capture/filter"}},
 		{Of: "netstack/natlog", Own: []string{drop, frame}},
 		{Of: "netstack/xdp/bpf", Own: []string{frame, "netstack/flow/bucket"}, Modules: []string{"github.com/cilium/ebpf", "github.com/cilium/ebpf/rlimit"}},
 		{Of: "netstack/xdp", Own: []string{frame, flow, "netstack/flow/bucket", "netstack/xdp/bpf"}, Modules: []string{"github.com/cilium/ebpf/...", netlink, sys}},
@@ -40,7 +41,7 @@ func Rules() []Rule {
 		{Of: "netstack/link", Own: []string{drop, frame}, Modules: []string{gvisor + "...", sys}},
 		{Of: "netstack/lsn", Own: []string{drop, frame, flow, frag}},
 		{Of: "netstack/vserver", Own: []string{drop, frame, flow, frag}},
-		{Of: "netstack/trace", Own: []string{drop, frame, flow, frag}},
+		{Of: "netstack/trace", Own: []string{drop, frame, flow, frag, "netstack/capture/filter"}},
 		{Of: "netstack/ipsec/ike", Own: []string{drop}},
 		{Of: "netstack/ipsec", Own: []string{drop, frame, flow, frag, "netstack/ipsec/ike"}, Modules: []string{gvisor + "tcpip", gvisor + "tcpip/header", gvisor + "tcpip/checksum"}},
 		{Of: "netstack/keying", Own: []string{drop, frame, "netstack/ipsec", "netstack/ipsec/ike"}},
