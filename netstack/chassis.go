@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -60,6 +61,8 @@ type Chassis struct {
 	crypto     *crypto
 	negotiator negotiator
 	works      works
+	watch      watch                 // who looks on
+	watching   atomic.Pointer[watch] // &watch, or nil: nobody does, and nothing is asked of it
 	closing    sync.Once
 }
 
@@ -93,6 +96,7 @@ func NewChassis(c ChassisConfig, configs []RouterConfig) (*Chassis, error) {
 		}
 		return nil, err
 	}
+	ch.watch.ch, ch.watch.explain = ch, (*Router).Explain
 	ch.startSweep()
 	return ch, nil
 }

@@ -54,6 +54,8 @@ type job struct {
 	sel  *tunnels.Selector // seal for this one; nil: open
 	flow tunnels.Flow
 	in   frame.Interface // open: where the ESP came in
+
+	watched uint32 // the packet's
 }
 
 var jobs = sync.Pool{New: func() any {
@@ -99,7 +101,7 @@ func (c *crypto) add(j *job, key uint32, now int64) {
 	l := &c.lanes[key%uint32(len(c.lanes))]
 	if l.depth.Add(1) > maxLane {
 		l.depth.Add(-1)
-		c.drops.Count(drop.CryptoQueueFull, j.buf[j.off:j.off+j.n], now)
+		c.drops.CountOf(j.dropped(drop.CryptoQueueFull, j.packet(), now))
 		return
 	}
 	l.mu.Lock()

@@ -102,7 +102,7 @@ func (r *Router) ofTunnels(p *packet) bool {
 // sealLater puts a packet into the lane of its policy.
 func (r *Router) sealLater(p *packet, s *tunnels.Selector, f tunnels.Flow) {
 	j := newJob(r, p.Bytes(), tunnels.Headroom, tunnels.Tailroom)
-	j.sel, j.flow = s, f
+	j.sel, j.flow, j.watched = s, f, p.watched
 	r.crypto.add(j, laneOf(s.Policy), p.now)
 }
 
@@ -121,7 +121,7 @@ func (r *Router) encrypt(j *job, now int64) {
 	mtu := 0
 	if sa := j.sel.Choice(j.flow); sa != nil {
 		if route = r.wayTo(sa.Remote().Addr); route == nil {
-			r.drops.Count(drop.TunnelNoRoute, j.packet(), now)
+			r.drops.CountOf(j.dropped(drop.TunnelNoRoute, j.packet(), now))
 			return
 		}
 		defer route.Release()
@@ -135,18 +135,20 @@ func (r *Router) encrypt(j *job, now int64) {
 	case tunnels.Pass:
 		if route == nil { // its SA came this very moment
 			if route = r.wayTo(got.To.Addr); route == nil {
-				r.drops.Count(drop.TunnelNoRoute, nil, now)
+				r.drops.CountOf(j.dropped(drop.TunnelNoRoute, nil, now))
 				return
 			}
 			defer route.Release()
 		}
-		leaveBy(route, j.buf[got.Start:got.End])
+		r.sealed(j, got.To, route, now)
+		leaveBy(route, j.buf[got.Start:got.End], j.watched)
 	case tunnels.Held:
+		r.waitsForSA(j, now)
 	case tunnels.TooBig:
-		r.drops.Count(drop.FrameTooBig, j.packet(), now)
+		r.drops.CountOf(j.dropped(drop.FrameTooBig, j.packet(), now))
 		r.report(codeTooLong, uint16(got.MTU), j.packet(), now)
 	default:
-		r.drops.Count(reasonOfESP[got.Verdict], j.packet(), now)
+		r.drops.CountOf(j.dropped(reasonOfESP[got.Verdict], j.packet(), now))
 	}
 }
 

@@ -21,14 +21,8 @@ func (r *Router) fastFlow(in frame.Interface, packet []byte) (e flow.Info, ok bo
 	if !ok {
 		return e, false
 	}
-	found := false
-	r.flows.Walk(func(i flow.Info) bool {
-		if i.Key == k {
-			e, found = i, i.Valid && len(packet) <= i.MTU
-		}
-		return i.Key != k
-	})
-	return e, found
+	e, ok = r.flows.Find(k)
+	return e, ok && e.Valid && len(packet) <= e.MTU
 }
 
 // fast tells that the packet would not walk the steps at all.

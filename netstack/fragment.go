@@ -111,7 +111,7 @@ func (r *Router) firstOut(d frag.Datagram, p *packet) outcome {
 func (r *Router) walkFirst(steps []step, d frag.Datagram, p *packet) outcome {
 	o := dropped(drop.Fragment)
 	if query, _ := p.ICMPQuery(); query || p.Proto != frame.ProtoICMP { // an error is translated whole or not at all
-		o = r.walk(steps, p)
+		o = r.walk(atFirstPiece, steps, p)
 	}
 	switch o.verdict {
 	case Continue, Accept:
@@ -248,7 +248,7 @@ func (r *Router) pieces(p *packet) outcome {
 		p.SetID(id)
 	}
 	for _, b := range frag.Split(&p.Packet, p.cut) {
-		r.leave(p.route, b, p.demands && !p.unsealed)
+		r.leave(p.route, b, p.demands && !p.unsealed, p.watched)
 	}
 	return sent
 }

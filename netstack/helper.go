@@ -79,7 +79,7 @@ func (r *Router) step(h alg.Helper, p *packet, dir alg.Direction, b *lsn.Binding
 		return alg.Result{}, dropped(drop.ALGChecksum)
 	}
 	ap := alg.Packet{
-		Conn: connOf(b), Dir: dir, IP: p.Bytes(), Header: p.HeaderLength(), In: p.in, Mark: p.mark() & unsealedMark, Room: len(p.Bytes()),
+		Conn: connOf(b), Dir: dir, IP: p.Bytes(), Header: p.HeaderLength(), In: p.in, Mark: p.mark() & keptMark, Room: len(p.Bytes()),
 	}
 	if p.out != 0 {
 		ap.Room = max(ap.Room, r.mtu(p.out))
@@ -153,7 +153,7 @@ func (r *Router) anew(p *packet) outcome {
 	if !p.ours {
 		return goOn
 	}
-	r.leave(p.route, p.Bytes(), p.demands && !p.unsealed)
+	r.leave(p.route, p.Bytes(), p.demands && !p.unsealed, p.watched)
 	return sent
 }
 

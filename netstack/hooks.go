@@ -69,6 +69,17 @@ const (
 	atOutput
 )
 
+// The names of walks that are no hooks: behind two of them, and inside of one.
+const (
+	atEgress     = "egress"
+	atFirstPiece = "first piece" // inside of piecesOut: as the whole datagram
+)
+
+// String is the name of a hook, as explanations have it.
+func (at place) String() string {
+	return [...]string{"prerouting", "input", "forward", "postrouting", "output"}[at]
+}
+
 func (at place) steps() []step {
 	return [...][]step{prerouting, input, forward, postrouting, output}[at]
 }
@@ -85,6 +96,8 @@ func (r *Router) hook(at place, pk *stack.PacketBuffer, route *stack.Route, af s
 		p.recall(pk.Mark)
 	case atPostrouting:
 		r.kept.leave(pk, p)
+	case atInput:
+		p.watched = pk.Mark & frame.MarkBits
 	}
 	on := r.look(at, p, pk, route)
 	switch {
@@ -92,6 +105,8 @@ func (r *Router) hook(at place, pk *stack.PacketBuffer, route *stack.Route, af s
 		pk.Mark = p.mark()
 	case on && at == atForward:
 		r.kept.keep(pk, p)
+	case on && at == atPostrouting:
+		pk.Mark = p.watched
 	}
 	return on
 }
@@ -122,21 +137,31 @@ func (r *Router) look(at place, p *packet, pk *stack.PacketBuffer, route *stack.
 		p.out = frame.Interface(route.NICID())
 	}
 	o := fate(p.Parse(b))
+	w := r.watching.Load()
+	if w != nil {
+		w.enters(r, at, p, b)
+	}
 	if o.verdict == Continue {
-		o = r.walk(at.steps(), p)
+		o = r.walk(at.String(), at.steps(), p)
+		if w != nil {
+			w.walked(at, p, o)
+		}
 		switch {
 		case at == atForward:
 			r.passed(p, o)
 		case at >= atPostrouting && (o.verdict == Continue || o.verdict == Accept):
-			o = r.walk(egress, p)
+			o = r.walk(atEgress, egress, p)
 		}
 		p.writeBack()
+	}
+	if w != nil {
+		w.leaves(r, at, p, o)
 	}
 	if behind > 0 && !r.isLocal(p.Dst) { // a socket of ours is not shown it
 		pk.Data().AppendView(buffer.NewViewWithData(b[len(b)-behind:]))
 	}
 	if o.verdict == Dropped {
-		r.drops.Count(o.reason, b, p.now)
+		r.drops.CountOf(p.dropped(o.reason, b))
 	}
 	return o.verdict == Continue || o.verdict == Accept
 }

@@ -142,7 +142,7 @@ func (k *socket) read(r *Router, buffer []byte) bool {
 	case tunnels.UDPIKE:
 		r.keyer.Datagram(k.local, from, b[len(tunnels.NonESPMarker):], true)
 	case tunnels.UDPESP: // it came in pieces: whole it would not have come so far
-		r.openLater(k.rebuild(b, from, res.ControlMessages.TOS), frame.Interface(res.RemoteAddr.NIC), r.now())
+		r.openLater(k.rebuild(b, from, res.ControlMessages.TOS), frame.Interface(res.RemoteAddr.NIC), 0, r.now())
 	}
 	return true
 }

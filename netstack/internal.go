@@ -189,7 +189,7 @@ func (r *Router) espInUDP(p *packet) outcome {
 	}
 	switch tunnels.ClassifyUDP(p.UDPPayload()) {
 	case tunnels.UDPESP:
-		r.openLater(p.Bytes(), p.in, p.now)
+		r.openLater(p.Bytes(), p.in, p.watched, p.now)
 		return sent
 	case tunnels.UDPKeepalive:
 		return sent
@@ -210,7 +210,7 @@ func (r *Router) espHandler(_ stack.TransportEndpointID, pk *stack.PacketBuffer)
 		return true // the stack would not have come here
 	}
 	if e := r.ends.Load(); e != nil && e.locals[p.Dst] {
-		r.openLater(b, p.in, p.now)
+		r.openLater(b, p.in, pk.Mark&frame.MarkBits, p.now)
 	} else if r.answerable(p) {
 		r.report(codeProtocol, 0, b, p.now)
 	}
@@ -218,14 +218,14 @@ func (r *Router) espHandler(_ stack.TransportEndpointID, pk *stack.PacketBuffer)
 }
 
 // openLater puts an ESP packet into the lane of its SPI.
-func (r *Router) openLater(b []byte, in frame.Interface, now int64) {
+func (r *Router) openLater(b []byte, in frame.Interface, watched uint32, now int64) {
 	spi, ok := tunnels.SPIOf(b)
 	if !ok {
-		r.drops.Count(drop.ESPMalformed, b, now)
+		r.drops.CountOf(drop.Dropped{Reason: drop.ESPMalformed, Packet: b, At: now, In: uint8(in), Mark: watched})
 		return
 	}
 	j := newJob(r, b, 0, 0)
-	j.in = in
+	j.in, j.watched = in, watched
 	r.crypto.add(j, spi, now)
 }
 
@@ -253,10 +253,11 @@ func (r *Router) decrypt(j *job, now int64) {
 		if label == 0 {
 			label = j.in
 		}
+		r.wasOpened(j, got.SPI, label, now)
 		r.comeIn(label, got.Inner, unsealedMark)
 	case tunnels.Dummy:
 	default:
-		r.drops.Count(reasonOfESP[got.Verdict], outer, now)
+		r.drops.CountOf(j.dropped(reasonOfESP[got.Verdict], outer, now))
 		r.logLostESP(&got, outer, now)
 		if got.Verdict == tunnels.NoSA {
 			r.beginAnew(frame.Addr(outer[12:16]), frame.Addr(outer[16:20]), now)
@@ -285,9 +286,12 @@ func (r *Router) beginAnew(peer, local frame.Addr, now int64) {
 // comeIn delivers a packet into the stack at an interface. It must not be called
 // from inside a hook.
 func (r *Router) comeIn(in frame.Interface, packet []byte, mark uint32) {
+	if w := r.watching.Load(); w != nil {
+		mark = w.again(in, packet, mark, r.now())
+	}
 	if i := r.interfaces[in]; i != nil {
 		i.Reinject(packet, mark)
 	} else if t := r.tunnelNIC(in); t != nil {
-		t.deliver(packet)
+		t.deliver(packet, mark)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
+	"spigate/netstack/frame"
 	"spigate/netstack/vserver"
 )
 
@@ -61,17 +62,20 @@ func (k *kept) leave(pk *stack.PacketBuffer, p *packet) {
 }
 
 // What prerouting leaves to forward stands in the mark itself: the course in
-// the low bits.
+// the low bits, and in frame.MarkBits what is known of the packet to those who
+// look on.
 const (
 	admittedMark   = 1 << 2
 	redirectedMark = 1 << 3
 	unsealedMark   = 1 << 4
 	demandsMark    = 1 << 5
+
+	keptMark = unsealedMark | frame.MarkBits // of what is held and comes in again
 )
 
 // mark packs it.
 func (p *packet) mark() uint32 {
-	m := uint32(p.course)
+	m := uint32(p.course) | p.watched
 	if p.admitted {
 		m |= admittedMark
 	}
@@ -89,5 +93,6 @@ func (p *packet) mark() uint32 {
 
 func (p *packet) recall(mark uint32) {
 	p.course, p.admitted, p.redirected = course(mark&(admittedMark-1)), mark&admittedMark != 0, mark&redirectedMark != 0
+	p.watched = mark & frame.MarkBits
 	p.unsealed, p.demands = mark&unsealedMark != 0, mark&demandsMark != 0
 }

@@ -31,7 +31,7 @@ func (r *Router) homeward(p *packet) outcome {
 	if o := r.discreet(p); o.verdict != Continue {
 		return o
 	}
-	r.leave(route, p.Bytes(), p.demands)
+	r.leave(route, p.Bytes(), p.demands, p.watched)
 	return sent
 }
 
@@ -46,36 +46,38 @@ func (r *Router) originate(b []byte) {
 	}
 	defer route.Release()
 	if route.Loop()&stack.PacketLoop == 0 {
-		r.leave(route, b, false)
+		r.leave(route, b, false, 0)
 	}
 }
 
 // leave lets a packet that is no more the stack's go its last steps: into a
-// tunnel, or by a route. demands says that it must not leave in clear.
-func (r *Router) leave(route *stack.Route, b []byte, demands bool) {
+// tunnel, or by a route. demands says that it must not leave in clear; watched is
+// what it is known by.
+func (r *Router) leave(route *stack.Route, b []byte, demands bool, watched uint32) {
 	if demands || r.ends.Load() != nil {
 		p, put := r.borrow()
 		defer put()
-		p.out, p.demands, p.now = frame.Interface(route.NICID()), demands, r.now()
+		p.out, p.demands, p.now, p.watched = frame.Interface(route.NICID()), demands, r.now(), watched
 		if p.Parse(b) == drop.None {
 			o := r.protect(p)
 			if o.verdict == Dropped {
-				r.drops.Count(o.reason, b, p.now)
+				r.drops.CountOf(p.dropped(o.reason, b))
 			}
 			if o.verdict != Continue {
 				return
 			}
 		}
 	}
-	leaveBy(route, b)
+	leaveBy(route, b, watched)
 }
 
 // leaveBy hands a copy of a whole packet to a route.
-func leaveBy(route *stack.Route, b []byte) {
+func leaveBy(route *stack.Route, b []byte, watched uint32) {
 	pk := stack.NewPacketBuffer(stack.PacketBufferOptions{
 		ReserveHeaderBytes: int(route.MaxHeaderLength()), Payload: buffer.MakeWithData(b),
 	})
 	defer pk.DecRef()
+	pk.Mark = watched
 	// A failure is in the stack's own counters (stack_send_failed).
 	_ = route.WriteHeaderIncludedPacket(pk)
 }

@@ -21,6 +21,8 @@ type packet struct {
 	cut     int             // postrouting: the longest piece that it came in, 0: it came whole
 	ours    bool            // postrouting: not the stack's packet any more but one in its place
 
+	watched uint32 // what those who look on know it by, of frame.MarkBits (watch.go)
+
 	asked    bool // it is explained, not forwarded: nothing is counted
 	unsealed bool // it came out of a tunnel
 	demands  bool // its virtual server requires protection (VR31)

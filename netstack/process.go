@@ -1,5 +1,7 @@
 package netstack
 
+import "spigate/netstack/trace"
+
 // step looks at one packet and may rewrite it.
 type step struct {
 	name string
@@ -69,8 +71,12 @@ var (
 	}
 )
 
-// walk asks each step in turn. The first verdict other than Continue wins.
-func (r *Router) walk(steps []step, p *packet) outcome {
+// walk asks each step of a hook in turn. The first verdict other than Continue
+// wins.
+func (r *Router) walk(hook string, steps []step, p *packet) outcome {
+	if p.watched>>trace.MarkShift != 0 {
+		return r.tracedWalk(hook, steps, p)
+	}
 	for i := range steps {
 		if o := steps[i].run(r, p); o.verdict != Continue {
 			return o

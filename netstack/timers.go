@@ -106,6 +106,7 @@ func (r *Router) fire(run func(now int64)) {
 // sessions alive that the Routers would expire (R22).
 func (ch *Chassis) sweep(now int64) {
 	ch.flows.Sweep(now)
+	ch.watch.sweep()
 	for _, r := range ch.routers {
 		r.lsn.Sweep(now)
 		r.conns.Sweep(now, r.reset)

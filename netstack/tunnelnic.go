@@ -99,13 +99,13 @@ func (t *tunnelNIC) write(pk *stack.PacketBuffer) {
 	p, put := t.r.borrow()
 	defer put()
 	b := p.view(pk)
-	p.out, p.now = t.ID, t.r.now()
+	p.out, p.now, p.watched = t.ID, t.r.now(), pk.Mark&frame.MarkBits
 	why := p.Parse(b)
 	if why == drop.None {
 		why = t.r.via(p)
 	}
 	if why != drop.None {
-		t.r.drops.Count(why, b, p.now)
+		t.r.drops.CountOf(p.dropped(why, b))
 	}
 }
 
@@ -134,7 +134,7 @@ func (r *Router) via(p *packet) drop.Reason {
 }
 
 // deliver lets a packet come in from the tunnel. The bytes are copied.
-func (t *tunnelNIC) deliver(packet []byte) {
+func (t *tunnelNIC) deliver(packet []byte, mark uint32) {
 	above := t.above.Load()
 	if above == nil {
 		t.r.drops.Count(drop.PortDown, packet, t.r.now())
@@ -143,7 +143,7 @@ func (t *tunnelNIC) deliver(packet []byte) {
 	defer t.r.survive(packet)
 	pk := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithData(packet)})
 	defer pk.DecRef()
-	pk.NetworkProtocolNumber, pk.Mark = ipv4.ProtocolNumber, unsealedMark
+	pk.NetworkProtocolNumber, pk.Mark = ipv4.ProtocolNumber, unsealedMark|mark
 	(*above).DeliverNetworkPacket(ipv4.ProtocolNumber, pk)
 }
 

@@ -32,6 +32,11 @@ var (
 	sent   = outcome{verdict: Consumed}
 )
 
+// dropped is p as the counters are told of it.
+func (p *packet) dropped(why drop.Reason, b []byte) drop.Dropped {
+	return drop.Dropped{Reason: why, Packet: b, At: p.now, In: uint8(p.in), Mark: p.watched}
+}
+
 func dropped(r drop.Reason) outcome { return outcome{Dropped, r} }
 
 // fate turns a reason that may be drop.None into an outcome.

@@ -23,12 +23,48 @@ type Sample struct {
 type Counters struct {
 	n    [NumReasons]atomic.Uint64
 	last [NumReasons]atomic.Pointer[Sample]
+	tell atomic.Pointer[Watch]
 }
+
+// Dropped is a drop as a Watch is told of it.
+type Dropped struct {
+	Reason Reason
+	Packet []byte // from its IPv4 or its Ethernet header on, to be copied
+	At     int64  // monotonic nanoseconds
+	In     uint8  // number of the interface that it came in by, 0: not known
+	Mark   uint32 // what those who look on know it by, 0: nobody does
+}
+
+// Watch is told of drops one by one, by every goroutine that drops something. It
+// must not wait.
+type Watch func(Dropped)
+
+// SetWatch tells w of every drop from now on, in place of whoever was told; nil
+// tells nobody. Drops that a driver counts are told to nobody (Add).
+func (c *Counters) SetWatch(w Watch) {
+	if w == nil {
+		c.tell.Store(nil)
+		return
+	}
+	c.tell.Store(&w)
+}
+
+// Watched reports whether somebody is told.
+func (c *Counters) Watched() bool { return c.tell.Load() != nil }
 
 // Count adds one drop. packet may be nil; it is copied, at most once a second
 // for each reason. now is in monotonic nanoseconds.
 func (c *Counters) Count(r Reason, packet []byte, now int64) {
+	c.CountOf(Dropped{Reason: r, Packet: packet, At: now})
+}
+
+// CountOf is Count with all that is known of the drop.
+func (c *Counters) CountOf(d Dropped) {
+	r, packet, now := d.Reason, d.Packet, d.At
 	c.n[r].Add(1)
+	if w := c.tell.Load(); w != nil {
+		(*w)(d)
+	}
 	if packet == nil {
 		return
 	}

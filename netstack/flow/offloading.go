@@ -13,6 +13,7 @@ type offloading struct {
 	after uint64
 	idle  uint8
 	told  func(in, out frame.Interface, packets, bytes uint64)
+	home  func(Entry) bool // which flows are kept at home; nil: none
 
 	late map[uint32]Report // what to tell of records that retired before their ref was released
 
@@ -91,7 +92,7 @@ func (t *Table) countOne(r *record) Carried {
 // says of a flow that is not at home. Table.mu is held.
 func (t *Table) sweepAway(i uint32, r *record, n Carried) {
 	if r.away == awayHome {
-		if t.offload.to != nil && r.state == stateLive && !r.numbered && uint64(r.recent) >= t.offload.after {
+		if t.offload.to != nil && r.state == stateLive && !r.numbered && uint64(r.recent) >= t.offload.after && !t.keptHome(r) {
 			t.offer(r)
 		}
 		return
@@ -107,7 +108,7 @@ func (t *Table) sweepAway(i uint32, r *record, n Carried) {
 	}
 	switch r.away {
 	case awayTaken:
-		if r.quiet >= t.offload.idle {
+		if r.quiet >= t.offload.idle || t.keptHome(r) {
 			t.comeBack(r)
 		} else {
 			r.quiet++
@@ -120,6 +121,21 @@ func (t *Table) sweepAway(i uint32, r *record, n Carried) {
 		r.away, r.ref = awayHome, 0
 		delete(t.offload.late, i)
 	}
+}
+
+// KeepHome says which flows the table forwards by itself from now on, however busy
+// they are: whoever looks at packets one by one sees none of those that the back-end
+// forwards. What that has comes back with the next Sweep. nil: none is kept. home is
+// called with the table's lock held: it must be quick and call nothing of it.
+func (t *Table) KeepHome(home func(Entry) bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.offload.home = home
+}
+
+// keptHome reports whether a live flow is one of these. Table.mu is held.
+func (t *Table) keptHome(r *record) bool {
+	return t.offload.home != nil && r.state == stateLive && t.offload.home(t.entry(t.cur, r.slots[t.parity], r))
 }
 
 // offer gives a flow to the back-end, if it takes it. Table.mu is held.

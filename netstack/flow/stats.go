@@ -77,6 +77,21 @@ func (t *Table) Walk(fn func(Info) bool) {
 	}
 }
 
+// Find returns the flow with key k as Walk does, without a packet being counted
+// for it.
+func (t *Table) Find(k Key) (Info, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.cur == nil {
+		return Info{}, false
+	}
+	_, i, ok := t.cur.Lookup(k.packed())
+	if !ok || t.record(i).state != stateLive {
+		return Info{}, false
+	}
+	return t.info(t.record(i)), true
+}
+
 // collect appends the flows of one slice of records to infos.
 func (t *Table) collect(infos []Info, from uint32) ([]Info, bool) {
 	t.mu.Lock()

@@ -23,6 +23,10 @@ const (
 // in the stack. 0 means none.
 type Interface uint8
 
+// MarkBits are the bits of a mark that belong to those who look on; the others
+// are the stack's hooks'.
+const MarkBits = 0xffffff00
+
 // Batch is the greatest number of frames that travel from link to link
 // together: with 32 to 64 the flow table hides most of its cache misses.
 const Batch = 64
@@ -37,6 +41,7 @@ type Frame struct {
 	VLAN uint16    // 802.1Q id, 0 untagged
 	In   Interface // where it came in, once the port has told its VLANs apart
 	Out  Interface // where the fast path sends it, 0: the stack decides
+	Mark uint32    // what those who look on know it by (link.Onlooker), 0: nobody does
 }
 
 // New makes a frame of mem[off:end]. mem[:off] is headroom, at least TagLen

@@ -43,6 +43,8 @@ type Fabric struct {
 	log   *slog.Logger
 	after func()
 
+	looker atomic.Pointer[Onlooker] // nil: nobody looks on
+
 	interfaces [256]atomic.Pointer[Interface] // by number; read without a lock
 	quietUntil atomic.Int64                   // no second panic is logged before
 

@@ -165,6 +165,7 @@ func (i *Interface) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error)
 // outgoing is room to lay out one frame that is not in a driver's memory.
 type outgoing struct {
 	mem   []byte
+	mark  uint32
 	batch [1]frame.Frame
 }
 
@@ -176,7 +177,7 @@ var outgoings = sync.Pool{New: func() any {
 func (i *Interface) write(pkt *stack.PacketBuffer) {
 	o := outgoings.Get().(*outgoing)
 	defer outgoings.Put(o)
-	o.mem = append(o.mem[:0], make([]byte, frame.TagLen)...)
+	o.mem, o.mark = append(o.mem[:0], make([]byte, frame.TagLen)...), pkt.Mark&frame.MarkBits
 	views, skip := pkt.AsViewList()
 	for v := views.Front(); v != nil; v = v.Next() {
 		b := v.AsSlice()
@@ -191,7 +192,7 @@ func (i *Interface) write(pkt *stack.PacketBuffer) {
 func (i *Interface) send(o *outgoing) {
 	f := &o.batch[0]
 	*f = frame.New(o.mem, frame.TagLen, len(o.mem), 0)
-	f.Out = i.id
+	f.Out, f.Mark = i.id, o.mark
 	why := drop.PortDown // the interface is closed
 	switch p := i.port; {
 	case f.Len() < frame.HeaderLen:
@@ -201,7 +202,7 @@ func (i *Interface) send(o *outgoing) {
 		p.transmit(nil, o.batch[:])
 		return
 	}
-	i.port.fabric.drops.Count(why, f.Bytes(), i.port.fabric.now())
+	i.port.fabric.drops.CountOf(dropped(f, why, i.port.fabric.now()))
 }
 
 // deliver copies a frame that came in and gives the copy to the stack.
@@ -220,7 +221,10 @@ func (i *Interface) deliver(f *frame.Frame, now int64) {
 	case dst.IsGroup():
 		kind = tcpip.PacketMulticast
 	}
-	i.up(buffer.NewViewWithData(b), kind, 0, b, now)
+	i.up(buffer.NewViewWithData(b), kind, f.Mark, b, now)
+	if on := i.port.fabric.looker.Load(); on != nil && f.Mark != 0 {
+		(*on).Delivered(f, now)
+	}
 }
 
 // payloadLen returns the length of the frame's payload without the padding

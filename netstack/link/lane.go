@@ -19,6 +19,7 @@ type lane struct {
 	way  Lane // the driver's
 	fast FastPath
 	mine [256]laneCounters // by interface number
+	was  [][]byte          // while somebody looks on: frames as they came
 }
 
 // laneCounters are those of one interface that one lane alone adds to.
@@ -96,7 +97,7 @@ func (l *lane) input(batch []frame.Frame) int64 {
 	now := f.now()
 	rest := batch[:l.sort(batch, now)]
 	if len(rest) > 0 {
-		if l.fast != nil && l.fast.Process(rest, now) > 0 {
+		if l.fast != nil && l.process(rest, now) > 0 {
 			l.hits(rest)
 			f.send(l, rest)
 		}
@@ -113,13 +114,16 @@ func (l *lane) input(batch []frame.Frame) int64 {
 // sort drops what is not for us, handles ARP and group frames at once, moves
 // the IPv4 unicast frames to the front and returns their number.
 func (l *lane) sort(batch []frame.Frame, now int64) int {
-	n, p := 0, l.port
+	n, p, on := 0, l.port, l.port.fabric.looker.Load()
 	rx := tally{by: l, to: receivedBy}
 	for k := range batch {
 		f := &batch[k]
 		i, why := p.admit(f)
+		if on != nil {
+			f.Mark = (*on).Received(p, f, now)
+		}
 		if why != drop.None {
-			p.fabric.drops.Count(why, f.Bytes(), now)
+			p.fabric.drops.CountOf(dropped(f, why, now))
 			continue
 		}
 		rx.add(i, f.Len())

@@ -166,14 +166,18 @@ func (p *Port) transmit(l *lane, batch []frame.Frame) {
 	sent, why := out.Write(batch)
 	p.sent(l, batch[:sent])
 	refused := batch[sent:]
+	if on := p.fabric.looker.Load(); on != nil {
+		for k := range batch[:sent] {
+			(*on).Sent(p, &batch[k], p.fabric.now())
+		}
+	}
 	if len(refused) == 0 {
 		return
 	}
 	if why == drop.None {
 		why = drop.TxRefused
 	}
-	p.fabric.drops.Count(why, refused[0].Bytes(), p.fabric.now())
-	p.fabric.drops.Add(why, uint64(len(refused)-1))
+	p.fabric.refused(refused, why)
 }
 
 // fit drops the frames that are too long for the port, moves the others to the
@@ -183,7 +187,7 @@ func (p *Port) fit(batch []frame.Frame) int {
 	n, longest := 0, frame.HeaderLen+p.driver.MTU()
 	for k := range batch {
 		if batch[k].Len() > longest {
-			p.fabric.drops.Count(drop.FrameTooBig, batch[k].Bytes(), p.fabric.now())
+			p.fabric.drops.CountOf(dropped(&batch[k], drop.FrameTooBig, p.fabric.now()))
 			continue
 		}
 		if n != k {

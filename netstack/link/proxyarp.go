@@ -94,7 +94,7 @@ func (i *Interface) Announce(a frame.Addr) {
 func (i *Interface) sendARP(op header.ARPOp, addr frame.Addr, to frame.MAC, target frame.Addr) {
 	o := outgoings.Get().(*outgoing)
 	defer outgoings.Put(o)
-	o.mem = append(o.mem[:0], make([]byte, frame.TagLen+frame.HeaderLen+header.ARPSize)...)
+	o.mem, o.mark = append(o.mem[:0], make([]byte, frame.TagLen+frame.HeaderLen+header.ARPSize)...), 0
 	eth := o.mem[frame.TagLen:]
 	dst := to
 	if to == (frame.MAC{}) {
