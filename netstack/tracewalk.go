@@ -98,10 +98,9 @@ func (r *Router) tracedWalk(hook string, steps []step, p *packet) outcome {
 func record(k *trace.Packet, hook, step string, p *packet, before look, o outcome) {
 	after := lookOf(p)
 	e := trace.Event{At: p.now, Hook: hook, Step: step, Verdict: o.verdict.String(), Reason: o.reason, Src: after.src, Dst: after.dst}
-	x, said := k.Expected(hook, step)
-	said = said && x.Verdict == e.Verdict && x.Reason == e.Reason && x.Says != ""
 	switch {
-	case said:
+	case k.Step(e):
+		return
 	case o.verdict == Dropped:
 		in := o.reason.Info()
 		e.Says, e.Rule = withoutStop(in.Means), in.Rule
@@ -128,13 +127,12 @@ func (w *watch) routed(r *Router, p *packet) {
 	if k == nil {
 		return
 	}
-	e := trace.Event{At: p.now, Hook: "route", Verdict: Continue.String()}
-	if x, ok := k.Expected("route", ""); !ok || x.Verdict != e.Verdict {
-		e.Says = fmt.Sprintf("by %v on %s", nextOf(p.route), r.names[p.out])
-	}
 	at := lookOf(p)
-	e.Src, e.Dst = at.src, at.dst
-	k.Add(e)
+	e := trace.Event{At: p.now, Hook: "route", Verdict: Continue.String(), Src: at.src, Dst: at.dst}
+	if !k.Step(e) {
+		e.Says = fmt.Sprintf("by %v on %s", nextOf(p.route), r.names[p.out])
+		k.Add(e)
+	}
 }
 
 // nextOf is the neighbour that a route sends to.
@@ -243,6 +241,9 @@ func (w *watch) lost(id uint32, why drop.Reason) {
 	}
 	fate, _ := k.Ended()
 	fate.End, fate.Reason, fate.Waits = EndDropped.String(), why, false
+	if src, dst := k.Ends(); src != (frame.Endpoint{}) {
+		fate.Src, fate.Dst = src, dst
+	}
 	if k.Foretold.Reason == why {
 		fate.Told = k.Foretold.Told
 	}

@@ -63,21 +63,13 @@ type Packet struct {
 // HeadLen is how many bytes of a packet are kept.
 const HeadLen = 64
 
-// Add appends an event, with the words that an explanation has for the same.
+// Add appends an event.
 func (p *Packet) Add(e Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.events) == MaxEvents {
 		p.more++
 		return
-	}
-	if e.Says == "" {
-		for i := range p.expects {
-			if x := &p.expects[i]; x.Hook == e.Hook && x.Step == e.Step && x.Verdict == e.Verdict && x.Reason == e.Reason {
-				e.Says, e.Rule, e.Kind, e.Name = x.Says, x.Rule, x.Kind, x.Name
-				break
-			}
-		}
 	}
 	p.events = append(p.events, e)
 }
@@ -112,16 +104,36 @@ func (p *Packet) Become(f Fate) {
 	p.fate = f
 }
 
-// Expected returns what stands for a hook and a step in what was said beforehand.
-func (p *Packet) Expected(hook, step string) (Event, bool) {
+// Step appends an event with the words that stood for it beforehand, if those are of
+// the same outcome: there may be several, of which the last one has the outcome. It
+// reports whether there were any; if not, nothing was appended.
+func (p *Packet) Step(e Event) bool {
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	var said []Event
 	for _, x := range p.expects {
-		if x.Hook == hook && x.Step == step {
-			return x, true
+		if x.Hook == e.Hook && x.Step == e.Step {
+			said = append(said, x)
 		}
 	}
-	return Event{}, false
+	p.mu.Unlock()
+	if n := len(said); n == 0 || said[n-1].Verdict != e.Verdict || said[n-1].Reason != e.Reason || said[n-1].Says == "" {
+		return false
+	}
+	for _, x := range said {
+		x.At, x.Src, x.Dst = e.At, e.Src, e.Dst
+		p.Add(x)
+	}
+	return true
+}
+
+// Ends are the packet's ends behind the last step that it met.
+func (p *Packet) Ends() (src, dst frame.Endpoint) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := len(p.events) - 1; i >= 0 && src == (frame.Endpoint{}); i-- {
+		src, dst = p.events[i].Src, p.events[i].Dst
+	}
+	return src, dst
 }
 
 // Ended reports whether the walk has ended, and how.
