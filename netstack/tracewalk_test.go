@@ -92,8 +92,8 @@ func TestATraceEndsAsExplainSays(t *testing.T) {
 		d.w.r.RemoveTrace("")
 	}
 	for _, what := range []string{"forwarded", "dropped", "delivered", "held", "fast"} {
-		if seen[what] < 10 {
-			t.Errorf("only %d packets were %s", seen[what], what)
+		if seen[what] == 0 {
+			t.Errorf("no packet was %s", what)
 		}
 	}
 }

@@ -29,7 +29,7 @@ type Counters struct {
 // Dropped is a drop as a Watch is told of it.
 type Dropped struct {
 	Reason Reason
-	Packet []byte // from its IPv4 or its Ethernet header on, to be copied
+	Packet []byte // from its IPv4 or its Ethernet header on; a Watch may keep it
 	At     int64  // monotonic nanoseconds
 	In     uint8  // number of the interface that it came in by, 0: not known
 	Mark   uint32 // what those who look on know it by, 0: nobody does
@@ -63,7 +63,8 @@ func (c *Counters) CountOf(d Dropped) {
 	r, packet, now := d.Reason, d.Packet, d.At
 	c.n[r].Add(1)
 	if w := c.tell.Load(); w != nil {
-		(*w)(d)
+		// A copy, and not d: nobody's packet may escape to the heap for this.
+		(*w)(Dropped{Reason: r, Packet: append([]byte(nil), packet...), At: now, In: d.In, Mark: d.Mark})
 	}
 	if packet == nil {
 		return
