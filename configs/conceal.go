@@ -51,7 +51,7 @@ func Conceal(text string) (string, error) {
 // remarks conceals secrets that are out of use, or were moved to a file, and
 // stand in a comment still. A string with a # in it may look like one.
 func remarks(text string) string {
-	secret := regexp.MustCompile(`(?i)\b(?:psk|encrypt_key|auth_key)["']?[ \t]*=[ \t]*("[^"]*"?|'[^']*'?|[^\s,}]+)`)
+	secret := regexp.MustCompile(`(?i)\b(?:psk|encrypt_key|auth_key|password)["']?[ \t]*=[ \t]*("[^"]*"?|'[^']*'?|[^\s,}]+)`)
 	return regexp.MustCompile(`#[^\n]*`).ReplaceAllStringFunc(text, func(remark string) string {
 		var out strings.Builder
 		last := 0
@@ -68,7 +68,7 @@ func remarks(text string) string {
 // isSecret reports whether values of a key are secrets, in whatever table: one
 // too many that is not shown does no harm.
 func isSecret(key string) bool {
-	return slices.Contains([]string{"psk", "encrypt_key", "auth_key"}, strings.ToLower(key))
+	return slices.Contains([]string{"psk", "encrypt_key", "auth_key", "password"}, strings.ToLower(key))
 }
 
 func emptyPlaces() places { return places{map[string]int{}, map[string]int{}} }

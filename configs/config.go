@@ -25,6 +25,7 @@ type Config struct {
 	IPsec    IPsec
 	DB       DB
 	Log      Log
+	Web      Web
 	Places   Places // of its tables and keys in the text
 }
 

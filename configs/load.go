@@ -113,6 +113,7 @@ func (r *reader) config() *Config {
 	r.lsn(root, w)
 	r.ipsecalg(root, w)
 	r.log(root, w)
+	r.web(root, w)
 	r.ltm(root, w)
 	r.net(root, w)
 	root.later("ha")

@@ -2,8 +2,6 @@ package configs
 
 import (
 	"cmp"
-	"net"
-	"strconv"
 	"time"
 )
 
@@ -32,19 +30,7 @@ func (r *reader) system(root *table, w *raw) {
 	} else if len(w.Control.Socket) > 107 {
 		r.fault(t.at("socket"), "a socket's path has at most 107 characters")
 	}
-	if w.Control.HTTP != "" {
-		r.checkHTTP(t.at("http"), w.Control.HTTP)
-	}
 	t.done()
-}
-
-func (r *reader) checkHTTP(at spot, s string) {
-	_, port, err := net.SplitHostPort(s)
-	if n, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil || n == 0 {
-		r.fault(at, `%q is not an address with a port such as "127.0.0.1:8080"`, s)
-		return
-	}
-	r.warn(at, "this build has no web pages yet: the address is not used")
 }
 
 // DefaultLimits are those of a machine with half a gigabyte or more.

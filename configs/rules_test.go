@@ -121,7 +121,7 @@ func TestPortsVLANsAndRoutes(t *testing.T) {
 		{"a next hop that is ourselves", `"203.0.113.254"`, `"203.0.113.1"`, `route."0.0.0.0/0".via: 203.0.113.1 is the router's own address`},
 		{"a route with host bits", `"0.0.0.0/0"`, `"10.0.0.1/8"`, `route."10.0.0.1/8": "10.0.0.1/8" has host bits: write 10.0.0.0/8`},
 		{"a relative socket", "[port.lan]", "[control]\nsocket = \"spigate.sock\"\n[port.lan]", `control.socket: "spigate.sock" must be an absolute path`},
-		{"web pages", "[port.lan]", "[control]\nhttp = \"127.0.0.1:8080\"\n[port.lan]", "control.http: warning: this build has no web pages yet: the address is not used"},
+		{"pages at a name", "[port.lan]", "[control]\nhttp = \"router:8080\"\n[port.lan]", `control.http: "router:8080" is not an address with a port such as "127.0.0.1:8080", or ":8443" for every address`},
 		{"a table that is too small", "[port.lan]", "[limits]\nflows = 1\n[port.lan]", "limits.flows: must be from 64 to 16777216, not 1"},
 		{"a table for later", "[port.lan]", "[ha.peer]\n[port.lan]", "ha: not supported yet"},
 	})

@@ -51,12 +51,12 @@ func Rules() []Rule {
 		{Of: "board/...", Own: []string{"hw/...", "board/..."}, Modules: []string{netlink, sys, "github.com/google/renameio/..."}},
 		{Of: "configs/...", Own: []string{"configs/..."}, Modules: []string{"github.com/BurntSushi/toml", "go4.org/netipx"}},
 		{Of: "cmd/internal/control", Own: []string{"configs"}},
-		{Of: "cmd/internal/web", Own: []string{"configs"}},
+		{Of: "cmd/internal/web", Own: []string{"configs", "cmd/internal/control"}, Modules: []string{"golang.org/x/crypto/bcrypt", "golang.org/x/sync/errgroup"}},
 		{Of: "cmd/internal/doctor", Own: []string{"cmd/internal/control", "configs"}},
 		{Of: "cmd/internal/metrics", Own: []string{"cmd/internal/control"}},
 		{Of: "cmd/internal/task", Modules: []string{"golang.org/x/sync/..."}},
 		{Of: "cmd/internal/wire", Own: []string{"..."}, Modules: []string{"..."}},
-		{Of: "cmd/spigate", Own: []string{"cmd/internal/...", "configs/...", "board/..."}, Modules: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/sys/..."}},
+		{Of: "cmd/spigate", Own: []string{"cmd/internal/...", "configs/...", "board/..."}, Modules: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/crypto/bcrypt", "golang.org/x/sys/..."}},
 		{Of: "tests/...", Own: []string{"..."}, Modules: []string{"..."}},
 	}
 }

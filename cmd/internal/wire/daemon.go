@@ -15,6 +15,7 @@ import (
 	"spigate/cmd/internal/control"
 	"spigate/cmd/internal/metrics"
 	"spigate/cmd/internal/task"
+	"spigate/cmd/internal/web"
 	"spigate/configs"
 	"spigate/netstack"
 	"spigate/netstack/drop"
@@ -30,6 +31,7 @@ type Daemon struct {
 	offload  offload
 	chassis  *netstack.Chassis
 	server   *control.Server
+	web      *web.Server // nil: [control] http is off
 	views    *views
 	monitors map[string]http.Handler // by their paths
 	group    *task.Group
@@ -71,6 +73,7 @@ func NewDaemon(c *configs.Config, log *slog.Logger) (*Daemon, error) {
 	}
 	if err := d.build(); err != nil {
 		d.server.Close()
+		d.closeWeb()
 		return nil, errors.Join(err, d.offload.close(), d.ports.close(), d.switches.close())
 	}
 	return d, nil
@@ -113,6 +116,12 @@ func (d *Daemon) build() error {
 	d.server.Mount(d.monitors)
 	tasks := []task.Task{task.Func("router", chassis.Run), task.Func("rates", d.views.observe), d.server}
 	tasks = append(tasks, d.switches.tasks()...)
+	if err := d.openWeb(); err != nil {
+		return err
+	}
+	if d.web != nil {
+		tasks = append(tasks, d.web)
+	}
 	if d.offload.xdp != nil {
 		tasks = append(tasks, task.Func("offload", func(ctx context.Context) error { return d.offload.watch(ctx, chassis.Now) }))
 	}

@@ -50,6 +50,9 @@ func (d *Daemon) reload(c *configs.Config) error {
 	}
 	d.switches.apply(c)
 	d.views.config.Store(c)
+	if d.web != nil {
+		d.web.SetWeb(c.Web)
+	}
 	return nil
 }
 
@@ -103,12 +106,23 @@ func fixedChanges(was, is *configs.Config) (names []string) {
 		{"net.tunnel", fixedTunnels(was), fixedTunnels(is)},
 		{"route", fixedRoutes(was), fixedRoutes(is)},
 		{"log", was.Log, is.Log},
+		{"web", fixedWeb(was), fixedWeb(is)},
 	} {
 		if !reflect.DeepEqual(table.was, table.is) {
 			names = append(names, table.name)
 		}
 	}
 	return names
+}
+
+// fixedWeb is [web] without what its server takes while it runs.
+func fixedWeb(c *configs.Config) configs.Web {
+	fixed := c.Web
+	fixed.Users, fixed.SessionTimeout = nil, 0
+	if fixed.Key.Signer() != nil { // no two of them are equal: it goes with its certificate
+		fixed.Key = configs.PrivateKey{}
+	}
+	return fixed
 }
 
 // fixedVLANs are the VLANs without their members: those are a matter of the
