@@ -36,7 +36,7 @@ of stdin, and prints the hash that stands in the configuration:
 
 A log-in takes the router twice as long for each step of the cost: at 11 about
 a tenth of a second on a fast machine, and a second on a small one.`,
-		Example: "  spigate web password\n  spigate web password < password.txt > admin.hash",
+		Example: "  spigate web password\n  spigate web password --cost 12",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if cost < 10 || cost > 14 {

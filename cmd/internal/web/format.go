@@ -29,6 +29,7 @@ func functions() template.FuncMap {
 		"share": share,
 		"lower": strings.ToLower,
 		"spell": spell,
+		"diff":  diffLines,
 	}
 }
 
@@ -81,6 +82,26 @@ func share(part, whole uint64) string {
 		return "0"
 	}
 	return strconv.FormatFloat(100*float64(part)/float64(whole), 'f', 1, 64)
+}
+
+// diffLine is a line of a difference with the class that colours it.
+type diffLine struct{ Class, Text string }
+
+// diffLines takes a unified difference apart.
+func diffLines(text string) (out []diffLine) {
+	for line := range strings.Lines(text) {
+		d := diffLine{"", strings.TrimSuffix(line, "\n")}
+		switch {
+		case strings.HasPrefix(line, "+++"), strings.HasPrefix(line, "---"), strings.HasPrefix(line, "@@"):
+			d.Class = "at"
+		case strings.HasPrefix(line, "+"):
+			d.Class = "plus"
+		case strings.HasPrefix(line, "-"):
+			d.Class = "minus"
+		}
+		out = append(out, d)
+	}
+	return out
 }
 
 // spell prints a word of an enumeration for people.

@@ -33,13 +33,33 @@ func (p *site) configPage() page {
 // config is a configuration as it stands, without its secrets.
 type config struct {
 	control.ConfigText
-	Lines []string
+	Lines   []string
+	Pending *control.Seconds // until what runs is rolled back unless it is confirmed
+	History []control.ConfigRevision
+	Slot    string
+	Against string              // with which revision it is compared
+	Diff    *control.ConfigDiff // nil: it is not
 }
 
 func (p *site) config(r *request) (any, error) {
-	text, err := r.backend.ShowConfig(r.value("slot"))
-	if err != nil {
+	out := config{Slot: r.value("slot"), Against: r.value("against")}
+	var err error
+	if out.ConfigText, err = r.backend.ShowConfig(out.Slot); err != nil {
 		return nil, err
 	}
-	return config{text, strings.Split(strings.TrimSuffix(text.Text, "\n"), "\n")}, nil
+	out.Lines = lines(out.Text)
+	if out.History, err = r.backend.ConfigHistory(); err != nil {
+		return nil, err
+	}
+	out.Pending = r.backend.Status().Confirm
+	if out.Against != "" {
+		diff, err := r.backend.DiffConfig(nil, out.Against)
+		if err != nil {
+			return nil, err
+		}
+		out.Diff = &diff
+	}
+	return out, nil
 }
+
+func lines(text string) []string { return strings.Split(strings.TrimSuffix(text, "\n"), "\n") }

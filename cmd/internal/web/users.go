@@ -60,12 +60,19 @@ func newUsers(random io.Reader, now func() time.Time) (*users, error) {
 	return u, nil
 }
 
-// set replaces all users.
+// set replaces all users by those of a configuration.
 func (u *users) set(list []*configs.WebUser) {
-	byName, cost := map[string]account{}, bcrypt.MinCost
+	var accounts []account
 	for _, w := range list {
-		a := account{w.Name, w.Password.Octets(), w.Role}
-		byName[w.Name] = a
+		accounts = append(accounts, account{w.Name, w.Password.Octets(), w.Role})
+	}
+	u.replace(accounts)
+}
+
+func (u *users) replace(accounts []account) {
+	byName, cost := map[string]account{}, bcrypt.MinCost
+	for _, a := range accounts {
+		byName[a.name] = a
 		if c, err := bcrypt.Cost(a.hash); err == nil {
 			cost = max(cost, c)
 		}

@@ -1,10 +1,6 @@
 package wire
 
-import (
-	"net/http"
-
-	"spigate/cmd/internal/web"
-)
+import "spigate/cmd/internal/web"
 
 // openWeb makes the server of the web pages and listens, if there is to be one.
 func (d *Daemon) openWeb() error {
@@ -14,7 +10,7 @@ func (d *Daemon) openWeb() error {
 	}
 	server, err := web.New(web.Config{
 		Address: c.Control.HTTP, Backend: d.views, Web: c.Web, StateDir: c.System.StateDir, Hostname: c.System.Hostname,
-		Extra: d.extraPages(), Log: d.log,
+		Extra: d.monitors, Log: d.log,
 	})
 	if err != nil {
 		return err
@@ -31,6 +27,3 @@ func (d *Daemon) closeWeb() {
 		d.web.Close()
 	}
 }
-
-// extraPages are what the web server has for programs, by path.
-func (d *Daemon) extraPages() map[string]http.Handler { return nil }
