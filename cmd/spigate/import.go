@@ -10,13 +10,15 @@ import (
 
 	"spigate/configs/dialect"
 	"spigate/configs/dialect/netscaler"
+	"spigate/configs/dialect/tmsh"
 )
 
 // Configurations of other machines become TOML.
 
 func (a *app) newImport() *cobra.Command {
 	return newGroup("import", "Turn another machine's configuration into TOML",
-		a.importFrom("netscaler", "NetScaler's commands", "ns.conf", netscaler.Import))
+		a.importFrom("netscaler", "NetScaler's commands", "ns.conf", netscaler.Import),
+		a.importFrom("tmsh", "BIG-IP's objects and commands", "bigip.conf", tmsh.Import))
 }
 
 // importing holds the flags of one import.

@@ -27,7 +27,7 @@ func sample(t *testing.T, dialect string) string {
 	return string(text)
 }
 
-func dialects() []string { return []string{"netscaler"} }
+func dialects() []string { return []string{"netscaler", "tmsh"} }
 
 func TestBothPagesAsTheyStandBecomeWhatCheckPasses(t *testing.T) {
 	for _, dialect := range dialects() {

@@ -81,3 +81,6 @@ func Mask(p netip.Prefix) string {
 	n := ^uint32(0) << (32 - p.Bits())
 	return netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}).String()
 }
+
+// Concealed stands in listings where a secret would.
+const Concealed = "<secret>"
