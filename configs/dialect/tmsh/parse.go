@@ -200,14 +200,23 @@ func (p *parser) names() (out []string, inner map[string][]string) {
 		case opens:
 			from := p.at
 			p.skipBlock()
-			for _, t := range p.tokens[from:min(p.at, len(p.tokens))] {
-				if t.sort == word && len(out) > 0 {
-					inner[out[len(out)-1]] = append(inner[out[len(out)-1]], t.text)
-				}
+			if len(out) > 0 {
+				last := out[len(out)-1]
+				inner[last] = append(inner[last], texts(p.tokens[from:min(p.at, len(p.tokens))])...)
 			}
 		}
 	}
 	return out, inner
+}
+
+// texts are the words among tokens.
+func texts(tokens []token) (out []string) {
+	for _, t := range tokens {
+		if t.sort == word {
+			out = append(out, t.text)
+		}
+	}
+	return out
 }
 
 // unknown tells of a property, and goes over its value: up to the end of the
