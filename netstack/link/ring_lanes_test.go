@@ -227,7 +227,7 @@ func TestAPortRunsAllLanesUntilTheEnd(t *testing.T) {
 		out, err := OpenRing(RingConfig{Device: "c", Threads: 2})
 		must(t, err)
 		defer func() { must(t, out.Close()) }()
-		lan, wan := f.AddPort("lan", in), f.AddPort("wan", out)
+		lan, wan := f.AddPort("lan", in), f.AddPort("wan", patientRing{out.(*ring)})
 		_, err = lan.AddInterface(1, "lan", 0)
 		must(t, err)
 		_, err = wan.AddInterface(2, "wan", 0)

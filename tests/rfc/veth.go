@@ -32,8 +32,9 @@ func onVeth(t testing.TB, s settings) *bed {
 		for _, n := range []*netns.Namespace{hosts, router} {
 			fatal(t, n.SetMTU(name, s.mtu[i]))
 		}
-		fatal(t, router.Do(func() (err error) {
-			drivers[i], err = link.OpenRing(link.RingConfig{Device: name, Threads: 1})
+		fatal(t, router.Do(func() error {
+			d, err := link.OpenRing(link.RingConfig{Device: name, Threads: 1})
+			drivers[i] = netns.Patient(d)
 			return err
 		}))
 		ends[i] = &vethWire{routerMAC: drivers[i].MAC()}
@@ -107,8 +108,11 @@ func (w *vethWire) open(device string) error {
 
 func (w *vethWire) mac() frame.MAC { return w.routerMAC }
 
-func (w *vethWire) put(f []byte) error {
-	_, err := unix.Write(w.fd, f)
+func (w *vethWire) put(f []byte) (err error) {
+	netns.Insist(func() bool {
+		_, err = unix.Write(w.fd, f)
+		return !errors.Is(err, unix.ENOBUFS)
+	})
 	return err
 }
 

@@ -1,11 +1,13 @@
 package takeover
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -77,7 +79,13 @@ func newHost(t testing.TB, device string) *host {
 
 func (h *host) send(b []byte) {
 	h.t.Helper()
-	must(h.t, unix.Sendto(h.fd, b, 0, &unix.SockaddrLinklayer{Ifindex: h.index}))
+	ctx, cancel := context.WithTimeout(h.t.Context(), 20*time.Second)
+	defer cancel()
+	err := error(unix.ENOBUFS) // as long as others leave no room in the queue that all namespaces share
+	for ; err == unix.ENOBUFS && ctx.Err() == nil; runtime.Gosched() {
+		err = unix.Sendto(h.fd, b, 0, &unix.SockaddrLinklayer{Ifindex: h.index})
+	}
+	must(h.t, err)
 }
 
 // receive returns how many frames with the mark came in: it waits until there
