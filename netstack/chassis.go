@@ -17,6 +17,7 @@ import (
 	"spigate/netstack/flow"
 	"spigate/netstack/frame"
 	"spigate/netstack/link"
+	"spigate/netstack/top"
 )
 
 // ChassisConfig is what the Routers of a Chassis share.
@@ -63,6 +64,7 @@ type Chassis struct {
 	works      works
 	watch      watch                 // who looks on
 	watching   atomic.Pointer[watch] // &watch, or nil: nobody does, and nothing is asked of it
+	top        top.Meter
 	closing    sync.Once
 }
 
@@ -225,6 +227,7 @@ func (ch *Chassis) Port(i int) *link.Port { return ch.ports[i] }
 // flowActive passes what the flow table reports on to the Router that has the
 // flow: the interface in its key says which.
 func (ch *Chassis) flowActive(f flow.Report) {
+	ch.top.Count(&f)
 	if r := ch.routerOf[f.Key.In]; r != nil {
 		r.flowActive(f)
 	}

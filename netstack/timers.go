@@ -107,6 +107,7 @@ func (r *Router) fire(run func(now int64)) {
 func (ch *Chassis) sweep(now int64) {
 	ch.flows.Sweep(now)
 	ch.watch.sweep()
+	ch.top.Turn(now)
 	for _, r := range ch.routers {
 		r.lsn.Sweep(now)
 		r.conns.Sweep(now, r.reset)

@@ -10,6 +10,7 @@ import (
 	"spigate/netstack/frame"
 	"spigate/netstack/link"
 	"spigate/netstack/lsn"
+	"spigate/netstack/top"
 )
 
 // What an operator may look at. All of it is safe for concurrent use.
@@ -24,6 +25,9 @@ func (ch *Chassis) Drops() *drop.Counters { return ch.drops }
 // Flows returns the fast-path table of all Routers; its owners and interfaces say
 // whose a flow is.
 func (ch *Chassis) Flows() *flow.Table { return ch.flows }
+
+// Top returns what finds the busiest flows and subscribers.
+func (ch *Chassis) Top() *top.Meter { return &ch.top }
 
 // Domain returns the number of the Router's traffic domain.
 func (r *Router) Domain() uint16 { return r.domain }

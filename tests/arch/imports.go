@@ -42,6 +42,7 @@ func Rules() []Rule {
 		{Of: "netstack/lsn", Own: []string{drop, frame, flow, frag}},
 		{Of: "netstack/vserver", Own: []string{drop, frame, flow, frag}},
 		{Of: "netstack/trace", Own: []string{drop, frame, flow, frag, "netstack/capture/filter"}},
+		{Of: "netstack/top", Own: []string{drop, frame, flow}},
 		{Of: "netstack/ipsec/ike", Own: []string{drop}},
 		{Of: "netstack/ipsec", Own: []string{drop, frame, flow, frag, "netstack/ipsec/ike"}, Modules: []string{gvisor + "tcpip", gvisor + "tcpip/header", gvisor + "tcpip/checksum"}},
 		{Of: "netstack/keying", Own: []string{drop, frame, "netstack/ipsec", "netstack/ipsec/ike"}},

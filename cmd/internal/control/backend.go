@@ -36,6 +36,7 @@ type Backend interface {
 	Explainer
 	Meters
 	Doctor
+	Top
 	Operator
 	Configurer
 	Lifecycle

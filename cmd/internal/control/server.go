@@ -175,6 +175,7 @@ func (s *Server) handler() http.Handler {
 	s.paths(mux)
 	s.mount(mux)
 	s.doctor(mux)
+	s.top(mux)
 	mux.Handle(pathIPsecClearBasic, s.clearing(pathIPsecClearBasic, ClearBasic))
 	mux.Handle(pathIPsecClearFull, s.clearing(pathIPsecClearFull, ClearFull))
 	mux.Handle(pathIPsecFlush, operation(s, pathIPsecFlush, FiltersOfIPsecFlush(), b.FlushIPsec))
