@@ -39,6 +39,7 @@ type Backend interface {
 	Top
 	Operator
 	Configurer
+	Editor
 	Lifecycle
 }
 

@@ -45,6 +45,7 @@ func (p *site) pages() []page {
 		p.dropsPage(),
 		p.explainPage(),
 		p.portsPage(),
+		p.editPage(),
 		p.configPage(),
 	}
 }

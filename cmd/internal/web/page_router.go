@@ -3,6 +3,8 @@
 package web
 
 import (
+	"fmt"
+	"strconv"
 	"strings"
 
 	"spigate/cmd/internal/control"
@@ -27,7 +29,7 @@ func (p *site) ports(r *request) (any, error) {
 }
 
 func (p *site) configPage() page {
-	return page{path: "/config", title: "Configuration", menu: "Router", template: "config", get: p.config}
+	return page{path: "/config", title: "Configuration", menu: "Configuration", template: "config", get: p.config, post: p.configDo}
 }
 
 // config is a configuration as it stands, without its secrets.
@@ -63,3 +65,29 @@ func (p *site) config(r *request) (any, error) {
 }
 
 func lines(text string) []string { return strings.Split(strings.TrimSuffix(text, "\n"), "\n") }
+
+// configDo confirms what runs, or goes back.
+func (p *site) configDo(r *request) (outcome, error) {
+	by := "web: " + r.session.user.name
+	switch action := r.PostForm.Get("action"); action {
+	case "confirm":
+		if _, err := r.backend.ConfirmConfig(by); err != nil {
+			return outcome{}, err
+		}
+		return outcome{to: "/config", notice: "Confirmed: what runs is the configuration for good."}, nil
+	case "rollback":
+		n, err := control.RollbackLast, error(nil)
+		if text := r.value("number"); text != "" {
+			if n, err = strconv.Atoi(text); err != nil || n < 0 {
+				return outcome{}, &control.Error{Message: fmt.Sprintf("there is no revision %q", text), Code: control.CodeBadRequest}
+			}
+		}
+		done, err := r.backend.RollbackConfig(n, by)
+		if err != nil {
+			return outcome{}, err
+		}
+		return outcome{to: "/config", notice: "Rolled back. " + appliedSays(&done)}, nil
+	default:
+		return outcome{}, unknownAction(action)
+	}
+}
