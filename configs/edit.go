@@ -52,7 +52,7 @@ func Edit(text []byte, changes []Change) ([]byte, error) {
 	}
 	// What was written is read again: nobody needs to trust the above.
 	got, err := decoded(body)
-	if err != nil || !reflect.DeepEqual(got, want) {
+	if err != nil || !reflect.DeepEqual(pruned(got), pruned(want)) {
 		return nil, byHand(changes[len(changes)-1])
 	}
 	if mark {
@@ -109,10 +109,25 @@ func apply(root map[string]any, c Change) error {
 	if err != nil || len(value) != 1 || strings.ContainsAny(c.Value, "\r\n") {
 		return fmt.Errorf("%s: %q is not a value of TOML on one line", spot{path: c.Path, index: -1}, c.Value)
 	}
-	if _, there := table[c.Path[last]]; !there || c.Value != emptyTable {
+	old, there := table[c.Path[last]]
+	if _, isTable := old.(map[string]any); there && isTable != (c.Value == emptyTable) {
+		return fmt.Errorf("%s: what stands there is of another kind", spot{path: c.Path, index: -1})
+	}
+	if !there || c.Value != emptyTable {
 		table[c.Path[last]] = value["x"]
 	}
 	return nil
+}
+
+// pruned takes tables away that have nothing in them: whether one is there that
+// only its name has said depends on what else is.
+func pruned(table map[string]any) map[string]any {
+	for name, value := range table {
+		if inner, ok := value.(map[string]any); ok && len(pruned(inner)) == 0 {
+			delete(table, name)
+		}
+	}
+	return table
 }
 
 // emptyTable is the value that makes a table.

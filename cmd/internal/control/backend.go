@@ -39,7 +39,6 @@ type Backend interface {
 	Top
 	Operator
 	Configurer
-	Editor
 	Lifecycle
 }
 

@@ -6,8 +6,8 @@ import (
 	"spigate/configs"
 )
 
-// Editor is the part of a Backend that edits the text of its configuration. It is
-// asked in process, by the web pages: who has the text edits that.
+// Editor edits the text of the daemon's configuration. It is asked in process
+// alone, by the web pages: who has the text edits that.
 type Editor interface {
 	// ConfigObjects returns the named tables below a path, {"lsn", "pool"}, of what
 	// runs, and what they were read from.

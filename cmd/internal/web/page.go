@@ -64,6 +64,7 @@ type request struct {
 	*http.Request
 	session *session
 	backend control.Backend
+	editor  control.Editor
 }
 
 // value is a field of the form or the query, without the spaces around it.

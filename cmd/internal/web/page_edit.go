@@ -57,25 +57,25 @@ func confirmTimes() []string { return []string{"5m", "1m", "15m", "1h", ""} }
 
 func (p *site) edit(r *request) (any, error) {
 	if r.value("kind") == "" {
-		return allObjects(r.backend)
+		return allObjects(r.editor)
 	}
 	k, err := kindOf(r.value("kind"))
 	if err != nil {
 		return nil, err
 	}
-	objects, err := r.backend.ConfigObjects(k.path...)
+	objects, err := r.editor.ConfigObjects(k.path...)
 	if err != nil {
 		return nil, err
 	}
 	name := r.value("name")
 	if name == "" {
-		return k.form(r.backend, objects.Base, "", nil), nil
+		return k.form(r.editor, objects.Base, "", nil), nil
 	}
 	o := find(objects.Objects, name)
 	if o == nil {
 		return nil, control.NotFound(k.one, name)
 	}
-	return k.form(r.backend, objects.Base, name, o), nil
+	return k.form(r.editor, objects.Base, name, o), nil
 }
 
 func kindOf(name string) (*kind, error) {
@@ -97,9 +97,9 @@ func find(all []configs.Object, name string) *configs.Object {
 }
 
 // allObjects is the page of all objects.
-func allObjects(b control.Backend) (out edit, err error) {
+func allObjects(e control.Editor) (out edit, err error) {
 	for _, k := range kinds() {
-		objects, err := b.ConfigObjects(k.path...)
+		objects, err := e.ConfigObjects(k.path...)
 		if err != nil {
 			return out, err
 		}
@@ -137,7 +137,7 @@ func shortList(texts []string) string {
 }
 
 // form is the page of one object.
-func (k *kind) form(b control.Backend, base, name string, o *configs.Object) edit {
+func (k *kind) form(e control.Editor, base, name string, o *configs.Object) edit {
 	out := edit{Kind: k.name(), One: k.one, Name: name, New: o == nil, Base: base}
 	values := map[string][]string{}
 	if o != nil {
@@ -150,20 +150,20 @@ func (k *kind) form(b control.Backend, base, name string, o *configs.Object) edi
 		out.Other = append(out.Other, o.Other...)
 		slices.Sort(out.Other)
 	}
-	out.Fields = k.filled(values, namesIn(b))
+	out.Fields = k.filled(values, namesIn(e))
 	return out
 }
 
 // namesIn are the names of the objects of a kind. What a virtual server listens
 // on may be a tunnel, and the profile fastL4 is there unwritten.
-func namesIn(b control.Backend) func(path []string) []string {
+func namesIn(e control.Editor) func(path []string) []string {
 	return func(path []string) (out []string) {
 		paths := [][]string{path}
 		if slices.Equal(path, vlans) {
 			paths = append(paths, []string{"net", "tunnel"})
 		}
 		for _, path := range paths {
-			if objects, err := b.ConfigObjects(path...); err == nil {
+			if objects, err := e.ConfigObjects(path...); err == nil {
 				for _, o := range objects.Objects {
 					out = append(out, o.Name)
 				}
@@ -182,15 +182,15 @@ func (p *site) editDo(r *request) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	objects, err := r.backend.ConfigObjects(k.path...)
+	objects, err := r.editor.ConfigObjects(k.path...)
 	if err != nil {
 		return outcome{}, err
 	}
 	name, action := r.value("name"), r.PostForm.Get("action")
 	was, form := find(objects.Objects, name), k.sent(r.PostForm)
-	page := k.form(r.backend, r.PostForm.Get("base"), name, was)
+	page := k.form(r.editor, r.PostForm.Get("base"), name, was)
 	page.New = r.PostForm.Get("new") == "true"
-	page.Fields = k.filled(form, namesIn(r.backend))
+	page.Fields = k.filled(form, namesIn(r.editor))
 	e := control.ConfigEdit{Base: page.Base, By: "web: " + r.session.user.name}
 	switch {
 	case action == "back":
@@ -224,7 +224,7 @@ func (p *site) changed(r *request, page edit, e control.ConfigEdit) (outcome, er
 		}
 		e.Confirm = d
 	}
-	done, err := r.backend.EditConfig(e)
+	done, err := r.editor.EditConfig(e)
 	var refused *control.Error
 	switch faults := configs.Faults(err); {
 	case len(faults) > 0:

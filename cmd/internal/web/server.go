@@ -36,6 +36,7 @@ const (
 type Config struct {
 	Address  string          // ADDRESS:PORT, as [control] http
 	Backend  control.Backend // what the pages show
+	Editor   control.Editor  // of the configuration
 	Web      configs.Web
 	StateDir string // where the router's own certificate is
 	Hostname string // for titles and the certificate

@@ -146,7 +146,7 @@ func (p *site) serve(w http.ResponseWriter, r *http.Request) {
 		p.toLogin(w, r)
 		return
 	}
-	p.answer(w, &request{r, o, p.server.config.Backend}, page)
+	p.answer(w, &request{r, o, p.server.config.Backend, p.server.config.Editor}, page)
 }
 
 // nobody is what the pages say while there is nobody who may log in.

@@ -74,7 +74,7 @@ func (p *site) stream(w http.ResponseWriter, r *http.Request, s stream) {
 	fmt.Fprintf(w, "retry: %d\n\n", streamRetry)
 	var last []byte
 	for quiet := 0; ; quiet++ {
-		text, err := p.live(&request{r, o, p.server.config.Backend}, s)
+		text, err := p.live(&request{r, o, p.server.config.Backend, p.server.config.Editor}, s)
 		if err != nil {
 			return
 		}

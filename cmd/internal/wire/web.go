@@ -9,7 +9,7 @@ func (d *Daemon) openWeb() error {
 		return nil
 	}
 	server, err := web.New(web.Config{
-		Address: c.Control.HTTP, Backend: d.views, Web: c.Web, StateDir: c.System.StateDir, Hostname: c.System.Hostname,
+		Address: c.Control.HTTP, Backend: d.views, Editor: d.views, Web: c.Web, StateDir: c.System.StateDir, Hostname: c.System.Hostname,
 		Extra: d.monitors, Log: d.log,
 	})
 	if err != nil {
