@@ -50,6 +50,8 @@ func flagWords() map[string][]string {
 	return map[string][]string{
 		"clear-stats": {"basic\tthose that only count", "full\tall of them"},
 		"watch":       {"1s", "2s", "5s", "10s"},
+		"point":       control.Points(),
+		"format":      {control.FormatPcapng, control.FormatPcap},
 		"frame":       {"udp,", "tcp,", "icmp,", "icmp-reply,", "esp,", "gre,"},
 		"flags":       {"syn", "ack", "syn|ack", "fin|ack", "rst"},
 	}

@@ -59,7 +59,7 @@ func TestExitCodes(t *testing.T) {
 		{"check DIR/missing.toml", exitFailed, "no such file"},
 		{"show flow --socket DIR/good.toml", exitNoDaemon, "connection refused"},
 
-		{"", exitUsage, "one of:\n  check"},
+		{"", exitUsage, "one of:\n  capture"},
 		{"shw", exitUsage, `did you mean "show"`},
 		{"show", exitUsage, "  ipsecalg "},
 		{"show lsn", exitUsage, "one of:\n  appsprofile"},

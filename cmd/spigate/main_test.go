@@ -94,6 +94,9 @@ type house struct {
 	up      func() bool                // is one now?
 	broken  *control.NetIPsecLastError // what failed with gw3
 	refuses error                      // what operators are told
+
+	once sync.Once
+	wait chan struct{} // a capture that goes on until it is ended
 }
 
 func healthy() control.Status {

@@ -50,6 +50,7 @@ func (a *app) newRoot() *cobra.Command {
 	flags.BoolVar(&a.json, "json", false, `print {"version":1,"items":[…]}`)
 	flags.BoolVar(&a.noColor, "no-color", false, "no bold header, no redrawing")
 	root.AddCommand(newRunCommand(), a.newCheck(), a.newConfig(), a.newShow(), a.newList(), a.newStat(), a.newWho(), a.newDoctor(), a.newTop(), a.newExplain(), a.newFlush(), a.newRekey(), a.newInitiate(), a.newVersion())
+	root.AddCommand(a.newTrace(), a.newCapture())
 	root.AddCommand(a.newImport())
 	root.AddCommand(a.newWeb())
 	addOwn(root)

@@ -158,6 +158,9 @@ func filterHelp(noun, name string) string {
 	case noun == "sa" && name == control.ByDestIP:
 		return "only this other end, `ADDR` or *"
 	}
+	if help, ok := lookingHelp(name); ok {
+		return help
+	}
 	if slices.Contains(control.FiltersOfExplain(), name) && name != control.ByTD {
 		return questionHelp(name)
 	}

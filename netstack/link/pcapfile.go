@@ -146,7 +146,10 @@ func NewPcapWriter(w io.Writer) (*PcapWriter, error) {
 
 // Write appends one frame, tags in place, with one call of the underlying
 // writer. at is in nanoseconds since 1970, and not before.
-func (p *PcapWriter) Write(at int64, data []byte) error {
+func (p *PcapWriter) Write(at int64, data []byte) error { return p.WriteCut(at, data, len(data)) }
+
+// WriteCut is Write for the beginning of a frame that had full bytes.
+func (p *PcapWriter) WriteCut(at int64, data []byte, full int) error {
 	if len(data) > pcapMaxRecord {
 		return fmt.Errorf("pcap: a frame of %d bytes is longer than %d", len(data), pcapMaxRecord)
 	}
@@ -154,7 +157,7 @@ func (p *PcapWriter) Write(at int64, data []byte) error {
 	p.buf = binary.LittleEndian.AppendUint32(p.buf[:0], uint32(at/nanosPerSecond))
 	p.buf = binary.LittleEndian.AppendUint32(p.buf, uint32(at%nanosPerSecond))
 	p.buf = binary.LittleEndian.AppendUint32(p.buf, uint32(len(data)))
-	p.buf = binary.LittleEndian.AppendUint32(p.buf, uint32(len(data)))
+	p.buf = binary.LittleEndian.AppendUint32(p.buf, uint32(full))
 	p.buf = append(p.buf, data...)
 	if _, err := p.w.Write(p.buf); err != nil {
 		return fmt.Errorf("pcap: write record: %w", err)

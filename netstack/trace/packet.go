@@ -148,6 +148,7 @@ type Walk struct {
 	Trace   string
 	Number  int
 	At      int64 // since the trace began, nanoseconds
+	Came    int64 // when the packet came, monotonic nanoseconds
 	In      frame.Interface
 	Length  int
 	Head    []byte
@@ -162,7 +163,7 @@ func (p *Packet) walk() Walk {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return Walk{
-		Trace: p.trace.Name, Number: p.Number, At: p.At - p.trace.began, In: p.In, Length: p.Length, Head: p.Head, Again: p.Again,
+		Trace: p.trace.Name, Number: p.Number, At: p.At - p.trace.began, Came: p.At, In: p.In, Length: p.Length, Head: p.Head, Again: p.Again,
 		Events: append([]Event(nil), p.events...), More: p.more, Fate: p.fate, Packets: 1,
 	}
 }

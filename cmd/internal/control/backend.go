@@ -34,6 +34,8 @@ type Backend interface {
 	Switches
 	Paths
 	Explainer
+	Tracer
+	Capturer
 	Meters
 	Doctor
 	Top

@@ -149,12 +149,21 @@ func (c *Client) send(ctx context.Context, method, path string, f Filter) (io.Re
 
 // exchange is send with a question of any kind.
 func (c *Client) exchange(ctx context.Context, q question) (io.ReadCloser, error) {
+	response, err := c.respond(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return response.Body, nil
+}
+
+// respond returns a good answer whole.
+func (c *Client) respond(ctx context.Context, q question) (*http.Response, error) {
 	response, err := roundTrip(ctx, c.socket, q)
 	if err != nil {
 		return nil, c.explain(err)
 	}
 	if response.StatusCode == http.StatusOK {
-		return response.Body, nil
+		return response, nil
 	}
 	defer response.Body.Close()
 	var e invalid

@@ -49,6 +49,7 @@ type Filter struct {
 	SPI      SPI          // 0 is any
 
 	Question Question // of "explain"
+	Looking  Looking  // of "trace" and "capture"
 }
 
 // Set sets one filter from text. An address of "*" is any (section 1.3 of the
@@ -83,6 +84,9 @@ func (f *Filter) Set(name, text string) error {
 	default:
 		var known bool
 		if known, err = f.Question.set(name, text); !known {
+			known, err = f.Looking.set(name, text)
+		}
+		if !known {
 			return fmt.Errorf("unknown filter %q", name)
 		}
 	}
@@ -115,6 +119,7 @@ func (f *Filter) Values() url.Values {
 		set(ByTD, true, *f.TD)
 	}
 	f.Question.values(set)
+	f.Looking.values(set)
 	return v
 }
 

@@ -48,7 +48,8 @@ type fake struct {
 	blocks   []LSNBlock
 	owners   []Who
 	applied  []ConfigNew
-	refuses  error // what an apply is told
+	refuses  error  // what an apply is told
+	gone     ending // of a capture
 	settings
 }
 

@@ -176,6 +176,8 @@ func (s *Server) handler() http.Handler {
 	s.mount(mux)
 	s.doctor(mux)
 	s.top(mux)
+	s.traces(mux)
+	s.captures(mux)
 	mux.Handle(pathIPsecClearBasic, s.clearing(pathIPsecClearBasic, ClearBasic))
 	mux.Handle(pathIPsecClearFull, s.clearing(pathIPsecClearFull, ClearFull))
 	mux.Handle(pathIPsecFlush, operation(s, pathIPsecFlush, FiltersOfIPsecFlush(), b.FlushIPsec))

@@ -32,6 +32,8 @@ type views struct {
 	ready    <-chan struct{} // closed when the daemon is
 	daemon   *Daemon         // that keeps a configuration, or nil
 
+	capturing capturing
+
 	mu      sync.Mutex
 	rates   control.Rates
 	cleared elsewhere // what those were when they were cleared last
