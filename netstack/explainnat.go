@@ -72,6 +72,9 @@ func (x *explainer) session(wish uint16) outcome {
 	hints := lsn.Hints{TCPFlags: p.TCPFlags, Bytes: len(p.Bytes()), Port: wish, Served: p.course != strange}
 	plan, why := x.r.lsn.DecideOut(tuple, hints, p.now)
 	if why != drop.None {
+		if plan.Group == nil { // it came to none of its rules
+			plan.Group, _ = x.r.lsn.Client(p.Src)
+		}
 		x.fate.Told = x.refusalTold(plan.Group, why)
 		x.sayOf(groupObject(plan.Group), withoutStop(why.Info().Means), why.Info().Rule)
 		return dropped(why)

@@ -109,6 +109,24 @@ func list(n map[string]uint64) string {
 // say sends a packet; right is what stands behind the arrow.
 func (w *world) say(h *host, in *words, right []string, arrow bool) error {
 	inside := w.inside(h.addr, h.port.domain)
+	s, err := w.spoken(h, in)
+	if err != nil {
+		return err
+	}
+	if s.name != "" {
+		w.named[s.name] = conversation{s.bytes(), s.bytes()} // unless it goes on
+	}
+	w.hits = w.chassis.Flows().Stats().Hits
+	w.send(h, s.bytes())
+	if !arrow {
+		return nil
+	}
+	return w.outcome(h, s, inside, right)
+}
+
+// spoken reads the packet that h sends.
+func (w *world) spoken(h *host, in *words) (spoken, error) {
+	inside := w.inside(h.addr, h.port.domain)
 	s := w.readPacket(in, inside)
 	if s.to == (end{}) {
 		s.to = w.end(in, map[bool]string{true: "gateway", false: "nat"}[inside])
@@ -124,18 +142,7 @@ func (w *world) say(h *host, in *words, right []string, arrow bool) error {
 	if s.to.word != "" {
 		in.fail("the port %q is not known yet", s.to.word)
 	}
-	if err := in.done(); err != nil {
-		return err
-	}
-	if s.name != "" {
-		w.named[s.name] = conversation{s.bytes(), s.bytes()} // unless it goes on
-	}
-	w.hits = w.chassis.Flows().Stats().Hits
-	w.send(h, s.bytes())
-	if !arrow {
-		return nil
-	}
-	return w.outcome(h, s, inside, right)
+	return s, in.done()
 }
 
 // outcome checks what stands behind an arrow.

@@ -37,6 +37,7 @@ type world struct {
 	begun  bool              // there was an action since the last "counters"
 	mark   int               // log lines before this one were asked for
 	hits   uint64            // of the flow table before the last packet
+	wrap   func(near *link.Memory) link.Driver
 }
 
 // clock is hand-moved; its wall time may jump, its monotonic time does not.
@@ -84,8 +85,12 @@ func (h *host) mac() frame.MAC {
 	return frame.MAC{6, 0, h.addr[0], h.addr[1], h.addr[2], h.addr[3]}
 }
 
-func newWorld(c *configs.Config) (*world, error) {
+func newWorld(c *configs.Config) (*world, error) { return newWrappedWorld(c, nil) }
+
+// newWrappedWorld is newWorld with drivers around the router's ends of the links.
+func newWrappedWorld(c *configs.Config, wrap func(near *link.Memory) link.Driver) (*world, error) {
 	w := &world{
+		wrap:   wrap,
 		config: c, clock: &clock{ManualClock: faketime.NewManualClock()}, drops: &drop.Counters{}, log: &logLines{},
 		hosts: map[string]*host{}, numbers: map[string]uint16{}, named: map[string]conversation{}, stated: map[string]uint64{},
 	}
@@ -109,7 +114,12 @@ func (w *world) boot() error {
 	for i := range w.config.Ports {
 		c := &cable{}
 		c.near, c.far = link.NewPair(frame.MAC{2, 0, 0, 0, 0, byte(i + 1)}, frame.MAC{2, 0, 0, 0, 1, byte(i + 1)}, 1500)
-		w.cables, drivers = append(w.cables, c), append(drivers, c.near)
+		w.cables = append(w.cables, c)
+		if w.wrap != nil {
+			drivers = append(drivers, w.wrap(c.near))
+		} else {
+			drivers = append(drivers, c.near)
+		}
 	}
 	shared, routers := chassisConfig(w.config, drivers)
 	shared.Clock, shared.Drops, shared.Log = w.clock, w.drops, slog.New(w.log)
