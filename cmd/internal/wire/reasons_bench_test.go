@@ -56,7 +56,6 @@ type remedy struct {
 	make   func(*ruined) (port, vlan string)
 	whole  bool   // the packet without its change
 	fate   string // "": forwarded
-	after  string
 }
 
 // ruined is a router on which one packet is to die.
