@@ -53,6 +53,12 @@ func tools(t *testing.T) {
 // say in its last table: the group.
 func variant(t *testing.T, s *Site, more string) *Daemon {
 	t.Helper()
+	return variantAt(t, s, "", more)
+}
+
+// variantAt is variant with web pages at an address.
+func variantAt(t *testing.T, s *Site, http, more string) *Daemon {
+	t.Helper()
 	text, err := os.ReadFile(example)
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +73,7 @@ func variant(t *testing.T, s *Site, more string) *Daemon {
 	if err := os.WriteFile(template, append(text, "\n"+more...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d, err := s.StartSpigate(deadline(t), DaemonConfig{Binary: spigate(t), Template: template, Dir: dir, OneAddress: true})
+	d, err := s.StartSpigate(deadline(t), DaemonConfig{Binary: spigate(t), Template: template, Dir: dir, HTTP: http, OneAddress: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,6 +29,7 @@ type DaemonConfig struct {
 	Dir      string // for the configuration and the control socket
 	// OneAddress cuts each pool to NATAddress: a paired subscriber gets a
 	// random address of the pool, and the clients are to share one.
+	HTTP       string // ADDRESS:PORT of the web pages; "": none
 	OneAddress bool
 	TAP        bool              // on the devices of Site.RouterTAPs
 	StateDir   string            // run on the slots here; if none is confirmed, the configuration is. "": on its file
@@ -95,7 +96,7 @@ func confirm(stateDir, file string) error {
 }
 
 // writeConfig makes the daemon's file of the template: the site's devices, a
-// socket of its own, no web pages.
+// socket of its own, web pages where they are asked for.
 func writeConfig(c DaemonConfig, d *Daemon) error {
 	var doc map[string]any
 	if _, err := toml.DecodeFile(c.Template, &doc); err != nil {
@@ -121,7 +122,7 @@ func writeConfig(c DaemonConfig, d *Daemon) error {
 		table(doc, "offload")["after"] = 1
 	}
 	control := table(doc, "control")
-	control["socket"], control["http"] = d.Socket, ""
+	control["socket"], control["http"] = d.Socket, c.HTTP
 	table(doc, "system")["state_dir"] = filepath.Join(c.Dir, "state")
 	if c.OneAddress {
 		for _, p := range table(table(doc, "lsn"), "pool") {

@@ -43,9 +43,11 @@ type Config struct {
 	// Extra are handlers beside the pages, by path. Beyond loopback they want a
 	// user's password by HTTP's basic authentication, but for /healthz and /readyz.
 	Extra map[string]http.Handler
-	Log   *slog.Logger     // nil: none
-	Now   func() time.Time // nil: time.Now
-	Rand  io.Reader        // nil: crypto/rand
+	// Open listens at Address; nil: the kernel does, net.Listen.
+	Open func(address string) (net.Listener, error)
+	Log  *slog.Logger     // nil: none
+	Now  func() time.Time // nil: time.Now
+	Rand io.Reader        // nil: crypto/rand
 }
 
 // Server serves the pages. Make it with New, then Listen, then Run.
@@ -73,6 +75,9 @@ func New(c Config) (*Server, error) {
 	}
 	if c.Rand == nil {
 		c.Rand = rand.Reader
+	}
+	if c.Open == nil {
+		c.Open = func(address string) (net.Listener, error) { return net.Listen("tcp", address) }
 	}
 	host, _, err := net.SplitHostPort(c.Address)
 	if err != nil {
@@ -122,7 +127,7 @@ func (s *Server) Addr() net.Addr {
 
 // Listen opens the address, and makes the certificate if there is none.
 func (s *Server) Listen() error {
-	listener, err := net.Listen("tcp", s.config.Address)
+	listener, err := s.config.Open(s.config.Address)
 	if err != nil {
 		return fmt.Errorf("web pages: %w", err)
 	}

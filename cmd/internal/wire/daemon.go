@@ -104,6 +104,7 @@ func (d *Daemon) build() error {
 			routers[i].NATLog.Emit = natLog.Emit
 		}
 	}
+	withPages(d.config, routers)
 	chassis, err := netstack.NewChassis(shared, routers)
 	if err != nil {
 		return fmt.Errorf("router: %w", err)

@@ -1,6 +1,40 @@
 package wire
 
-import "spigate/cmd/internal/web"
+import (
+	"net"
+	"net/netip"
+
+	"spigate/cmd/internal/web"
+	"spigate/configs"
+	"spigate/netstack"
+)
+
+// openPort listens for the web pages. An address of one of the router's own
+// interfaces the kernel of the machine does not have: the router's stack serves
+// there, to those behind that interface.
+func (d *Daemon) openPort(address string) (net.Listener, error) {
+	if at, err := netip.ParseAddrPort(address); err == nil && d.chassis.Owns(at.Addr()) {
+		return d.chassis.ListenTCP(at)
+	}
+	return net.Listen("tcp", address)
+}
+
+// withPages gives the router TCP of its own whose address the pages have.
+func withPages(c *configs.Config, routers []netstack.RouterConfig) {
+	at, err := netip.ParseAddrPort(c.Control.HTTP)
+	if err != nil {
+		return
+	}
+	for i := range routers {
+		for _, v := range c.VLANs {
+			for _, a := range v.Addresses {
+				if a.Addr() == at.Addr() && v.Domain == routers[i].Domain {
+					routers[i].OwnTCP = true
+				}
+			}
+		}
+	}
+}
 
 // openWeb makes the server of the web pages and listens, if there is to be one.
 func (d *Daemon) openWeb() error {
@@ -10,7 +44,7 @@ func (d *Daemon) openWeb() error {
 	}
 	server, err := web.New(web.Config{
 		Address: c.Control.HTTP, Backend: d.views, Editor: d.views, Web: c.Web, StateDir: c.System.StateDir, Hostname: c.System.Hostname,
-		Extra: d.monitors, Log: d.log,
+		Extra: d.monitors, Log: d.log, Open: d.openPort,
 	})
 	if err != nil {
 		return err
