@@ -94,15 +94,15 @@ func (r *Router) listen(c RouterConfig) error {
 // setListeners exchanges the listeners (VR11). Of a connection that ends, the
 // fast path tells first what it has counted, so that its resets have the right
 // numbers (VR17, connectionEnded).
-func (r *Router) setListeners(made *vserver.Listeners, l *listening, now int64) (kept, ended int) {
+func (r *Router) setListeners(made *vserver.Listeners, l *listening, now int64) vserver.Reloaded {
 	// What lives was opened by the old ones.
 	was := r.listening.Load()
 	l.byLSN, l.automap = l.byLSN || was.byLSN, l.automap || was.automap
 	r.listening.Store(l)
 	r.misses.clear()
-	kept, ended = r.conns.Reload(made, now, r.reset)
+	n := r.conns.Reload(made, now, r.reset)
 	r.conns.Walk(now, func(c vserver.Info) bool { r.takeBack(c, now); return true })
-	return kept, ended
+	return n
 }
 
 // takeBack takes the flows of a connection off the fast path if its server wants to

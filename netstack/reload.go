@@ -49,19 +49,18 @@ func (r *Router) NeedsStart(s Settings) bool {
 // What it cannot take changes nothing, and the error has all the faults.
 //
 // Sessions that s has no place for end with it, with their flows and the IKE
-// sessions on them, and are told to the log; see lsn.Table.Reload. ESP sessions
+// sessions on them, and are told to the log and counted; see lsn.Table.Reload. ESP sessions
 // and held messages of NAT addresses that are gone end too. ARP is answered for
 // the addresses there are now, and those that are new are announced.
 //
 // Connections that s has no listener for end with it, TCP by RSTs to both sides
 // (VR11). It does nothing once the Router has ended.
-func (r *Router) Reload(s Settings) error {
+func (r *Router) Reload(s Settings) (n Reloaded, err error) {
 	if err := r.CheckReload(s); err != nil {
-		return err
+		return n, err
 	}
-	var err error
-	r.fire(func(now int64) { err = r.reload(s, now) })
-	return err
+	r.fire(func(now int64) { err = r.reload(s, now, &n) })
+	return n, err
 }
 
 // asConfig is what of a RouterConfig has to do with listeners.
@@ -69,7 +68,7 @@ func (s *Settings) asConfig() RouterConfig {
 	return RouterConfig{LSN: s.LSN, Listeners: s.Listeners, KeepSilent: s.KeepSilent}
 }
 
-func (r *Router) reload(s Settings, now int64) error {
+func (r *Router) reload(s Settings, now int64, n *Reloaded) error {
 	made, listening, err := r.listeners(s.asConfig())
 	if err != nil {
 		return err
@@ -80,6 +79,7 @@ func (r *Router) reload(s Settings, now int64) error {
 	}
 	r.expect(policies)
 	defer r.settleEnds()
+	alg, sas := r.algSessions(), r.esp.List(now)
 	before := append(r.lsn.Addresses(), r.translatedAddresses()...)
 	log := *r.natlog.Load()
 	// What ends is told as it began, and what begins is told already.
@@ -94,7 +94,7 @@ func (r *Router) reload(s Settings, now int64) error {
 		}
 	}
 	r.natlog.Store(&both)
-	err = r.lsn.Reload(s.LSN, now)
+	sessions, err := r.lsn.Reload(s.LSN, now)
 	if err == nil {
 		log.Groups = s.Logged
 	}
@@ -104,8 +104,9 @@ func (r *Router) reload(s Settings, now int64) error {
 	}
 	r.flows.RemoveOwner(r.owner(flow.OwnerStatic, 0), now)
 	r.events.statics(r.lsn.WalkStatic)
-	if kept, ended := r.setListeners(made, listening, now); kept+ended > 0 {
-		r.log.Info("listeners exchanged", "connections_kept", kept, "connections_ended", ended)
+	n.Sessions, n.Connections = Survival(sessions), Survival(r.setListeners(made, listening, now))
+	if c := n.Connections; c != (Survival{}) {
+		r.log.Info("listeners exchanged", "connections_kept", c.Kept, "connections_ended", c.Cleared+c.Refused)
 	}
 	r.proxy()
 	r.setProfiles(s.LSN.Groups, s.Profiles, now)
@@ -114,7 +115,12 @@ func (r *Router) reload(s Settings, now int64) error {
 		r.alg.Flush(ipsec.Filter{NAT: gone}, now, r.actAtOnce)
 	}
 	r.armDeadline()
-	return r.setTunnels(policies, s.Keying, now)
+	// Those that come meanwhile are as good as those that were there.
+	n.ALG.Kept = min(alg, r.algSessions())
+	n.ALG.Cleared = alg - n.ALG.Kept
+	err = r.setTunnels(policies, s.Keying, now)
+	n.SAs = r.survivors(sas, now)
+	return err
 }
 
 // without returns what of list is not in other.

@@ -27,11 +27,13 @@ func (w *world) on(addrs ...frame.Addr) Settings {
 	return Settings{LSN: c, Profiles: map[string]ipsec.Profile{"P": p}}
 }
 
-func (w *world) reload(s Settings) {
+func (w *world) reload(s Settings) Reloaded {
 	w.t.Helper()
-	if err := w.r.Reload(s); err != nil {
+	n, err := w.r.Reload(s)
+	if err != nil {
 		w.t.Fatal(err)
 	}
+	return n
 }
 
 // announced returns the addresses in gratuitous ARP among frames.
@@ -60,7 +62,10 @@ func TestN28_APoolAddressLeavesARunningRouterWithAllThatUsedIt(t *testing.T) {
 	}
 	k := w.tunnel(client2, 0x1000)
 	k.up()
-	w.reload(w.on(newNAT))
+	n := w.reload(w.on(newNAT))
+	if n != (Reloaded{Sessions: Survival{Cleared: 2}, ALG: Survival{Cleared: 2}}) {
+		t.Errorf("told %+v", n)
+	}
 	if got := announced(w.wan.Drain()); !slices.Equal(got, []frame.Addr{newNAT}) {
 		t.Errorf("announced %v, want the new address alone", got)
 	}
@@ -88,7 +93,9 @@ func TestAReloadTouchesNoFlowThatCanStay(t *testing.T) {
 	k := w.tunnel(client2, 0x1000)
 	k.up()
 	hits := w.r.flows.Stats().Hits
-	w.reload(w.on(natAddr, newNAT))
+	if n := w.reload(w.on(natAddr, newNAT)); n != (Reloaded{Sessions: Survival{Kept: 2}, ALG: Survival{Kept: 2}}) {
+		t.Errorf("told %+v", n)
+	}
 	w.wan.Drain()
 	w.fromLAN(out)
 	w.one(w.atWAN())
@@ -103,7 +110,7 @@ func TestARefusedReloadSaysAllAndChangesNothing(t *testing.T) {
 	s := w.on(newNAT)
 	s.LSN.Groups[0].RewriteID = true
 	s.LSN.Clients = nil
-	err := w.r.Reload(s)
+	_, err := w.r.Reload(s)
 	if err == nil || !strings.Contains(err.Error(), "df-clear") || !strings.Contains(err.Error(), `client "C" does not exist`) {
 		t.Errorf("told %v", err)
 	}

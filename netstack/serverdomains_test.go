@@ -99,7 +99,7 @@ func TestAReloadOfOneDomainResetsNothingInAnother(t *testing.T) {
 	hits := d.ch.Flows().Stats().Hits
 	lsn := testLSN()
 	lsn.Pools[0].Ranges[0].First, lsn.Pools[0].Ranges[0].Last = redNAT, redNAT
-	if err := d.ch.Router(red).Reload(Settings{LSN: lsn, Profiles: (&world{}).on(natAddr).Profiles}); err != nil {
+	if _, err := d.ch.Router(red).Reload(Settings{LSN: lsn, Profiles: (&world{}).on(natAddr).Profiles}); err != nil {
 		t.Fatal(err)
 	}
 	if in, out := got(d.lan), got(d.wan); len(in) != 1 || len(in[red]) != 1 || len(out) != 1 || len(out[red]) != 1 {

@@ -197,7 +197,7 @@ func TestVR11_ARefusedReloadLeavesListenersAndConnections(t *testing.T) {
 		{change(ipsec0(), func(s *vserver.Server) { s.Mirror = true })},
 		{forwarding("a", "10.0.0.0/8"), forwarding("b", "10.0.0.0/8")},
 	} {
-		if err := w.r.Reload(w.with(func(c *vserver.Config) { c.Servers = bad })); err == nil {
+		if _, err := w.r.Reload(w.with(func(c *vserver.Config) { c.Servers = bad })); err == nil {
 			t.Errorf("%d was taken", i)
 		}
 	}

@@ -110,7 +110,7 @@ func TestWhatGoesWrongInATunnelHasItsReason(t *testing.T) {
 		{"the same, with no tunnel at all", drop.SelectorMiss, nil,
 			func(c *Config) { c.Listeners.Servers = []vserver.Server{forwarding("wild", "0.0.0.0/0")}; required(c) },
 			func(e otherEnd) {
-				if err := e.w.r.Reload(Settings{LSN: testLSN(), Listeners: vserver.Config{Servers: []vserver.Server{
+				if _, err := e.w.r.Reload(Settings{LSN: testLSN(), Listeners: vserver.Config{Servers: []vserver.Server{
 					change(forwarding("wild", "0.0.0.0/0"), func(s *vserver.Server) { s.RequireProtection = true })}}}); err != nil {
 					e.w.t.Fatal(err)
 				}

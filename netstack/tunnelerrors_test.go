@@ -100,7 +100,7 @@ func TestAReloadThatBringsServerAndSelectorOpensNoWindow(t *testing.T) {
 		w.wantDrop(drop.SelectorReject, 1, func() { w.fromWAN(udpTo(at(far, 9), at(near, 9), "in between")) })
 	}
 	s := hereTunnel()
-	err := w.r.Reload(Settings{LSN: testLSN(), IPsec: s.policies(), Listeners: vserver.Config{Servers: []vserver.Server{
+	_, err := w.r.Reload(Settings{LSN: testLSN(), IPsec: s.policies(), Listeners: vserver.Config{Servers: []vserver.Server{
 		forwarding("other", "203.0.113.0/24"), forwarding("out", "10.1.1.0/24"), forwarding("in", "10.2.1.0/24"),
 	}}})
 	if err != nil || m.do != nil {

@@ -233,8 +233,12 @@ func TestATunnelThatLeavesTheConfigurationEnds(t *testing.T) {
 	b := newTunnelBed(t, nil, nil)
 	b.up()
 	settings := Settings{LSN: testLSN(), Profiles: nil, Listeners: vserver.Config{Servers: []vserver.Server{forwarding("out", "10.1.1.0/24")}}}
-	if err := b.here.r.Reload(settings); err != nil {
+	n, err := b.here.r.Reload(settings)
+	if err != nil {
 		t.Fatal(err)
+	}
+	if n != (Reloaded{Connections: Survival{Kept: 1}, SAs: Survival{Cleared: 2}}) {
+		t.Errorf("told %+v", n)
 	}
 	b.settle()
 	b.advance(2 * time.Second)

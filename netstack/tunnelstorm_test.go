@@ -141,7 +141,7 @@ func (s *tunnelStorm) blow(n int) {
 		s.w.fromWAN(s.spoilt(s.between("C", s.pick(far, far, stranger, server, endThere), s.pick(near, near2, endHere, wanAddr)))...)
 	case 5:
 		if n%40 == 0 {
-			if err := s.w.r.Reload(stormSettings(s.rand.IntN(30))); err != nil {
+			if _, err := s.w.r.Reload(stormSettings(s.rand.IntN(30))); err != nil {
 				s.w.t.Fatal(err)
 			}
 		}

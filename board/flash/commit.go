@@ -4,22 +4,26 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"syscall"
 )
 
 // Live applies a configuration to a running router. undo takes that back; it may
 // be nil.
 type Live func() (undo func() error, err error)
 
-// Committed is what Commit did.
+// Committed is what Commit or Try did.
 type Committed struct {
 	Written  []Slot // those whose text was another
 	Sequence uint64 // of what was written; 0: nothing was
+	Pending  bool   // the confirmed slot has another text: Confirm or Undo is to come
 }
 
 // Commit makes text the configuration: candidate, then live, then running, then
 // confirmed. A crash at any moment leaves a Store that boots the old
 // configuration or the new one, whole, and after Commit has returned without an
-// error the new one.
+// error the new one. What was confirmed before becomes a revision, and so does
+// what Try had left unconfirmed.
 //
 // Everything that needs room is written before live is called, under other
 // names: after that there are only renames. If anything fails, live is undone,
@@ -27,6 +31,17 @@ type Committed struct {
 // all that there would be to boot. If they could not be put back, the error says
 // so. live must not use the Store.
 func (s *Store) Commit(text []byte, note Note, live Live) (Committed, error) {
+	note.Confirm = 0
+	return s.change(text, note, live, Candidate, Running, Confirmed)
+}
+
+// Try is Commit without the confirmed slot, which the next start boots until
+// Confirm: note.Confirm is how long that may take.
+func (s *Store) Try(text []byte, note Note, live Live) (Committed, error) {
+	return s.change(text, note, live, Candidate, Running)
+}
+
+func (s *Store) change(text []byte, note Note, live Live, slots ...Slot) (Committed, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next, has := s.look()
@@ -35,42 +50,109 @@ func (s *Store) Commit(text []byte, note Note, live Live) (Committed, error) {
 		return Committed{}, err
 	}
 	t := &transaction{Store: s, has: has}
-	for _, slot := range []Slot{Candidate, Running, Confirmed} {
-		if has[slot].is(text) {
-			continue
-		}
-		t.wanted = append(t.wanted, slot)
-		if err := stage(s.fs, s.staged(slot), encode(image), fileMode); err != nil {
-			return Committed{}, t.abort(s.failed(slot, err))
+	if slices.Contains(slots, Confirmed) && !has[Confirmed].is(text) {
+		t.archive(has[Confirmed], "")
+	}
+	if pending(has) && !has[Running].is(text) {
+		t.archive(has[Running], FateReplaced)
+	}
+	for _, slot := range slots {
+		if !has[slot].is(text) {
+			t.want(slot, image)
 		}
 	}
-	if err := t.run(live); err != nil {
+	if err := t.stage(); err != nil {
 		return Committed{}, err
 	}
-	if len(t.wanted) == 0 {
-		next = 0
+	if err := t.run(live, slots); err != nil {
+		return Committed{}, err
 	}
-	return Committed{t.wanted, next}, nil
+	s.prune()
+	out := Committed{Sequence: next, Pending: !slices.Contains(slots, Confirmed) && !has[Confirmed].is(text)}
+	for slot := range t.wanted {
+		out.Written = append(out.Written, slot)
+	}
+	slices.Sort(out.Written)
+	if len(out.Written) == 0 {
+		out.Sequence = 0
+	}
+	return out, nil
 }
 
-// transaction is a Commit under way.
+// transaction is a change under way.
 type transaction struct {
 	*Store
-	has    map[Slot]held
-	wanted []Slot // to be replaced, their files are staged
-	undo   func() error
+	has      map[Slot]held
+	wanted   map[Slot][]byte // to be replaced, by these files
+	archived []archived
+	undo     func() error
 }
 
-func (t *transaction) run(live Live) error {
-	if err := t.publish(Candidate); err != nil {
-		return t.abort(err)
+// archived is a revision that is to be written.
+type archived struct {
+	sequence uint64
+	file     []byte
+}
+
+// want notes that a slot is to have an image.
+func (t *transaction) want(slot Slot, image Image) {
+	if t.wanted == nil {
+		t.wanted = map[Slot][]byte{}
 	}
-	undo, err := live()
-	if err != nil {
-		return t.abort(err)
+	t.wanted[slot] = encode(image)
+}
+
+// archive notes that what a slot has is to become a revision. What is not whole
+// cannot.
+func (t *transaction) archive(h held, fate Fate) {
+	if !h.whole {
+		return
 	}
-	t.undo = undo
-	for _, slot := range []Slot{Running, Confirmed} {
+	h.image.Note.Fate = fate
+	file := compress(h.image)
+	if was, err := t.fs.Read(t.revision(h.image.Sequence), maxRevision+1); err == nil && string(was) == string(file) {
+		return
+	}
+	t.archived = append(t.archived, archived{h.image.Sequence, file})
+}
+
+// stage writes all under other names. Without room old revisions give way.
+func (t *transaction) stage() error {
+	for _, a := range t.archived {
+		if err := t.stageIn(t.revision(a.sequence), a.file); err != nil {
+			return t.abort(fmt.Errorf("revision %d: %w", a.sequence, advise(err)))
+		}
+	}
+	for _, slot := range []Slot{Candidate, Running, Confirmed} {
+		if file := t.wanted[slot]; file != nil {
+			if err := t.stageIn(t.Path(slot), file); err != nil {
+				return t.abort(t.failed(slot, err))
+			}
+		}
+	}
+	return nil
+}
+
+// stageIn stages the file of a path.
+func (t *transaction) stageIn(path string, file []byte) error {
+	for {
+		err := stage(t.fs, path+stagedEnd, file, fileMode)
+		full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+		if !full || !t.giveWay() {
+			return err
+		}
+	}
+}
+
+// run gives all that is staged its name. The revisions come before what they are
+// copies of is replaced.
+func (t *transaction) run(live Live, slots []Slot) error {
+	for _, slot := range slots {
+		if slot == Running {
+			if err := t.goLive(live); err != nil {
+				return t.abort(err)
+			}
+		}
 		if err := t.publish(slot); err != nil {
 			return t.abort(err)
 		}
@@ -78,23 +160,41 @@ func (t *transaction) run(live Live) error {
 	return nil
 }
 
-// publish gives a slot its new file, if it needs one.
-func (t *transaction) publish(slot Slot) error {
-	for _, wanted := range t.wanted {
-		if wanted != slot {
-			continue
-		}
-		if err := publish(t.fs, t.staged(slot), t.Path(slot)); err != nil {
-			return t.failed(slot, err)
+// goLive lets the router take it, and writes the revisions.
+func (t *transaction) goLive(live Live) error {
+	undo, err := live()
+	if err != nil {
+		return err
+	}
+	t.undo = undo
+	for _, a := range t.archived {
+		path := t.revision(a.sequence)
+		if err := publish(t.fs, path+stagedEnd, path); err != nil {
+			return fmt.Errorf("revision %d: %w", a.sequence, advise(err))
 		}
 	}
 	return nil
 }
 
-// abort takes back what was done, and says why.
+// publish gives a slot its new file, if it needs one.
+func (t *transaction) publish(slot Slot) error {
+	if t.wanted[slot] == nil {
+		return nil
+	}
+	if err := publish(t.fs, t.staged(slot), t.Path(slot)); err != nil {
+		return t.failed(slot, err)
+	}
+	return nil
+}
+
+// abort takes back what was done, and says why. A revision that is there already
+// does no harm: it says what its slot does.
 func (t *transaction) abort(why error) error {
-	for _, slot := range t.wanted {
+	for slot := range t.wanted {
 		discard(t.fs, t.staged(slot))
+	}
+	for _, a := range t.archived {
+		discard(t.fs, t.revision(a.sequence)+stagedEnd)
 	}
 	if t.undo != nil {
 		if err := t.undo(); err != nil {

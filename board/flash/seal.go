@@ -15,15 +15,19 @@ import (
 const (
 	MaxText    = 1 << 20 // bytes of a configuration
 	MaxComment = 200     // bytes
+	MaxBy      = 64      // bytes
 
 	maxSeal = 2048 // bytes of the last line, with room for a comment in escapes
 	maxFile = MaxText + 1 + maxSeal
 )
 
-// Note is what a slot remembers beside its text. Both parts may be left out.
+// Note is what a slot remembers beside its text. All parts may be left out.
 type Note struct {
-	Time    time.Time // when it was written, by the caller's clock; kept in seconds, UTC
-	Comment string    // at most MaxComment bytes
+	Time    time.Time     // when it was written, by the caller's clock; kept in seconds, UTC
+	By      string        // who wanted it, at most MaxBy bytes
+	Comment string        // at most MaxComment bytes
+	Confirm time.Duration // how long there was to confirm it, in whole seconds; 0: it was for good
+	Fate    Fate          // of a revision
 }
 
 // Image is the content of a slot.
@@ -38,12 +42,15 @@ const (
 	sealWords = "# spigate slot "
 	sealOne   = sealWords + "1 "
 	sumWord   = " sha256="
+
+	byWord      = " by="
+	commentWord = " comment="
 )
 
 // encode returns the file of an image: its text, and behind it, on a line of its
 // own, the seal:
 //
-//	# spigate slot 1 length=N sequence=N [time=T] [comment="…"] sha256=HEX
+//	# spigate slot 1 length=N sequence=N [time=T] [confirm=N] [fate=WORD] [by="…"] [comment="…"] sha256=HEX
 //
 // The sum is over every byte before " sha256=". The seal is a comment, so that
 // the file is itself a configuration, and the last line, so that the lines of
@@ -58,8 +65,17 @@ func encode(i Image) []byte {
 	if !i.Note.Time.IsZero() {
 		b.WriteString(" time=" + i.Note.Time.UTC().Format(time.RFC3339))
 	}
+	if i.Note.Confirm > 0 {
+		fmt.Fprintf(&b, " confirm=%d", i.Note.Confirm/time.Second)
+	}
+	if i.Note.Fate != "" {
+		b.WriteString(" fate=" + string(i.Note.Fate))
+	}
+	if i.Note.By != "" {
+		b.WriteString(byWord + strconv.QuoteToASCII(i.Note.By))
+	}
 	if i.Note.Comment != "" {
-		b.WriteString(" comment=" + strconv.QuoteToASCII(i.Note.Comment))
+		b.WriteString(commentWord + strconv.QuoteToASCII(i.Note.Comment))
 	}
 	return sealed(b.Bytes())
 }
@@ -108,11 +124,11 @@ func decode(file []byte) (Image, error) {
 
 // unseal reads the words of a seal, which stands behind body.
 func unseal(words string, body []byte) (i Image, err error) {
-	words, quoted, has := strings.Cut(words, " comment=")
-	if has {
-		if i.Note.Comment, err = strconv.Unquote(quoted); err != nil {
-			return i, errors.New("the comment in the seal cannot be read")
-		}
+	if i.Note.By, words, err = quoted(words, byWord); err != nil {
+		return i, err
+	}
+	if i.Note.Comment, words, err = quoted(words, commentWord); err != nil {
+		return i, err
 	}
 	length := uint64(0)
 	for _, word := range strings.Fields(words) {
@@ -122,6 +138,12 @@ func unseal(words string, body []byte) (i Image, err error) {
 			length, err = strconv.ParseUint(value, 10, 32)
 		case "sequence":
 			i.Sequence, err = strconv.ParseUint(value, 10, 64)
+		case "confirm":
+			seconds := uint64(0)
+			seconds, err = strconv.ParseUint(value, 10, 32)
+			i.Note.Confirm = time.Duration(seconds) * time.Second
+		case "fate":
+			i.Note.Fate = Fate(value)
 		case "time":
 			i.Note.Time, err = time.Parse(time.RFC3339, value)
 		default:
@@ -138,6 +160,23 @@ func unseal(words string, body []byte) (i Image, err error) {
 	return i, check(i)
 }
 
+// quoted takes the text in quotes behind a word out of the words of a seal. Words
+// that look alike in the text do not count: it is the first that does.
+func quoted(words, word string) (text, rest string, err error) {
+	before, behind, has := strings.Cut(words, word)
+	if !has || strings.Contains(before, "\"") {
+		return "", words, nil
+	}
+	in, err := strconv.QuotedPrefix(behind)
+	if err == nil {
+		text, err = strconv.Unquote(in)
+	}
+	if err != nil {
+		return "", words, fmt.Errorf("the text behind%s in the seal cannot be read", word)
+	}
+	return text, before + behind[len(in):], nil
+}
+
 // check says why an image cannot be written.
 func check(i Image) error {
 	switch n := len(i.Text); {
@@ -147,6 +186,8 @@ func check(i Image) error {
 		return fmt.Errorf("the configuration has %d bytes; at most %d are kept", n, MaxText)
 	case len(i.Note.Comment) > MaxComment:
 		return fmt.Errorf("the comment has %d bytes; at most %d are kept", len(i.Note.Comment), MaxComment)
+	case len(i.Note.By) > MaxBy:
+		return fmt.Errorf("the name of who wants it has %d bytes; at most %d are kept", len(i.Note.By), MaxBy)
 	}
-	return nil
+	return checkFate(i.Note.Fate)
 }

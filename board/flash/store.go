@@ -234,19 +234,23 @@ func (s *Store) failed(slot Slot, err error) error {
 // held is what a slot has before it is written.
 type held struct {
 	file  []byte // nil: none
-	text  []byte
+	image Image
 	whole bool
 }
 
-func (h held) is(text []byte) bool { return h.whole && bytes.Equal(h.text, text) }
+func (h held) is(text []byte) bool { return h.whole && bytes.Equal(h.image.Text, text) }
 
-// look returns what all slots have, and the next sequence number.
+// look returns what all slots have, and the next sequence number, which no
+// revision has either.
 func (s *Store) look() (next uint64, has map[Slot]held) {
 	has = map[Slot]held{}
 	for _, slot := range Slots() {
 		file, image, err := s.read(slot)
-		has[slot] = held{file, image.Text, err == nil}
+		has[slot] = held{file, image, err == nil}
 		next = max(next, image.Sequence)
+	}
+	if all := s.sequences(); len(all) > 0 {
+		next = max(next, all[0])
 	}
 	return next + 1, has
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"spigate/board/flash"
+	"spigate/cmd/internal/control"
 	"spigate/cmd/internal/wire"
 	"spigate/configs"
 )
@@ -178,14 +179,14 @@ func (a *attended) reload() {
 }
 
 // reload reads the configuration again.
-func reload(log *slog.Logger, path string, reread func(now time.Time) ([]configs.Warning, error)) {
-	warnings, err := reread(time.Now())
+func reload(log *slog.Logger, path string, reread func(now time.Time) ([]configs.Warning, control.ConfigSessions, error)) {
+	warnings, n, err := reread(time.Now())
 	if err != nil {
 		log.Error("still running the old configuration", "config", path, "reason", strings.ReplaceAll(err.Error(), "\n", "; "))
 		return
 	}
 	warn(log, warnings)
-	log.Info("reloaded", "config", path)
+	log.Info("reloaded", "config", path, "sessions_kept", n.Kept, "sessions_cleared", n.Cleared, "sessions_refused", n.Refused)
 }
 
 // warn says what is odd about a configuration that runs.

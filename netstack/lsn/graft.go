@@ -14,6 +14,7 @@ type graft struct {
 	begun    []uint16 // indices of groups that were not there
 	moved    []takeover
 	replaced map[frame.Addr]bool // in both, but divided in another manner
+	count    Reloaded
 }
 
 // takeover is an address whose state stays, and what the new settings say of

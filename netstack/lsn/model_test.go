@@ -245,7 +245,7 @@ func (s modelSettings) divides() string {
 // rules and times of the new settings.
 func (m *model) reload(t *rapid.T, was, is modelSettings) {
 	m.purge()
-	if err := m.f.Reload(is.config(0), m.now); err != nil {
+	if _, err := m.f.Reload(is.config(0), m.now); err != nil {
 		t.Fatal(err)
 	}
 	m.idle = is.idle

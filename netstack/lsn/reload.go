@@ -1,9 +1,19 @@
 package lsn
 
+import "slices"
+
 // Check returns all faults of what Reload would take.
 func Check(c Config) error {
 	_, err := newSettings(c)
 	return err
+}
+
+// Reloaded counts what became of the sessions that Reload met; those that a
+// helper expects, and nobody has come for, are none.
+type Reloaded struct {
+	Kept    int // they go on
+	Cleared int // they ended: their group, static mapping or NAT address is gone, or their subscriber is none any more
+	Refused int // they ended: all that is there, but it takes them no more as they are
 }
 
 // Reload makes another configuration that of the table, while packets pass. It
@@ -21,16 +31,16 @@ func Check(c Config) error {
 // Packets see the new settings at once. Until Reload returns, some may still
 // use a session that is about to end. A group gets no new session while the
 // division of one of its addresses changes.
-func (t *Table) Reload(c Config, now int64) error {
+func (t *Table) Reload(c Config, now int64) (Reloaded, error) {
 	t.reloading.Lock()
 	defer t.reloading.Unlock()
 	set, err := newSettings(c)
 	if err != nil {
-		return err
+		return Reloaded{}, err
 	}
 	g, err := newGraft(t.cfg(), set)
 	if err != nil {
-		return err
+		return Reloaded{}, err
 	}
 	t.Sweep(now) // what is over by the old times does not live again by the new ones
 	t.settings.Store(set)
@@ -49,7 +59,7 @@ func (t *Table) Reload(c Config, now int64) error {
 	for _, n := range set.list {
 		n.paused.Store(false)
 	}
-	return nil
+	return g.count, nil
 }
 
 // reloadShard brings a shard in line with the new settings, in short steps.
@@ -64,7 +74,7 @@ func (t *Table) reloadShard(g *graft, sh *inside, now int64) {
 	sh.mu.Unlock()
 	for _, step := range []func(from uint32) (next uint32){
 		func(from uint32) uint32 { return t.reloadMappings(g, sh, from, now, &after) },
-		func(from uint32) uint32 { return t.reloadSessions(sh, from, now, &after) },
+		func(from uint32) uint32 { return t.reloadSessions(g, sh, from, now, &after) },
 		func(from uint32) uint32 { return t.reloadPairs(g, sh, from) },
 		func(from uint32) uint32 { return t.reloadUsers(sh, from) },
 	} {
@@ -83,11 +93,47 @@ func (t *Table) reloadMappings(g *graft, sh *inside, from uint32, now int64, aft
 	ended := 0
 	for next = from; next < min(from+sweepStep, sh.mappings.end()) && ended < flushStep; next++ {
 		if m := sh.mappings.at(next); m.head != 0 && !g.set.keeps(m) {
+			n, there := sh.comers(m), g.stillThere(m)
 			t.removeMapping(sh, next, now, after)
+			g.ended(n, there)
 			ended++
 		}
 	}
 	return more(next, sh.mappings.end())
+}
+
+// comers is how many sessions a mapping has that somebody has come for.
+func (sh *inside) comers(m *mapping) (n int) {
+	for slot := m.head; slot != 0; {
+		s := sh.sessions.at(slot)
+		if s.state != stateExpected {
+			n++
+		}
+		slot = s.next
+	}
+	return n
+}
+
+// ended counts sessions that did. there tells that what they hang on is not gone.
+func (g *graft) ended(n int, there bool) {
+	if there {
+		g.count.Refused += n
+	} else {
+		g.count.Cleared += n
+	}
+}
+
+// stillThere reports whether all that a mapping hangs on is in the new settings,
+// in whatever form: its subscriber's group, and its NAT address or its static
+// mapping.
+func (g *graft) stillThere(m *mapping) bool {
+	r := g.set.rules[m.rules]
+	if r.static {
+		return find(g.set.statics.inside, m.proto, m.inside, m.remote.Addr) != nil
+	}
+	_, has := g.set.byAddr[m.outside.Addr]
+	named := func(n *Group) bool { return n.Name == r.group.Name }
+	return has && slices.ContainsFunc(g.set.list, named) && g.set.clients.find(m.inside.Addr) != nil
 }
 
 // more returns where to go on, 0 at the end.
@@ -100,7 +146,7 @@ func more(next, end uint32) uint32 {
 
 // reloadSessions puts the sessions in some slots where their new idle times
 // belong, and ends those to destinations that are exempt now.
-func (t *Table) reloadSessions(sh *inside, from uint32, now int64, after *aftermath) (next uint32) {
+func (t *Table) reloadSessions(g *graft, sh *inside, from uint32, now int64, after *aftermath) (next uint32) {
 	for next = from; next < min(from+sweepStep, sh.sessions.end()); next++ {
 		s := sh.sessions.at(next)
 		if s.state == stateNone {
@@ -109,8 +155,14 @@ func (t *Table) reloadSessions(sh *inside, from uint32, now int64, after *afterm
 		m := sh.mappings.at(s.mapping)
 		r := t.cfg().rules[m.rules]
 		if !r.static && r.group.exempts() && t.Exempt(m.tuple(s.remote)) {
+			if s.state != stateExpected {
+				g.ended(1, true)
+			}
 			t.removeSession(sh, next, now, after)
 			continue
+		}
+		if s.state != stateExpected {
+			g.count.Kept++
 		}
 		sh.expiry.set(&sh.sessions, next, s.last+s.idle(m, r))
 	}

@@ -81,15 +81,42 @@ func TestAReloadLeavesAloneWhatItCan(t *testing.T) {
 	}
 }
 
+// How many of the sessions went, and whether what they need is gone or has
+// only changed.
+func TestAReloadCountsWhatItKeepsClearsAndRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*Config)
+		want   Reloaded
+	}{
+		"nothing changes":     {func(*Config) {}, Reloaded{Kept: 3}},
+		"a group is gone":     {func(c *Config) { c.Groups = c.Groups[1:] }, Reloaded{Kept: 1, Cleared: 2}},
+		"its pool is another": {func(c *Config) { c.Groups[0].Pools, c.Groups[1].Pools = c.Groups[1].Pools, c.Groups[0].Pools }, Reloaded{Refused: 3}},
+		"blocks of ports":     {func(c *Config) { c.Pools[0].PortBlocks, c.Groups[0].BlockSize = true, 512 }, Reloaded{Kept: 1, Refused: 2}},
+	} {
+		f := build(t, twoGroups())
+		f.mustOut(udp(at(subscriber, 1), at(serverY, 53)), 0, 0)
+		f.mustOut(udp(at(subscriber, 1), at(serverY, 54)), 0, 0)
+		f.mustOut(udp(at(far, 1), at(serverY, 53)), 0, 0)
+		if got := f.mustReload(c.change, 10*second); got != c.want {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
+		if got := len(f.gone); got != c.want.Cleared+c.want.Refused {
+			t.Errorf("%s: %d are told as gone", name, got)
+		}
+	}
+}
+
 // mustReload gives the table the settings of twoGroups with a change.
-func (f *fixture) mustReload(change func(*Config), now int64) {
+func (f *fixture) mustReload(change func(*Config), now int64) Reloaded {
 	f.t.Helper()
 	c := twoGroups()
 	change(&c)
-	if err := f.Reload(c, now); err != nil {
+	n, err := f.Reload(c, now)
+	if err != nil {
 		f.t.Fatal(err)
 	}
 	f.check()
+	return n
 }
 
 // survives says whether a session is still there, untouched, and its
@@ -115,7 +142,7 @@ func TestAFaultyReloadChangesNothingAndTellsAllFaults(t *testing.T) {
 	c := twoGroups()
 	c.Groups[0].Client, c.Groups[1].Pools = "nobody", []string{"none"}
 	c.Statics = []Static{{Name: "S"}}
-	err := f.Reload(c, second)
+	_, err := f.Reload(c, second)
 	if err == nil || strings.Count(err.Error(), "\n") < 2 || f.cfg() != before {
 		t.Errorf("settings changed: %v; %v", f.cfg() != before, err)
 	}
@@ -285,7 +312,7 @@ func TestN28_PoolAddressesRemovedUnderLoad(t *testing.T) {
 	}
 	for round := range 40 {
 		now := clock.Add(second / 10)
-		if err := f.Reload(all(nat1, nat7), now); err != nil {
+		if _, err := f.Reload(all(nat1, nat7), now); err != nil {
 			t.Fatal(err)
 		}
 		f.Walk(func(s SessionInfo) bool {
@@ -294,7 +321,7 @@ func TestN28_PoolAddressesRemovedUnderLoad(t *testing.T) {
 			}
 			return true
 		})
-		if err := f.Reload(all(nat1, nat2, nat7), now); err != nil {
+		if _, err := f.Reload(all(nat1, nat2, nat7), now); err != nil {
 			t.Fatal(err)
 		}
 	}

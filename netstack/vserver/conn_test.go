@@ -202,8 +202,8 @@ func TestAnswersAskForNoVLANAndNoServer_Q3_Q10(t *testing.T) {
 	w := newWorld(t, c)
 	w.handshake(client)
 	c.Servers[0] = disabled(c.Servers[0])
-	if kept, ended := w.tab.Reload(build(t, c), w.now, nil); kept != 1 || ended != 0 {
-		t.Fatalf("%d kept, %d ended", kept, ended)
+	if n := w.tab.Reload(build(t, c), w.now, nil); n != (Reloaded{Kept: 1}) {
+		t.Fatalf("%+v", n)
 	}
 	if _, ok := w.packet(client.Reversed(), data, tunnel); !ok {
 		t.Error("the answer by another VLAN was not found")

@@ -139,7 +139,8 @@ func (w *world) sweep() {
 
 func (w *world) reload(c Config) (kept, ended int) {
 	w.Helper()
-	return w.tab.Reload(build(w, c), w.now, func(r Reset) { w.resets = append(w.resets, r) })
+	n := w.tab.Reload(build(w, c), w.now, func(r Reset) { w.resets = append(w.resets, r) })
+	return n.Kept, n.Ended()
 }
 
 func (w *world) stats(name string) Stats {

@@ -2,6 +2,16 @@ package vserver
 
 import "spigate/netstack/frame"
 
+// Reloaded counts what became of the connections that Reload met.
+type Reloaded struct {
+	Kept    int // they go on
+	Cleared int // they ended: the object that admitted them, their translated address or their LSN group is gone
+	Refused int // they ended: the object is there, and would not admit them any more
+}
+
+// Ended is how many did.
+func (r Reloaded) Ended() int { return r.Cleared + r.Refused }
+
 // Reload exchanges the listeners (VR11). What new matches is by l from now on;
 // live connections keep their listener as long as an object of its kind and
 // name would still admit their addresses, ports and protocol, whether enabled
@@ -14,23 +24,29 @@ import "spigate/netstack/frame"
 // NAT its translation address, a SNAT may come or go. The connection ends only
 // if nothing in the configuration has its translated address any more, or if
 // its LSN group is gone: its answers would not be let in.
-func (t *Table) Reload(l *Listeners, now int64, emit func(Reset)) (kept, ended int) {
+func (t *Table) Reload(l *Listeners, now int64, emit func(Reset)) (n Reloaded) {
 	l.Adopt(t.set.Load())
 	t.set.Store(l)
 	for i := range t.shards {
 		sh := &t.shards[i]
 		for _, c := range sh.clients() {
-			if sh.inherit(c, l) {
-				kept++
+			stays, refused := sh.inherit(c, l)
+			if stays {
+				n.Kept++
 				continue
 			}
-			if c.kill() {
-				ended++
-				t.finish(c, endAdmin, now, emit)
+			if !c.kill() {
+				continue
 			}
+			if refused {
+				n.Refused++
+			} else {
+				n.Cleared++
+			}
+			t.finish(c, endAdmin, now, emit)
 		}
 	}
-	return kept, ended
+	return n
 }
 
 // clients copies the connections whose client key is here.
@@ -47,20 +63,24 @@ func (sh *shard) clients() []*conn {
 }
 
 // inherit gives the connection to its new listener, if it is still legal.
-func (sh *shard) inherit(c *conn, set *Listeners) bool {
+// refused tells that the listener is there and does not admit it any more.
+func (sh *shard) inherit(c *conn, set *Listeners) (stays, refused bool) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l := set.heir(c.l)
-	if c.state == dead || l == nil || !l.covers(&c.keys[Client], c.l) || !set.translates(c) {
-		return false
+	if c.state == dead || l == nil || !set.translates(c) {
+		return false, false
+	}
+	if !l.covers(&c.keys[Client], c.l) {
+		return false, true
 	}
 	// Its SNAT or NAT goes on counting it even if it would not translate it
 	// any more.
 	c.l, c.from = l, set.heir(c.from)
 	sh.wheel.set(c, c.deadline())
-	return true
+	return true, false
 }
 
 // covers reports whether the flow of a client key would still be the object's,

@@ -137,9 +137,9 @@ func TestAReloadKeepsWhatIsStillLegal_VR11(t *testing.T) {
 	}
 	before := w.tab.Listeners()
 	c.Servers = []Server{vs("web", "10.1.0.0/16", "10.2.0.0/16", frame.ProtoTCP, 80), vs("narrow", "10.1.3.0/29", "any", 0, 0), vs("new", "10.1.2.0/24", "any", 0, 0)}
-	n, ended := w.tab.Reload(build(t, c), w.now, func(r Reset) { w.resets = append(w.resets, r) })
-	if n != 2 || ended != 2 || len(w.resets) != 4 {
-		t.Errorf("%d kept, %d ended, %d RSTs", n, ended, len(w.resets))
+	n := w.tab.Reload(build(t, c), w.now, func(r Reset) { w.resets = append(w.resets, r) })
+	if n != (Reloaded{Kept: 2, Cleared: 1, Refused: 1}) || len(w.resets) != 4 {
+		t.Errorf("%+v, %d RSTs", n, len(w.resets))
 	}
 	for _, k := range []Key{kept, stays} {
 		if !w.lives(k) || !w.lives(k.Reversed()) {

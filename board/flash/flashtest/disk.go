@@ -272,7 +272,7 @@ func (f *file) Write(b []byte) (int, error) {
 	if err != nil {
 		n /= 2
 	}
-	if free := d.Capacity - d.used(); d.Capacity > 0 && free < n {
+	if free := max(0, d.Capacity-d.used()); d.Capacity > 0 && free < n {
 		n, err = free, &fs.PathError{Op: OpWrite, Path: f.path, Err: syscall.ENOSPC}
 	}
 	f.node.now = append(f.node.now, b[:n]...)

@@ -31,7 +31,9 @@ func (d *Daemon) applyConfig(n control.ConfigNew) (control.ConfigApplied, error)
 	old := d.views.config.Load()
 	out := control.ConfigApplied{Applied: control.AppliedLive, Tables: d.waiting(c), Path: d.keeper.Path()}
 	live := func() (func() error, error) {
-		return func() error { return d.reload(old) }, d.reload(c)
+		n, err := d.reload(c)
+		out.Sessions = n
+		return func() error { _, err := d.reload(old); return err }, err
 	}
 	if len(out.Tables) > 0 {
 		out.Applied = control.AppliedNextStart

@@ -126,7 +126,7 @@ func TestOfTwoAppliesAtOnceOneIsRefused(t *testing.T) {
 	// A reload of SIGHUP has nobody to be refused by: it waits.
 	reloaded := make(chan error)
 	go func() {
-		_, err := a.daemon.Reread(time.Time{})
+		_, _, err := a.daemon.Reread(time.Time{})
 		reloaded <- err
 	}()
 	for range 1000 {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"spigate/cmd/internal/control"
 	"spigate/configs"
 	"spigate/netstack"
 )
@@ -21,18 +22,20 @@ import (
 func (d *Daemon) Reload(c *configs.Config) error {
 	d.changing.Lock()
 	defer d.changing.Unlock()
-	return d.reload(c)
+	_, err := d.reload(c)
+	return err
 }
 
 // errEnding is what a reload is told that comes too late.
 var errEnding = errors.New("the router is ending, so nothing was changed")
 
-func (d *Daemon) reload(c *configs.Config) error {
+// reload says also what became of the sessions.
+func (d *Daemon) reload(c *configs.Config) (all control.ConfigSessions, err error) {
 	if d.ended {
-		return errEnding
+		return all, errEnding
 	}
 	if fixed := fixedChanges(d.views.config.Load(), c); len(fixed) > 0 {
-		return fmt.Errorf("%s: changed in the file; that takes effect at the next start only, so nothing was changed",
+		return all, fmt.Errorf("%s: changed in the file; that takes effect at the next start only, so nothing was changed",
 			strings.Join(fixed, ", "))
 	}
 	var faults []error
@@ -41,32 +44,47 @@ func (d *Daemon) reload(c *configs.Config) error {
 	}
 	faults = append(faults, d.switches.check(c)...)
 	if err := errors.Join(faults...); err != nil {
-		return fmt.Errorf("nothing was changed: %w", err)
+		return all, fmt.Errorf("nothing was changed: %w", err)
 	}
+	var n netstack.Reloaded
 	for _, r := range d.chassis.Routers() {
-		if err := r.Reload(settings(c, r.Domain())); err != nil {
-			return err // CheckReload has all that can be told before
+		one, err := r.Reload(settings(c, r.Domain()))
+		if err != nil {
+			return all, err // CheckReload has all that can be told before
 		}
+		n.Add(one)
 	}
 	d.switches.apply(c)
 	d.views.config.Store(c)
 	if d.web != nil {
 		d.web.SetWeb(c.Web)
 	}
-	return nil
+	return sessionsOf(n), nil
+}
+
+// sessionsOf says what became of the sessions of all routers.
+func sessionsOf(n netstack.Reloaded) (all control.ConfigSessions) {
+	for _, k := range []struct {
+		kind string
+		n    netstack.Survival
+	}{{"lsn_session", n.Sessions}, {"ipsecalg_session", n.ALG}, {"connection", n.Connections}, {"ipsec_sa", n.SAs}} {
+		all.Add(control.ConfigSessionsKind{Kind: k.kind, Kept: uint64(k.n.Kept), Cleared: uint64(k.n.Cleared), Refused: uint64(k.n.Refused)})
+	}
+	return all
 }
 
 // Reread is Reload with what the Keeper has. It is read only when nothing else
 // changes the configuration: what was read before an apply came to its end would
 // put back what ran before it.
-func (d *Daemon) Reread(now time.Time) ([]configs.Warning, error) {
+func (d *Daemon) Reread(now time.Time) ([]configs.Warning, control.ConfigSessions, error) {
 	d.changing.Lock()
 	defer d.changing.Unlock()
 	c, warnings, err := d.keeper.Again(now)
 	if err != nil {
-		return warnings, err
+		return warnings, control.ConfigSessions{}, err
 	}
-	return warnings, d.reload(c)
+	n, err := d.reload(c)
+	return warnings, n, err
 }
 
 // waiting names the tables for whose sake c cannot be applied live, although
