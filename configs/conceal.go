@@ -17,6 +17,11 @@ const concealed = "<secret>"
 // Conceal returns a configuration's text without the secrets that are written in
 // it, also in its comments; those in files are not in it anyway. The text must be TOML.
 func Conceal(text string) (string, error) {
+	return conceal(text, func(string) string { return concealed })
+}
+
+// conceal puts into the place of each secret, as it is written, what instead says.
+func conceal(text string, instead func(written string) string) (string, error) {
 	var root map[string]any
 	text, mark := strings.CutPrefix(text, "\ufeff")
 	if _, err := toml.Decode(text, &root); err != nil {
@@ -39,9 +44,9 @@ func Conceal(text string) (string, error) {
 	}
 	sort.Slice(spans, func(i, j int) bool { return spans[i].from > spans[j].from })
 	for _, s := range spans {
-		text = text[:s.from] + concealed + text[s.to:]
+		text = text[:s.from] + instead(text[s.from:s.to]) + text[s.to:]
 	}
-	text = remarks(text)
+	text = remarks(text, instead)
 	if mark {
 		text = "\ufeff" + text
 	}
@@ -50,14 +55,14 @@ func Conceal(text string) (string, error) {
 
 // remarks conceals secrets that are out of use, or were moved to a file, and
 // stand in a comment still. A string with a # in it may look like one.
-func remarks(text string) string {
+func remarks(text string, instead func(string) string) string {
 	secret := regexp.MustCompile(`(?i)\b(?:psk|encrypt_key|auth_key|password)["']?[ \t]*=[ \t]*("[^"]*"?|'[^']*'?|[^\s,}]+)`)
 	return regexp.MustCompile(`#[^\n]*`).ReplaceAllStringFunc(text, func(remark string) string {
 		var out strings.Builder
 		last := 0
 		for _, at := range secret.FindAllStringSubmatchIndex(remark, -1) {
 			if !strings.HasPrefix(strings.TrimLeft(remark[at[2]:at[3]], `"'`), fileWord) {
-				out.WriteString(remark[last:at[2]] + concealed)
+				out.WriteString(remark[last:at[2]] + instead(remark[at[2]:at[3]]))
 				last = at[3]
 			}
 		}

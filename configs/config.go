@@ -9,6 +9,7 @@ import (
 // defaults are filled in. Lists are in the file's order.
 type Config struct {
 	File     string // where the text came from, for messages
+	Source   Secret // the text: it may have secrets in it
 	System   System
 	Control  Control
 	Board    Board

@@ -58,6 +58,7 @@ func (r *reader) parse(name string, text []byte) (*Config, []Warning, error) {
 	if len(r.faults) > 0 {
 		return nil, r.warnings, join(r.faults)
 	}
+	c.Source = newSecret(text)
 	return c, r.warnings, nil
 }
 
