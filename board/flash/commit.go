@@ -36,7 +36,8 @@ func (s *Store) Commit(text []byte, note Note, live Live) (Committed, error) {
 }
 
 // Try is Commit without the confirmed slot, which the next start boots until
-// Confirm: note.Confirm is how long that may take.
+// Confirm: note.Confirm is how long that may take. ErrNothingConfirmed if there
+// would be nothing to boot until then.
 func (s *Store) Try(text []byte, note Note, live Live) (Committed, error) {
 	return s.change(text, note, live, Candidate, Running)
 }
@@ -48,6 +49,9 @@ func (s *Store) change(text []byte, note Note, live Live, slots ...Slot) (Commit
 	image := Image{text, next, note}
 	if err := check(image); err != nil {
 		return Committed{}, err
+	}
+	if !slices.Contains(slots, Confirmed) && !has[Confirmed].whole {
+		return Committed{}, ErrNothingConfirmed
 	}
 	t := &transaction{Store: s, has: has}
 	if slices.Contains(slots, Confirmed) && !has[Confirmed].is(text) {

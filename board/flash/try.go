@@ -8,6 +8,10 @@ import (
 // ErrNotPending is what Confirm and Undo say when Try has left nothing.
 var ErrNotPending = errors.New("nothing waits for its confirmation")
 
+// ErrNothingConfirmed is what Try says of a Store whose confirmed slot is empty or
+// damaged: there is nothing to go back to.
+var ErrNothingConfirmed = errors.New("there is no confirmed configuration to go back to")
+
 // pending reports whether the running slot has what Try wrote and nobody has
 // confirmed since.
 func pending(has map[Slot]held) bool {

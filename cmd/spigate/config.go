@@ -15,7 +15,7 @@ import (
 
 func (a *app) newConfig() *cobra.Command {
 	c := &configurer{app: a}
-	verb := newGroup("config", "The configuration that the router keeps", c.apply(), c.show())
+	verb := newGroup("config", "The configuration that the router keeps", c.apply(), c.confirmed(), c.rollback(), c.history(), c.diff(), c.show())
 	addSocket(verb, &c.socket)
 	return verb
 }
@@ -23,7 +23,7 @@ func (a *app) newConfig() *cobra.Command {
 // configurer holds the flags of "config".
 type configurer struct {
 	*app
-	socket, comment string
+	socket, comment, confirm, against string
 }
 
 func (c *configurer) apply() *cobra.Command {
@@ -35,12 +35,28 @@ for its next start; a power cut meanwhile leaves the old one or the new one. If
 it cannot be written, the router goes on with the old one (exit code 1).
 What differs in tables that are read at the start only is not applied live, and
 nothing else then is: the answer names them. A daemon with --config has its file
-replaced. Files that the configuration names are relative to where it is kept.`,
-		Example: "  spigate config apply office.toml --comment \"second office\"",
-		Args:    oneFile,
-		RunE:    func(cmd *cobra.Command, args []string) error { return c.applyFile(cmd, args[0]) },
+replaced. Files that the configuration names are relative to where it is kept.
+
+With --confirm it is rolled back by itself when that time is over, unless "spigate
+config confirm" comes before: it may be what locks you out. The daemon sees to
+that, whatever becomes of this command. Until then the next start boots what was
+before, so a crash or a power cut rolls back, too. Another apply ends the time: it
+is then for good, or has its own --confirm with the same way back. What takes
+effect at the next start only is refused with --confirm: it could not go back.
+
+The answer says what became of the sessions of NAT, IPsec ALG, virtual servers and
+tunnels: kept as they were; cleared, for what they need is gone; refused, for that
+is there and takes them no more as they are.
+
+What was before is kept: "spigate config history" lists it. With --state-dir that is
+in the same directory as the slots, with --config in FILE.history beside the file.`,
+		Example: `  spigate config apply office.toml --comment "second office"
+  spigate config apply office.toml --confirm 5m && spigate config confirm`,
+		Args: oneFile,
+		RunE: func(cmd *cobra.Command, args []string) error { return c.applyFile(cmd, args[0]) },
 	}
 	cmd.Flags().StringVar(&c.comment, "comment", "", "`TEXT` that is kept with it, at most 200 bytes")
+	cmd.Flags().StringVar(&c.confirm, "confirm", "", "roll back after this `TIME` (1s to 24h) unless it is confirmed")
 	return cmd
 }
 
@@ -53,11 +69,22 @@ func oneFile(_ *cobra.Command, args []string) error {
 }
 
 func (c *configurer) applyFile(cmd *cobra.Command, name string) error {
-	text, err := readConfig(cmd, name)
-	if err != nil {
+	n := control.ConfigNew{File: name, Comment: c.comment}
+	var err error
+	if cmd.Flags().Changed("confirm") {
+		if n.Confirm, err = control.ParseConfirm(c.confirm); err != nil {
+			return usagef("--%w", err)
+		}
+	}
+	if n.Text, err = readConfig(cmd, name); err != nil {
 		return err
 	}
-	done, err := control.NewClient(c.socket).ApplyConfig(cmd.Context(), control.ConfigNew{File: name, Comment: c.comment, Text: text})
+	done, err := control.NewClient(c.socket).ApplyConfig(cmd.Context(), n)
+	return c.applied(done, err)
+}
+
+// applied prints the answer to an apply or a rollback.
+func (c *configurer) applied(done control.ConfigApplied, err error) error {
 	switch {
 	case len(configs.Faults(err)) > 0 && c.json:
 		return c.checkJSON(nil, err)
@@ -97,10 +124,30 @@ func appliedWords(a control.ConfigApplied) string {
 	if !a.Written {
 		where = "was in " + printable(a.Path) + " already"
 	}
-	if a.Applied == control.AppliedLive {
-		return "applied: live; " + where
+	if a.Applied != control.AppliedLive {
+		return "applied: at the next start, because of: " + printable(strings.Join(a.Tables, ", ")) + "; " + where
 	}
-	return "applied: at the next start, because of: " + printable(strings.Join(a.Tables, ", ")) + "; " + where
+	text := "applied: live; " + where
+	if a.Confirm != nil {
+		text = fmt.Sprintf("applied: live for %s; confirm it with: spigate config confirm", *a.Confirm)
+	}
+	return text + "\n" + sessionWords(a.Sessions)
+}
+
+// sessionWords say what became of the sessions, in all and of each kind.
+func sessionWords(s control.ConfigSessions) string {
+	text := fmt.Sprintf("sessions: %d kept, %d cleared, %d refused", s.Kept, s.Cleared, s.Refused)
+	for i, k := range s.Kinds {
+		mark := "; "
+		if i == 0 {
+			mark = " ("
+		}
+		text += fmt.Sprintf("%s%s %d, %d, %d", mark, printable(k.Kind), k.Kept, k.Cleared, k.Refused)
+	}
+	if len(s.Kinds) > 0 {
+		text += ")"
+	}
+	return text
 }
 
 func (c *configurer) show() *cobra.Command {

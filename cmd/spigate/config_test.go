@@ -17,6 +17,11 @@ func (h *house) ApplyConfig(n control.ConfigNew) (control.ConfigApplied, error) 
 	h.flushed = append(h.flushed, n.File+" "+n.Comment+" "+string(n.Text))
 	seven := uint64(7)
 	a := control.ConfigApplied{Applied: control.AppliedLive, Path: "/etc/spigate.toml"}
+	if n.Confirm > 0 {
+		left := control.Seconds(n.Confirm.Seconds())
+		a.Written, a.Confirm = true, &left
+		a.Sessions.Add(control.ConfigSessionsKind{Kind: "lsn_session", Kept: 40, Cleared: 2, Refused: 1})
+	}
 	switch {
 	case h.refuses != nil:
 		return a, h.refuses
@@ -53,7 +58,7 @@ func TestAnApplySaysWhenItTakesEffectAndWhereItIsKept(t *testing.T) {
 		t.Errorf("sent %.100q", h.flushed)
 	}
 	code, text, stderr = spigate(t, "config", "apply", plain, "--socket", socket)
-	if want := "applied: live; was in /etc/spigate.toml already\n"; code != exitOK || text != want || stderr != "" {
+	if want := "applied: live; was in /etc/spigate.toml already\nsessions: 0 kept, 0 cleared, 0 refused\n"; code != exitOK || text != want || stderr != "" {
 		t.Errorf("exit %d, %q, %q", code, text, stderr)
 	}
 	_, text, _ = spigate(t, "config", "apply", "--json", good, "--socket", socket)
@@ -129,7 +134,7 @@ func TestAnAppliedConfigurationRunsAndIsBootedNext(t *testing.T) {
 	d := start(t, keepSlots(t, p, ""))
 	pool := strings.Replace(p.text("gw1"), "203.0.113.9", "203.0.113.5", 1)
 	code, text, stderr := spigate(t, "config", "apply", p.write(t, "new.toml", pool), "--comment", "fewer addresses", "--socket", p.socket())
-	if code != exitOK || text != "applied: live; kept in "+p.stateDir()+"/running.toml\n" {
+	if code != exitOK || text != "applied: live; kept in "+p.stateDir()+"/running.toml\nsessions: 0 kept, 0 cleared, 0 refused\n" {
 		t.Errorf("exit %d, %q, %q", code, text, stderr)
 	}
 	if _, text, _ := spigate(t, "show", "lsn", "pool", "--socket", p.socket()); !strings.Contains(text, "203.0.113.3-203.0.113.5") {
@@ -213,7 +218,7 @@ func TestARouterOnAFileHasItReplaced(t *testing.T) {
 	start(t, wire.KeepFile(link))
 	pool := strings.Replace(p.text("gw1"), "203.0.113.9", "203.0.113.5", 1)
 	code, text, stderr := spigate(t, "config", "apply", p.write(t, "new.toml", pool), "--socket", p.socket())
-	if code != exitOK || text != "applied: live; kept in "+link+"\n" {
+	if code != exitOK || text != "applied: live; kept in "+link+"\nsessions: 0 kept, 0 cleared, 0 refused\n" {
 		t.Errorf("exit %d, %q, %q", code, text, stderr)
 	}
 	now, err := os.ReadFile(real)

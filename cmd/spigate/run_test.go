@@ -10,15 +10,16 @@ import (
 	"testing"
 	"time"
 
+	"spigate/cmd/internal/control"
 	"spigate/cmd/internal/wire"
 	"spigate/configs"
 )
 
 // rereading reads a file for a daemon that takes it, or refuses.
-func rereading(file string, refused error) func(time.Time) ([]configs.Warning, error) {
-	return func(now time.Time) ([]configs.Warning, error) {
+func rereading(file string, refused error) func(time.Time) ([]configs.Warning, control.ConfigSessions, error) {
+	return func(now time.Time) ([]configs.Warning, control.ConfigSessions, error) {
 		_, warnings, err := wire.KeepFile(file).Again(now)
-		return warnings, errors.Join(err, refused)
+		return warnings, control.ConfigSessions{Kept: 12, Cleared: 3, Refused: 1}, errors.Join(err, refused)
 	}
 }
 
@@ -30,7 +31,7 @@ func TestAReloadSaysWhatIsOddAboutTheNewConfiguration(t *testing.T) {
 		want    []string
 		not     string
 	}{
-		{"good.toml", nil, []string{"msg=reloaded"}, "WARN"},
+		{"good.toml", nil, []string{"msg=reloaded", "sessions_kept=12 sessions_cleared=3 sessions_refused=1"}, "WARN"},
 		{"warned.toml", nil, []string{"warning: has no effect", "msg=reloaded"}, "still running"},
 		{"warned.toml", errors.New("port: changed"), []string{"still running", "port: changed"}, "msg=reloaded"},
 		{"bad.toml", nil, []string{"still running", "carrier-pigeon"}, "msg=reloaded"},

@@ -70,6 +70,9 @@ func printOneStatus(w io.Writer, bold bool, r *control.Status) error {
 		return err
 	}
 	printOff(w, r.Ports)
+	if r.Confirm != nil {
+		fmt.Fprintf(w, "\nThe configuration is rolled back in %s unless it is confirmed: spigate config confirm\n", *r.Confirm)
+	}
 	return nil
 }
 

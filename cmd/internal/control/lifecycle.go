@@ -113,6 +113,7 @@ const (
 	RevisionRunning    = "running"     // it runs, and the next start takes it
 	RevisionPending    = "pending"     // it runs, and is rolled back unless it is confirmed
 	RevisionConfirmed  = "confirmed"   // the next start takes it; another one runs now
+	RevisionNextStart  = "next_start"  // the next start takes it; another one runs until then
 	RevisionCandidate  = "candidate"   // it was tried last, and could not be applied
 	RevisionPrevious   = "previous"    // it was the confirmed one once
 	RevisionRolledBack = "rolled_back" // it was applied with a time to confirm, and rolled back

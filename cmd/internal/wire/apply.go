@@ -3,7 +3,7 @@ package wire
 import (
 	"bytes"
 	"errors"
-	"time"
+	"strings"
 
 	"spigate/board/flash"
 	"spigate/cmd/internal/control"
@@ -20,28 +20,48 @@ func (d *Daemon) KeepIn(k Keeper) { d.keeper, d.views.daemon = k, d }
 // The order, and what a crash or a failure in between leaves, is the Keeper's.
 func (d *Daemon) applyConfig(n control.ConfigNew) (control.ConfigApplied, error) {
 	if !d.changing.TryLock() {
-		return control.ConfigApplied{}, &control.Error{Message: "another configuration is being applied: try again when it is done", Code: control.CodeBusy}
+		return control.ConfigApplied{}, errChanging()
 	}
 	defer d.changing.Unlock()
-	now := time.Now()
+	return d.apply(n)
+}
+
+// errChanging is what of two who want to change it the second is told.
+func errChanging() error {
+	return &control.Error{Message: "another configuration is being applied: try again when it is done", Code: control.CodeBusy}
+}
+
+func (d *Daemon) apply(n control.ConfigNew) (control.ConfigApplied, error) {
+	now := d.clock()
 	c, warnings, err := LoadText(d.keeper.Path(), n.Text, now)
 	if err != nil {
 		return control.ConfigApplied{}, inFile(n.File, d.keeper.Path(), err)
 	}
 	old := d.views.config.Load()
 	out := control.ConfigApplied{Applied: control.AppliedLive, Tables: d.waiting(c), Path: d.keeper.Path()}
+	if err := d.mayWait(n.Confirm, out.Tables); err != nil {
+		return control.ConfigApplied{}, err
+	}
 	live := func() (func() error, error) {
-		n, err := d.reload(c)
-		out.Sessions = n
+		sessions, err := d.reload(c)
+		out.Sessions = sessions
 		return func() error { _, err := d.reload(old); return err }, err
 	}
 	if len(out.Tables) > 0 {
 		out.Applied = control.AppliedNextStart
 		live = func() (func() error, error) { return nil, nil }
 	}
-	kept, err := d.keeper.Commit(n.Text, flash.Note{Time: now, Comment: n.Comment}, live)
+	kept, err := d.keeper.Commit(n.Text, flash.Note{Time: now, By: short(n.By, flash.MaxBy), Comment: short(n.Comment, flash.MaxComment), Confirm: n.Confirm}, live)
+	if errors.Is(err, flash.ErrNothingConfirmed) {
+		err = &control.Error{Message: err.Error() + ": apply it without a time to confirm", Code: control.CodeNeedsStart}
+	}
 	if err != nil {
 		return control.ConfigApplied{}, err
+	}
+	d.opened(n, kept, old)
+	if kept.Pending {
+		left := control.Seconds(n.Confirm.Seconds())
+		out.Confirm = &left
 	}
 	out.Written = kept.Written
 	if kept.Sequence > 0 {
@@ -52,6 +72,14 @@ func (d *Daemon) applyConfig(n control.ConfigNew) (control.ConfigApplied, error)
 		out.Warnings = append(out.Warnings, control.ConfigFinding(w))
 	}
 	return out, nil
+}
+
+// short cuts a text to a number of bytes, at the end of a character.
+func short(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "")
 }
 
 // inFile gives faults the name of the file that the operator knows.

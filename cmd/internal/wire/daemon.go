@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"spigate/cmd/internal/control"
@@ -39,6 +40,9 @@ type Daemon struct {
 
 	changing sync.Mutex // held while the configuration changes; guards what follows
 	ended    bool       // Run is giving back what the daemon has
+	time     Timepiece
+
+	window atomic.Pointer[window] // what waits for its confirmation; changed with changing held
 }
 
 // portsDir is where the former state of kernel ports is kept: on a file system
@@ -62,7 +66,7 @@ func stateDir() string {
 // The control socket comes first: a second daemon must fail before it has
 // touched a port.
 func NewDaemon(c *configs.Config, log *slog.Logger) (*Daemon, error) {
-	d := &Daemon{config: c, log: log}
+	d := &Daemon{config: c, log: log, time: wallClock()}
 	d.ports = ports{log: log, drops: &drop.Counters{}}
 	d.switches = newSwitches(log)
 	d.views = newViews(c)
@@ -151,6 +155,7 @@ func (d *Daemon) end() {
 	d.changing.Lock()
 	defer d.changing.Unlock()
 	d.ended = true
+	d.endWindow()
 }
 
 // mostStill is how long the tables may go without a sweep, which comes once a

@@ -20,6 +20,7 @@ type slots struct {
 	booted  flash.Slot // valid with some
 	some    bool       // a slot was booted
 
+	waits     atomic.Bool // something waits for its confirmation, and runs
 	atFactory atomic.Bool // the factory configuration runs, and nothing was applied since
 }
 
@@ -93,6 +94,10 @@ func (s *slots) Started(log *slog.Logger) {
 	if !s.some || s.booted == flash.Running {
 		return
 	}
+	if _, is := s.store.Pending(); is && s.booted == flash.Confirmed {
+		giveUp(s.store, log)
+		return
+	}
 	changed, err := s.store.Promote(s.booted, flash.Running)
 	switch {
 	case err != nil:
@@ -105,14 +110,23 @@ func (s *slots) Started(log *slog.Logger) {
 // Again implements Keeper: SIGHUP reads the running slot, or what runs in its
 // place.
 func (s *slots) Again(now time.Time) (*configs.Config, []configs.Warning, error) {
-	if s.atFactory.Load() {
+	if s.atFactory.Load() && !s.waits.Load() {
 		return Load(s.factory.File, now)
 	}
-	i, err := s.store.Read(flash.Running)
+	i, err := s.store.Read(s.runs())
 	if err != nil {
 		return nil, nil, err
 	}
 	return LoadText(s.Path(), i.Text, now)
+}
+
+// runs is the slot of what the router was told last. What was given up may still
+// be in the running one, if the flash could not be written.
+func (s *slots) runs() flash.Slot {
+	if _, is := s.store.Pending(); is && !s.waits.Load() {
+		return flash.Confirmed
+	}
+	return flash.Running
 }
 
 // Path implements Keeper.
@@ -120,20 +134,45 @@ func (s *slots) Path() string { return s.store.Path(flash.Running) }
 
 // Commit implements Keeper.
 func (s *slots) Commit(text []byte, note flash.Note, live flash.Live) (Kept, error) {
-	done, err := s.store.Commit(text, note, live)
+	keep := s.store.Commit
+	if note.Confirm > 0 {
+		keep = s.store.Try
+	}
+	done, err := keep(text, note, live)
 	if err == nil {
+		s.waits.Store(done.Pending)
+		s.atFactory.Store(s.atFactory.Load() && done.Pending)
+	}
+	return Kept{len(done.Written) > 0, done.Sequence, done.Pending}, err
+}
+
+// Confirm implements Keeper.
+func (s *slots) Confirm() (flash.Image, error) {
+	i, err := s.store.Confirm()
+	if err == nil {
+		s.waits.Store(false)
 		s.atFactory.Store(false)
 	}
-	return Kept{len(done.Written) > 0, done.Sequence}, err
+	return i, err
 }
+
+// Undo implements Keeper.
+func (s *slots) Undo(fate flash.Fate) error {
+	s.waits.Store(false)
+	_, err := s.store.Undo(fate)
+	return err
+}
+
+// Revisions implements Keeper.
+func (s *slots) Revisions() ([]revision, error) { return revisionsOf(s.store, s.waits.Load()), nil }
 
 // Show implements Keeper.
 func (s *slots) Show(word string) (Shown, error) {
-	if word == "" && s.atFactory.Load() {
+	if word == "" && s.atFactory.Load() && !s.waits.Load() {
 		return KeepFile(s.factory.File).Show("")
 	}
 	if word == "" {
-		word = flash.Running.String()
+		word = s.runs().String()
 	}
 	slot, ok := flash.SlotOf(word)
 	if !ok {

@@ -151,6 +151,9 @@ func (v *views) Status() control.Status {
 		})
 	}
 	v.offload.show(&st, flows)
+	if v.daemon != nil {
+		st.Confirm = v.daemon.left()
+	}
 	return st
 }
 
