@@ -51,7 +51,7 @@ is there and takes them no more as they are.
 What was before is kept: "spigate config history" lists it. With --state-dir that is
 in the same directory as the slots, with --config in FILE.history beside the file.`,
 		Example: `  spigate config apply office.toml --comment "second office"
-  spigate config apply office.toml --confirm 5m && spigate config confirm`,
+  spigate config apply office.toml --confirm 5m`,
 		Args: oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error { return c.applyFile(cmd, args[0]) },
 	}

@@ -21,7 +21,7 @@ type healthy interface{ Health() error }
 func (s *slots) Health() error { return s.store.Health() }
 
 // Health implements healthy: the file is replaced by another one in its folder.
-func (f file) Health() error {
+func (f *file) Health() error {
 	if err := unix.Access(filepath.Dir(f.path), unix.W_OK); err != nil {
 		return fmt.Errorf("%s: %w", filepath.Dir(f.path), err)
 	}

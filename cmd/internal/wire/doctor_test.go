@@ -32,10 +32,10 @@ func TestARealRouterIsLookedOver(t *testing.T) {
 
 func TestAFileThatCannotBeReplacedIsToldBeforeAnApply(t *testing.T) {
 	dir := t.TempDir()
-	if err := (file{filepath.Join(dir, "c.toml")}).Health(); err != nil {
+	if err := (&file{path: filepath.Join(dir, "c.toml")}).Health(); err != nil {
 		t.Error(err)
 	}
-	if err := (file{filepath.Join(dir, "gone", "c.toml")}).Health(); err == nil {
+	if err := (&file{path: filepath.Join(dir, "gone", "c.toml")}).Health(); err == nil {
 		t.Error("its folder is not there, and it says nothing")
 	}
 }

@@ -206,4 +206,3 @@ func TestEarlierConfigurationsAreAppliedByTheirNumbers(t *testing.T) {
 		}
 	})
 }
-

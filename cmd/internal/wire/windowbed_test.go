@@ -150,4 +150,3 @@ func (w *windowed) wantSaid(words ...string) {
 		}
 	}
 }
-
