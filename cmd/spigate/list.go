@@ -12,18 +12,39 @@ import (
 
 	"spigate/cmd/internal/control"
 	"spigate/configs"
+	"spigate/configs/dialect/tmsh"
 )
 
-// The running configuration in tmsh's form.
+// The running configuration in the forms of others: tmsh's objects, and
+// NetScaler's commands. "import" reads both.
 
 func (a *app) newList() *cobra.Command {
 	s := &shower{app: a}
-	list := newGroup("list", "Print the running configuration in tmsh's form",
+	list := newGroup("list", "Print the running configuration in tmsh's form, or NetScaler's",
 		newGroup("ltm", "Virtual servers, NATs, SNATs and their profiles",
 			s.list("virtual", "Virtual servers", control.KindVirtual, "ipsec-0", "vlans"),
 			s.list("nat", "NATs", control.KindNAT, "NAT-1", "translation-address"),
 			s.list("snat", "SNATs", control.KindSNAT, "S1", "origins"),
-			newGroup("profile", "Profiles", s.list("fastl4", "Profiles of virtual servers", control.KindFastL4, "fastL4", "idle-timeout"))))
+			s.list("snatpool", "Pools of addresses for SNATs", control.KindSNATPool, "outside", "members"),
+			newGroup("profile", "Profiles", s.list("fastl4", "Profiles of virtual servers", control.KindFastL4, "fastL4", "idle-timeout"))),
+		newGroup("net", "VLANs, addresses, routes and tunnels",
+			s.list("vlan", "VLANs", control.KindVLAN, "external", "interfaces"),
+			s.list("self", "Our addresses", control.KindSelf, "198.51.100.1", "vlan"),
+			s.list("route", "Routes", control.KindRoute, "default", "gw"),
+			s.list("route-domain", "Traffic domains with their VLANs", control.KindRouteDomain, "7", "vlans"),
+			newGroup("ipsec", "Policies, selectors, peers and manual SAs",
+				s.list("policy", "IPsec policies", control.KindPolicy, "Rio", "mode", "ipsec-policy"),
+				s.list("selector", "Traffic selectors", control.KindSelector, "my-nat-selector", "ipsec-policy", "traffic-selector"),
+				s.list("peer", "IKE peers", control.KindPeer, "gw2", "remote-address", "ike-peer"),
+				s.list("manual-sa", "SAs whose keys nobody negotiates", control.KindManualSA, "out1", "spi", "manual-security-association")),
+			newGroup("tunnels", "Interfaces of tunnels",
+				s.list("tunnel", "Interfaces of tunnels", control.KindTunnel, "ipsec-tunnel", "profile"),
+				s.list("ipsec", "The policies of tunnels' interfaces", control.KindTunnelIPsec, "ipsec-tunnel", "traffic-selector"))),
+		newGroup("sys", "Database variables", s.list("db", "Database variables", control.KindDB, "tm.rejectunmatched", "value")),
+		s.listTmsh(),
+		s.listNetScaler("lsn", "NetScaler's commands of large scale NAT", "lsn pool"),
+		s.listNetScaler("ipsecalg", "NetScaler's commands of the IPsec ALG", "ipsecalg profile"),
+		s.listNetScaler("netscaler", "All that has commands of NetScaler", ""))
 	s.addFlags(list)
 	return list
 }
@@ -31,18 +52,33 @@ func (a *app) newList() *cobra.Command {
 // allProperties is tmsh's word for those at their default, too.
 const allProperties = "all-properties"
 
+// inDomains reports whether objects of a kind are in traffic domains.
+func inDomains(kind control.LTMKind) bool {
+	return !slices.Contains([]control.LTMKind{control.KindFastL4, control.KindSNATPool, control.KindPeer, control.KindManualSA, control.KindDB}, kind)
+}
+
+// listWords are the words behind "list" of a command: tmsh's, but for those that
+// are shorter here.
+func listWords(noun string, kind control.LTMKind) string {
+	words := strings.Fields(kind.Words())
+	words[len(words)-1] = noun
+	return strings.Join(words, " ")
+}
+
 // list makes the command for one kind. The object and the property are for the
 // examples.
-func (s *shower) list(noun, short string, kind control.LTMKind, object, property string) *cobra.Command {
+func (s *shower) list(noun, short string, kind control.LTMKind, object, property string, aliases ...string) *cobra.Command {
 	var filter control.Filter
 	cmd := &cobra.Command{
-		Use: noun + " [NAME] [PROPERTY…]", Short: short,
-		Long: short + " of the running configuration, as tmsh lists them: of the\n" +
-			"properties those that are always there or not at their default, or only the ones\n" +
-			"that are named. A first word that is no object's name is a property of all of\n" +
-			"them. " + allProperties + " stands for every property. Times are in seconds.",
+		Use: noun + " [NAME] [PROPERTY…]", Short: short, Aliases: aliases,
+		Long: short + " of the running configuration,\n" +
+			"as tmsh lists them: of the properties those that are always there or not at\n" +
+			"their default, or only the ones that are named. A first word that is no object's\n" +
+			"name is a property of all of them. " + allProperties + " stands for every\n" +
+			"property. Times are in the units of tmsh. Keys are never printed.\n" +
+			"\"spigate import tmsh\" reads what is printed.",
 		Example: fmt.Sprintf("  spigate list %[1]s\n  spigate list %[1]s %[2]s\n  spigate list %[1]s %[2]s %[4]s\n  spigate list %[1]s %[3]s",
-			kind.Words(), object, property, allProperties),
+			listWords(noun, kind), object, property, allProperties),
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: properties(kind),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -55,7 +91,7 @@ func (s *shower) list(noun, short string, kind control.LTMKind, object, property
 			})
 		},
 	}
-	if kind != control.KindFastL4 {
+	if inDomains(kind) {
 		addFilters(cmd, &filter, control.FiltersOfObjects())
 	}
 	return cmd
@@ -142,30 +178,18 @@ func withProperties(objects []control.LTMObject, words []string) []control.LTMOb
 
 // writeObject prints an object as tmsh does (VR45).
 func writeObject(b *strings.Builder, kind control.LTMKind, o *control.LTMObject) {
-	fmt.Fprintf(b, "%s %s {", kind.Words(), printable(o.Name))
-	if len(o.Properties) == 0 {
-		b.WriteString(" }\n")
-		return
-	}
-	b.WriteByte('\n')
-	writeProperties(b, o.Properties, 1)
-	b.WriteString("}\n")
+	object := tmsh.Object{Kind: kind.Words(), Name: printable(o.Name), Properties: printableProperties(o.Properties)}
+	object.Write(b)
 }
 
-func writeProperties(b *strings.Builder, properties []control.LTMProperty, depth int) {
-	indent := strings.Repeat("    ", depth)
-	for _, p := range properties {
-		b.WriteString(indent + printable(p.Name))
-		switch {
-		case p.Value != "":
-			b.WriteString(" " + printable(p.Value))
-		case len(p.Block) > 0:
-			b.WriteString(" {\n")
-			writeProperties(b, p.Block, depth+1)
-			b.WriteString(indent + "}")
-		case p.Braces:
-			b.WriteString(" { }")
+func printableProperties(properties []control.LTMProperty) []control.LTMProperty {
+	out := slices.Clone(properties)
+	for i := range out {
+		out[i].Name = printable(out[i].Name)
+		if out[i].Value != "" {
+			out[i].Value = printable(out[i].Value)
 		}
-		b.WriteByte('\n')
+		out[i].Block = printableProperties(out[i].Block)
 	}
+	return out
 }

@@ -83,6 +83,9 @@ func (h *house) LTMConfig(kind control.LTMKind) []control.LTMObject {
 		return []control.LTMObject{{Name: "S1", TD: &blue, Properties: []control.LTMProperty{
 			{Name: "origins", Block: []control.LTMProperty{{Name: "10.0.0.0/8", Braces: true}}}, value("translation", "203.0.113.20")}}}
 	}
+	if kind != control.KindFastL4 {
+		return h.configured(kind)
+	}
 	return []control.LTMObject{{Name: "fastL4", Properties: []control.LTMProperty{byDefault("idle-timeout", "300")}}}
 }
 

@@ -149,7 +149,7 @@ func (t *Table) Drop(line int, key, element string) bool {
 func (d *Document) SetRoute(line int, name, to, domain, key, where string) {
 	path := []string{"route", to}
 	if d.Find(path...) != nil {
-		if path[1] = strings.ReplaceAll(name, "/", "_"); name == to {
+		if path[1] = strings.NewReplacer("/", "_", "%", "_").Replace(name); name == to {
 			path[1] = strings.ReplaceAll(to, "/", "_") + "_" + domain
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Take turns a word of a dialect into a value of TOML. Its error says what is
@@ -26,15 +27,27 @@ func Number(word string) (any, error) {
 	return n, nil
 }
 
-// In takes a whole number of units: "s" for seconds, "m" for minutes.
+// In takes a whole number of units: "s" for seconds, "m" for minutes. A time with
+// units is taken as well, as Units writes it.
 func In(unit string) Take {
 	return func(word string) (any, error) {
-		n, err := Number(word)
-		if err != nil {
-			return nil, fmt.Errorf("%q is no whole number of %s", word, map[string]string{"s": "seconds", "m": "minutes"}[unit])
+		if n, err := Number(word); err == nil {
+			return fmt.Sprint(n) + unit, nil
 		}
-		return fmt.Sprint(n) + unit, nil
+		if d, err := time.ParseDuration(word); err == nil && d > 0 {
+			return word, nil
+		}
+		return nil, fmt.Errorf("%q is no whole number of %s", word, map[string]string{"s": "seconds", "m": "minutes"}[unit])
 	}
+}
+
+// Units is a time as a whole number of units, as the dialects count it, or with
+// its units where it is none.
+func Units(d, unit time.Duration) string {
+	if d%unit == 0 {
+		return strconv.FormatInt(int64(d/unit), 10)
+	}
+	return d.String()
 }
 
 // Switch takes the two words of something that is on or off.

@@ -51,7 +51,7 @@ func Rules() []Rule {
 		{Of: "hw/...", Own: []string{"hw/..."}, Modules: []string{netlink, sys, "github.com/google/renameio/..."}},
 		{Of: "board/...", Own: []string{"hw/...", "board/..."}, Modules: []string{netlink, sys, "github.com/google/renameio/..."}},
 		{Of: "configs/...", Own: []string{"configs/..."}, Modules: []string{"github.com/BurntSushi/toml", "go4.org/netipx"}},
-		{Of: "cmd/internal/control", Own: []string{"configs"}},
+		{Of: "cmd/internal/control", Own: []string{"configs", "configs/dialect/..."}},
 		{Of: "cmd/internal/web", Own: []string{"configs", "cmd/internal/control"}, Modules: []string{"golang.org/x/crypto/bcrypt", "golang.org/x/sync/errgroup"}},
 		{Of: "cmd/internal/doctor", Own: []string{"cmd/internal/control", "configs"}},
 		{Of: "cmd/internal/metrics", Own: []string{"cmd/internal/control"}},

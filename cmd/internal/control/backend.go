@@ -30,6 +30,7 @@ type Backend interface {
 	LSNStats
 	LSNWorks
 	LTM
+	NetScaler
 	NetIPsec
 	Switches
 	Paths

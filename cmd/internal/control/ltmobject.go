@@ -2,10 +2,12 @@ package control
 
 import (
 	"encoding/json"
-	"strings"
+
+	"spigate/configs/dialect/tmsh"
 )
 
-// LTMKind is a kind of configured object that "list ltm" prints.
+// LTMKind is a kind of configured object that "list" prints in tmsh's form: most
+// are below "ltm", others below "net" and "sys".
 type LTMKind string
 
 // The kinds, as they stand in a path of the control socket.
@@ -14,14 +16,46 @@ const (
 	KindNAT     LTMKind = "nat"
 	KindSNAT    LTMKind = "snat"
 	KindFastL4  LTMKind = "profile-fastl4"
+
+	KindSNATPool    LTMKind = "snatpool"
+	KindVLAN        LTMKind = "net-vlan"
+	KindSelf        LTMKind = "net-self"
+	KindRoute       LTMKind = "net-route"
+	KindRouteDomain LTMKind = "net-route-domain"
+	KindPolicy      LTMKind = "net-ipsec-policy"
+	KindSelector    LTMKind = "net-ipsec-selector"
+	KindPeer        LTMKind = "net-ipsec-peer"
+	KindManualSA    LTMKind = "net-ipsec-manual-sa"
+	KindTunnelIPsec LTMKind = "net-tunnels-ipsec"
+	KindTunnel      LTMKind = "net-tunnels-tunnel"
+	KindDB          LTMKind = "sys-db"
 )
 
-// LTMKinds lists them all.
-func LTMKinds() []LTMKind { return []LTMKind{KindVirtual, KindNAT, KindSNAT, KindFastL4} }
+// kindWords are the kinds in tmsh's words, which stand in front of an object's
+// name.
+func kindWords() map[LTMKind]string {
+	return map[LTMKind]string{
+		KindVirtual: "ltm virtual", KindNAT: "ltm nat", KindSNAT: "ltm snat", KindFastL4: "ltm profile fastl4", KindSNATPool: "ltm snatpool",
+		KindVLAN: "net vlan", KindSelf: "net self", KindRoute: "net route", KindRouteDomain: "net route-domain",
+		KindPolicy: "net ipsec ipsec-policy", KindSelector: "net ipsec traffic-selector", KindPeer: "net ipsec ike-peer",
+		KindManualSA: "net ipsec manual-security-association", KindTunnelIPsec: "net tunnels ipsec", KindTunnel: "net tunnels tunnel", KindDB: "sys db",
+	}
+}
 
-// Words is the kind in tmsh's words, which stand in front of an object's name:
-// "ltm profile fastl4".
-func (k LTMKind) Words() string { return "ltm " + strings.ReplaceAll(string(k), "-", " ") }
+// LTMKinds lists them all, in an order in which what is referred to comes first.
+func LTMKinds() (out []LTMKind) {
+	for _, words := range tmsh.Kinds() {
+		for kind, is := range kindWords() {
+			if is == words {
+				out = append(out, kind)
+			}
+		}
+	}
+	return out
+}
+
+// Words is the kind in tmsh's words: "ltm profile fastl4".
+func (k LTMKind) Words() string { return kindWords()[k] }
 
 // Properties lists the names of all properties that an object of the kind can
 // have, in order.
@@ -46,7 +80,7 @@ func (k LTMKind) Properties() []string {
 			"tcp-close-timeout", "tcp-handshake-timeout",
 		}
 	}
-	return nil
+	return tmsh.PropertiesOf(k.Words())
 }
 
 // LTMObject is a row of "list ltm …": one object of the running configuration,
@@ -57,16 +91,8 @@ type LTMObject struct {
 	Properties []LTMProperty `json:"properties"`
 }
 
-// LTMProperty is one property in tmsh's words. It has a value, or a block, or
-// neither: then being there is all it says (ip-forward), and so it is for the
-// names in a block.
-type LTMProperty struct {
-	Name    string        `json:"name"`
-	Value   string        `json:"value,omitempty"`
-	Block   []LTMProperty `json:"block,omitempty"`
-	Braces  bool          `json:"braces,omitempty"`  // a name in a block that has an empty block of its own
-	Default bool          `json:"default,omitempty"` // tmsh leaves it out unless it is asked for
-}
+// LTMProperty is one property in tmsh's words.
+type LTMProperty = tmsh.Property
 
 // MarshalJSON implements json.Marshaler. It sees to it that a list without
 // anything is [] and not null.

@@ -57,6 +57,11 @@ func (n *named) text() string {
 // view and at most 500 of them: what a shell may complete a word to.
 func (c *Client) Names(ctx context.Context, noun string) ([]string, error) {
 	path, ok := namePaths()[noun]
+	for _, kind := range LTMKinds() {
+		if !ok && kind.Words() == noun {
+			path, ok = pathLTMConfig+string(kind), true
+		}
+	}
 	if !ok {
 		return nil, NotFound("noun", noun, NamesOf()...)
 	}

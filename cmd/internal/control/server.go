@@ -168,6 +168,7 @@ func (s *Server) handler() http.Handler {
 	s.lsnStats(mux)
 	s.lsnWorks(mux)
 	s.ltm(mux)
+	s.netScaler(mux)
 	s.netIPsec(mux)
 	s.config(mux)
 	s.lifecycle(mux)

@@ -152,7 +152,7 @@ homes destination 10.1.1.7:any ip-forward mask 255.255.255.255 profiles { fastL4
 ipsec-0 destination 10.1.1.0:any ip-forward ip-protocol tcp mask 255.255.255.0 profiles { fastL4 { } } source 10.2.1.0/24 translate-address disabled translate-port disabled
 ipsec-2 destination 10.2.1.0:any ip-forward ip-protocol tcp mask 255.255.255.0 profiles { fastL4 { } } source 10.1.1.0/24 translate-address disabled translate-port disabled vlans { external vlan-internal-2-0 } vlans-enabled
 one destination 10.1.1.6:8443 ip-forward mask 255.255.255.255 profiles { fastL4 { } } source 0.0.0.0/0 source-address-translation { translation 203.0.113.20 type snat } translate-address disabled translate-port disabled
-red destination 10.3.0.0:any ip-forward mask 255.255.0.0 profiles { fastL4 { } } source 0.0.0.0/0 translate-address disabled translate-port disabled
+red destination 10.3.0.0%7:any ip-forward mask 255.255.0.0 profiles { fastL4 { } } source 0.0.0.0%7/0 translate-address disabled translate-port disabled
 web cmp-enabled no connection-limit 20 destination 10.1.1.5:https ip-forward ip-protocol tcp mask 255.255.255.255 profiles { patient { } } rate-limit 10 source 0.0.0.0/0 source-address-translation { pool two type snat } source-port change translate-address disabled translate-port disabled
 `,
 		control.KindNAT: `

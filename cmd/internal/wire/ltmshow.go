@@ -11,6 +11,7 @@ import (
 
 	"spigate/cmd/internal/control"
 	"spigate/configs"
+	"spigate/configs/dialect/tmsh"
 	"spigate/netstack"
 	"spigate/netstack/frame"
 	"spigate/netstack/vserver"
@@ -100,6 +101,14 @@ func traffic(s *vserver.Stats) control.LTMTraffic {
 		Current: uint64(max(s.Current, 0)), Maximum: uint64(max(s.Maximum, 0)), Total: s.Total, Closed: s.Closed, Expired: s.Expired, Resets: s.Resets,
 		MinDuration: ms(s.MinDuration), MaxDuration: ms(s.MaxDuration), MeanDuration: ms(s.MeanDuration),
 	}
+}
+
+// LTMConfig implements control.LTM.
+func (v *views) LTMConfig(kind control.LTMKind) (out []control.LTMObject) {
+	for _, o := range tmsh.Objects(v.config.Load(), kind.Words()) {
+		out = append(out, control.LTMObject{Name: o.Name, TD: o.Domain, Properties: o.Properties})
+	}
+	return out
 }
 
 // address is a destination without its length, which tmsh prints as a mask.

@@ -173,7 +173,7 @@ func (p *parser) setting(known []property, t token) (setting, bool) {
 		}
 		if v := p.peek(); v.sort == word {
 			p.at++
-			if s.words = []string{v.text}; v.text == "none" {
+			if s.words = []string{v.text}; v.text == "none" && of.take == nil {
 				s.words = nil
 			}
 			return s, true
@@ -202,15 +202,15 @@ func (p *parser) names() (out []string, inner map[string][]string) {
 			p.skipBlock()
 			if len(out) > 0 {
 				last := out[len(out)-1]
-				inner[last] = append(inner[last], texts(p.tokens[from:min(p.at, len(p.tokens))])...)
+				inner[last] = append(inner[last], wordsOf(p.tokens[from:min(p.at, len(p.tokens))])...)
 			}
 		}
 	}
 	return out, inner
 }
 
-// texts are the words among tokens.
-func texts(tokens []token) (out []string) {
+// wordsOf are the words among tokens.
+func wordsOf(tokens []token) (out []string) {
 	for _, t := range tokens {
 		if t.sort == word {
 			out = append(out, t.text)

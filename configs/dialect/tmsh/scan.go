@@ -62,7 +62,9 @@ func scan(d *dialect.Document, text []byte) (out []token) {
 		} else if strings.HasPrefix(rest, "#") || strings.HasPrefix(rest, "<!--") {
 			rest = ""
 		}
-		rest = strings.TrimPrefix(rest, "tmsh ")
+		if command, is := strings.CutPrefix(rest, "tmsh "); is && starts(command) {
+			rest = command
+		}
 		rest, more := strings.CutSuffix(rest, `\`)
 		out = cut(out, line.Number, rest)
 		if !more {

@@ -1,7 +1,6 @@
 package tmsh
 
 import (
-	"fmt"
 	"strings"
 
 	"spigate/configs/dialect"
@@ -152,9 +151,8 @@ func secondsOrWord(word string) (any, error) {
 	case "immediate", "indefinite", "disabled":
 		return word, nil
 	}
-	n, err := dialect.Number(word)
-	if err != nil {
-		return nil, fmt.Errorf("%q is no whole number of seconds", word)
+	if n, err := dialect.Number(word); err == nil {
+		return n, nil
 	}
-	return n, nil
+	return dialect.In("s")(word)
 }
