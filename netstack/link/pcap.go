@@ -13,12 +13,15 @@ import (
 	"spigate/netstack/frame"
 )
 
+// aheadBytes is how much of a source is read at a time.
+const aheadBytes = 64 << 10
+
 // defaultMTU is that of Ethernet.
 const defaultMTU = 1500
 
 // PcapConfig describes a port whose cable is a file.
 type PcapConfig struct {
-	Source string       // capture file that is received, as fast as it is read; "" receives nothing
+	Source string       // capture file that is received, as fast as it is read; a named pipe, as it is written; "" receives nothing
 	Sink   string       // capture file that takes what is sent, overwritten; "" forgets it
 	MAC    frame.MAC    // the port's address
 	MTU    int          // of IP, 0 means 1500
@@ -32,7 +35,8 @@ type pcapPort struct {
 	now func() int64
 
 	source *os.File
-	reader *PcapReader // nil: nothing (more) to receive
+	ahead  *bufio.Reader // of source: what has been read and not yet received
+	reader *PcapReader   // nil: nothing (more) to receive
 	broken error       // what ended the reader
 	closed chan struct{}
 
@@ -65,7 +69,8 @@ func (p *pcapPort) open(c PcapConfig) error {
 		if p.source, err = os.Open(c.Source); err != nil {
 			return fmt.Errorf("pcap source: %w", err)
 		}
-		if p.reader, err = NewPcapReader(bufio.NewReader(p.source)); err != nil {
+		p.ahead = bufio.NewReaderSize(p.source, aheadBytes)
+		if p.reader, err = NewPcapReader(p.ahead); err != nil {
 			return fmt.Errorf("pcap source %s: %w", c.Source, err)
 		}
 	}
@@ -84,7 +89,9 @@ func (p *pcapPort) open(c PcapConfig) error {
 // frames before the fault have been read.
 func (p *pcapPort) Read(batch []frame.Frame) (int, error) {
 	n := 0
-	for n < len(batch) && p.reader != nil {
+	// Behind a named pipe somebody else writes: a frame does not wait for those
+	// that come later.
+	for n < len(batch) && p.reader != nil && (n == 0 || p.ahead.Buffered() > 0) {
 		rec, err := p.reader.Next()
 		if err != nil {
 			p.reader, p.broken = nil, err

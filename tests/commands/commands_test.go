@@ -1,0 +1,170 @@
+package commands
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"spigate/tests/netns"
+)
+
+var update = flag.Bool("update", false, "write what the commands print into the scenarios")
+
+var build netns.Build
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	build.Remove()
+	os.Exit(code)
+}
+
+// TestCommands plays the scenarios.
+func TestCommands(t *testing.T) {
+	binary, err := build.Daemon()
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata", UpdateScripts: *update, RequireUniqueNames: true,
+		Setup: func(env *testscript.Env) error {
+			s := &scene{binary: binary, dir: env.WorkDir, daemons: map[string]*daemon{}}
+			env.Values[sceneKey{}] = s
+			env.Defer(s.close)
+			env.Setenv("PATH", filepath.Dir(binary)+string(filepath.ListSeparator)+os.Getenv("PATH"))
+			return s.readVolatile()
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"daemon":  func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(of(ts).start(args)) },
+			"on":      func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(of(ts).turnTo(args)) },
+			"hup":     func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(of(ts).current.reload()) },
+			"stop":    func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(of(ts).current.stop()) },
+			"spigate": func(ts *testscript.TestScript, neg bool, args []string) { of(ts).run(ts, neg, args) },
+			"watch":   func(ts *testscript.TestScript, _ bool, args []string) { of(ts).watch(ts, args) },
+			"exits":   func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(of(ts).exited(args)) },
+			"send":    func(ts *testscript.TestScript, _ bool, args []string) { of(ts).send(ts, args) },
+			"replay":  func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(of(ts).replay(args)) },
+			"until":   func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(of(ts).until(args)) },
+		},
+	})
+}
+
+type sceneKey struct{}
+
+func of(ts *testscript.TestScript) *scene { return ts.Value(sceneKey{}).(*scene) }
+
+// scene is one scenario while it is played.
+type scene struct {
+	binary, dir string
+	daemons     map[string]*daemon
+	current     *daemon // whom commands ask; nil: none runs
+	volatile    []rule
+	code        int // of the last command
+}
+
+func (s *scene) close() {
+	for _, d := range s.daemons {
+		d.end()
+	}
+}
+
+// turnTo reads "on NAME": the commands that follow ask that daemon.
+func (s *scene) turnTo(args []string) error {
+	if len(args) != 1 || s.daemons[args[0]] == nil {
+		return fmt.Errorf("usage: on NAME, of a daemon that was started; not %v", args)
+	}
+	s.current = s.daemons[args[0]]
+	return nil
+}
+
+// asksNobody are the verbs that have no --socket.
+func asksNobody() []string {
+	return []string{"check", "version", "completion", "help", "run", "import", "web", "__complete"}
+}
+
+// words completes a line with the socket of the daemon that it is for.
+func (s *scene) words(args []string) []string {
+	if s.current == nil || len(args) == 0 || strings.HasPrefix(args[0], "-") {
+		return args
+	}
+	for _, verb := range asksNobody() {
+		if args[0] == verb {
+			return args
+		}
+	}
+	for _, word := range args {
+		if word == "--socket" || word == "--help" {
+			return args
+		}
+	}
+	return append(args, "--socket", s.current.socket)
+}
+
+// patience is how long a command may take; a daemon that is asked to negotiate
+// takes longest.
+const patience = 20 * time.Second
+
+// run reads "spigate WORDS…". With "!" in front the exit code must not be 0.
+func (s *scene) run(ts *testscript.TestScript, neg bool, args []string) {
+	cmd := exec.Command(s.binary, s.words(args)...)
+	cmd.Dir = ts.MkAbs(".")
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if in, err := os.Open(ts.MkAbs("stdin")); err == nil { // "spigate config apply -" and the like
+		defer in.Close()
+		cmd.Stdin = in
+	}
+	ts.Check(cmd.Start())
+	late := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+	err := cmd.Wait()
+	late.Stop()
+	var ended *exec.ExitError
+	if err != nil && !errors.As(err, &ended) {
+		ts.Fatalf("%v", err)
+	}
+	s.code = cmd.ProcessState.ExitCode()
+	fmt.Fprint(ts.Stdout(), s.steady(out.String()))
+	fmt.Fprint(ts.Stderr(), s.steady(errs.String()))
+	if neg != (s.code != 0) {
+		ts.Fatalf("spigate %s: exit code %d\n%s%s", strings.Join(args, " "), s.code, out.String(), errs.String())
+	}
+}
+
+// exited reads "exits CODE".
+func (s *scene) exited(args []string) error {
+	if len(args) != 1 || args[0] != strconv.Itoa(s.code) {
+		return fmt.Errorf("the last command's exit code was %d, want %v", s.code, args)
+	}
+	return nil
+}
+
+// until reads "until TEXT spigate-WORDS…": asks again and again until the answer
+// holds the text. It is for what the daemon counts once a second.
+func (s *scene) until(args []string) error {
+	if len(args) < 2 {
+		return errors.New("usage: until TEXT WORDS…")
+	}
+	var out []byte
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for late := time.After(patience); ; {
+		out, _ = exec.Command(s.binary, s.words(args[1:])...).CombinedOutput()
+		if bytes.Contains(out, []byte(args[0])) {
+			return nil
+		}
+		select {
+		case <-late:
+			return fmt.Errorf("spigate %s has no %q:\n%s", strings.Join(args[1:], " "), args[0], out)
+		case <-tick.C:
+		}
+	}
+}
