@@ -69,10 +69,6 @@ func (p *pcapPort) open(c PcapConfig) error {
 		if p.source, err = os.Open(c.Source); err != nil {
 			return fmt.Errorf("pcap source: %w", err)
 		}
-		p.ahead = bufio.NewReaderSize(p.source, aheadBytes)
-		if p.reader, err = NewPcapReader(p.ahead); err != nil {
-			return fmt.Errorf("pcap source %s: %w", c.Source, err)
-		}
 	}
 	if c.Sink != "" {
 		if p.sink, err = os.Create(c.Sink); err != nil {
@@ -80,6 +76,14 @@ func (p *pcapPort) open(c PcapConfig) error {
 		}
 		if p.out, err = NewPcapWriter(p.sink); err != nil {
 			return fmt.Errorf("pcap sink %s: %w", c.Sink, err)
+		}
+	}
+	// Now that the sink has its header: with two routers whose pipes cross, each
+	// would else wait for the other's.
+	if c.Source != "" {
+		p.ahead = bufio.NewReaderSize(p.source, aheadBytes)
+		if p.reader, err = NewPcapReader(p.ahead); err != nil {
+			return fmt.Errorf("pcap source %s: %w", c.Source, err)
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -44,16 +45,18 @@ func TestCommands(t *testing.T) {
 			return s.readVolatile()
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"daemon":  func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(of(ts).start(args)) },
-			"on":      func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(of(ts).turnTo(args)) },
-			"hup":     func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(of(ts).current.reload()) },
-			"stop":    func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(of(ts).current.stop()) },
-			"spigate": func(ts *testscript.TestScript, neg bool, args []string) { of(ts).run(ts, neg, args) },
-			"watch":   func(ts *testscript.TestScript, _ bool, args []string) { of(ts).watch(ts, args) },
-			"exits":   func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(of(ts).exited(args)) },
-			"send":    func(ts *testscript.TestScript, _ bool, args []string) { of(ts).send(ts, args) },
-			"replay":  func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(of(ts).replay(args)) },
-			"until":   func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(of(ts).until(args)) },
+			"daemon":    func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(of(ts).start(args)) },
+			"on":        func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(of(ts).turnTo(args)) },
+			"hup":       func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(of(ts).current.reload()) },
+			"terminate": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(of(ts).current.stop()) },
+			"spigate":   func(ts *testscript.TestScript, neg bool, args []string) { of(ts).run(ts, neg, args) },
+			"watch":     func(ts *testscript.TestScript, _ bool, args []string) { of(ts).watch(ts, args) },
+			"exits":     func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(of(ts).exited(args)) },
+			"meet":      func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(of(ts).meet(args)) },
+			"send":      func(ts *testscript.TestScript, _ bool, args []string) { of(ts).send(ts, args) },
+			"replay":    func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(of(ts).replay(args)) },
+			"holds":     func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(of(ts).holds(ts, args)) },
+			"until":     func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(of(ts).until(args)) },
 		},
 	})
 }
@@ -145,6 +148,34 @@ func (s *scene) exited(args []string) error {
 		return fmt.Errorf("the last command's exit code was %d, want %v", s.code, args)
 	}
 	return nil
+}
+
+// holds reads "holds FILE": the last output has all of the file's lines, in their
+// order, whatever blanks there are between words. It is for pages of documents,
+// which have lost their columns.
+func (s *scene) holds(ts *testscript.TestScript, args []string) error {
+	if len(args) != 1 {
+		return errors.New("usage: holds FILE")
+	}
+	rest := strings.Split(ts.ReadFile("stdout"), "\n")
+	for line := range strings.Lines(ts.ReadFile(args[0])) {
+		want := strings.Fields(line)
+		at := slices.IndexFunc(rest, func(have string) bool { return alike(strings.Fields(have), want) })
+		if at < 0 {
+			return fmt.Errorf("no line %q, or not behind the one before it", strings.TrimSpace(line))
+		}
+		rest = rest[at+1:]
+	}
+	return nil
+}
+
+// alike compares the words of a line; three dots at its end are any words, or
+// none.
+func alike(have, want []string) bool {
+	if n := len(want) - 1; n >= 0 && want[n] == "..." {
+		return len(have) >= n && slices.Equal(have[:n], want[:n])
+	}
+	return slices.Equal(have, want)
 }
 
 // until reads "until TEXT spigate-WORDS…": asks again and again until the answer

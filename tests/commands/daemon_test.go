@@ -46,17 +46,39 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// start reads "daemon NAME FILE [slots]": a daemon on FILE, or with slots on a
-// state directory whose factory default it is. A FILE below configs/ is a shipped
-// one, whose kernel ports become pipes.
+// start reads "daemon NAME FILE … [slots]": daemons on files, or with slots on
+// state directories whose factory default they are. Commands then ask the last.
+// A FILE below configs/ is a shipped one, whose kernel ports become pipes. Of
+// several at once none is waited for before all have been started: a cable
+// between two of them works when both have opened it.
 func (s *scene) start(args []string) error {
-	if len(args) < 2 || len(args) > 3 || len(args) == 3 && args[2] != "slots" {
-		return errors.New("usage: daemon NAME FILE [slots]")
+	slots := len(args)%2 == 1 && args[len(args)-1] == "slots"
+	if len(args) < 2 || len(args)%2 == 1 && !slots {
+		return errors.New("usage: daemon NAME FILE … [slots]")
 	}
-	name, file := args[0], filepath.Join(s.dir, args[0]+".toml")
+	var all []*daemon
+	for k := 0; k+1 < len(args); k += 2 {
+		if err := s.startOne(args[k], args[k+1], slots); err != nil {
+			return err
+		}
+		all = append(all, s.current)
+	}
+	for _, d := range all {
+		if err := d.heard("READY=1"); err != nil {
+			return err
+		}
+		if err := d.site.acquaint(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *scene) startOne(name, from string, slots bool) error {
+	file := filepath.Join(s.dir, name+".toml")
 	d := &daemon{socket: filepath.Join(s.dir, name+".sock"), ended: make(chan error, 1)}
 	s.daemons[name], s.current = d, d
-	text, err := s.configuration(args[1], d.socket)
+	text, err := s.configuration(from, d.socket)
 	if err == nil {
 		err = os.WriteFile(file, text, 0o600)
 	}
@@ -67,8 +89,8 @@ func (s *scene) start(args []string) error {
 		return err
 	}
 	run := []string{"run", "--config", name + ".toml"}
-	if len(args) == 3 {
-		run = []string{"run", "--state-dir=" + name + ".slots", "--factory", name + ".toml"}
+	if slots {
+		run = []string{"run", "--state-dir=" + filepath.Join(s.dir, name+".slots"), "--factory", name + ".toml"}
 	}
 	return d.launch(s, name, run)
 }
@@ -139,7 +161,7 @@ func (d *daemon) pipe(dir, name string) (*os.File, error) {
 	return f, err
 }
 
-// launch starts the daemon and waits until it says that it is ready.
+// launch starts the daemon.
 func (d *daemon) launch(s *scene, name string, args []string) error {
 	path := filepath.Join(s.dir, name+".notify")
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
@@ -157,15 +179,12 @@ func (d *daemon) launch(s *scene, name string, args []string) error {
 		d.ended <- d.cmd.Wait()
 		conn.Close() // wakes who waits to hear from it
 	}()
-	if err := d.heard("READY=1"); err != nil {
-		return err
-	}
-	return d.site.acquaint()
+	return nil
 }
 
 // heard waits until the daemon has said a word to its supervisor.
 func (d *daemon) heard(word string) error {
-	if err := d.notify.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := d.notify.SetReadDeadline(time.Now().Add(patience / 2)); err != nil {
 		return fmt.Errorf("the daemon has ended:\n%s", d.log.String())
 	}
 	b := make([]byte, 4096)

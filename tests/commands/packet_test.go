@@ -16,7 +16,8 @@ import (
 
 // packet makes an IPv4 packet of words as "spigate explain --frame" takes them:
 // udp,SRC:PORT,DST:PORT; tcp the same, and a SYN unless flags follow; icmp,SRC,
-// DST,ID, an echo request; esp,SRC,DST,SPI; a number of another protocol.
+// DST,ID, an echo request; esp,SRC,DST,SPI; a number of another protocol. A fifth
+// word is the whole packet's length in bytes; for UDP it is the fourth.
 func packet(text string) ([]byte, error) {
 	f := strings.Split(text, ",")
 	if len(f) < 3 {
@@ -31,10 +32,11 @@ func packet(text string) ([]byte, error) {
 	case "udp":
 		body = binary.BigEndian.AppendUint16(nil, src.Port())
 		body = binary.BigEndian.AppendUint16(body, dst.Port())
-		body = append(body, 0, 12, 0, 0, 't', 'e', 'x', 't')
+		body = padded(append(body, 0, 0, 0, 0, 't', 'e', 'x', 't'), f, 3)
+		binary.BigEndian.PutUint16(body[4:], uint16(len(body)))
 		sum(proto, src, dst, body, 6)
 	case "tcp":
-		body = segment(src, dst, append(f, "syn")[3])
+		body = padded(segment(src, dst, append(f, "syn")[3]), f, 4)
 		sum(proto, src, dst, body, 16)
 	case "icmp":
 		id, err := strconv.ParseUint(append(f, "1")[3], 10, 16)
@@ -57,6 +59,18 @@ func packet(text string) ([]byte, error) {
 		proto, body = uint8(n), make([]byte, 24)
 	}
 	return datagram(proto, src, dst, body), nil
+}
+
+// padded makes a packet as long as the word of that number says, if it is there.
+func padded(b []byte, words []string, k int) []byte {
+	if len(words) <= k {
+		return b
+	}
+	n, err := strconv.Atoi(words[k])
+	if err != nil || n < len(b)+header.IPv4MinimumSize || n > 1500 {
+		return b
+	}
+	return append(b, make([]byte, n-header.IPv4MinimumSize-len(b))...)
 }
 
 // ends reads two ends; a port may be missing.

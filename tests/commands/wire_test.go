@@ -26,12 +26,18 @@ func (s *site) vlan(name string) (*configs.VLAN, error) {
 	return nil, fmt.Errorf("no VLAN %q with a line at its port", name)
 }
 
-// send reads "send VLAN PACKET": what comes out, and where, is its output.
+// send reads "send VLAN PACKET [TIMES]": what comes out, and where, is its
+// output; equal ones on one line.
 func (s *scene) send(ts *testscript.TestScript, args []string) {
-	if len(args) != 2 || s.current == nil {
-		ts.Fatalf("usage: send VLAN PACKET, to a daemon that runs")
+	if len(args) < 2 || len(args) > 3 || s.current == nil {
+		ts.Fatalf("usage: send VLAN PACKET [TIMES], to a daemon that runs")
 	}
-	site := s.current.site
+	times, site := 1, s.current.site
+	if len(args) == 3 {
+		n, err := strconv.Atoi(args[2])
+		ts.Check(err)
+		times = n
+	}
 	v, err := site.vlan(args[0])
 	ts.Check(err)
 	p, err := packet(args[1])
@@ -39,15 +45,53 @@ func (s *scene) send(ts *testscript.TestScript, args []string) {
 	for _, l := range site.lines {
 		l.drain()
 	}
-	ts.Check(site.inject(v, p))
+	for range times {
+		ts.Check(site.inject(v, p))
+	}
 	ts.Check(site.settle())
+	fmt.Fprint(ts.Stdout(), "") // no output is output, too
 	for _, port := range site.config.Ports {
-		if l := site.lines[port.Name]; l != nil {
-			for _, b := range l.drain() {
-				fmt.Fprintf(ts.Stdout(), "%s: %s\n", port.Name, s.steady(told(b)))
-			}
+		for _, text := range counted(site.lines[port.Name]) {
+			fmt.Fprintf(ts.Stdout(), "%s: %s\n", port.Name, s.steady(text))
 		}
 	}
+}
+
+// meet reads "meet VLAN ADDRESS": the router hears of a host there, so that no
+// packet to it waits for ARP.
+func (s *scene) meet(args []string) error {
+	if len(args) != 2 || s.current == nil {
+		return errors.New("usage: meet VLAN ADDRESS, of a daemon that runs")
+	}
+	v, err := s.current.site.vlan(args[0])
+	if err != nil {
+		return err
+	}
+	host, err := netip.ParseAddr(args[1])
+	if err != nil {
+		return err
+	}
+	return s.current.site.fence(v, host)
+}
+
+// counted tells what has come at a port, in its order.
+func counted(l *line) (out []string) {
+	if l == nil {
+		return nil
+	}
+	times := map[string]int{}
+	for _, b := range l.drain() {
+		text := told(b)
+		if times[text]++; times[text] == 1 {
+			out = append(out, text)
+		}
+	}
+	for k, text := range out {
+		if n := times[text]; n > 1 {
+			out[k] = fmt.Sprintf("%s (%d)", text, n)
+		}
+	}
+	return out
 }
 
 // replay reads "replay RECORDING INSIDE OUTSIDE CLIENT GATEWAY [STEPS]": a

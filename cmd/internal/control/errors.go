@@ -3,6 +3,7 @@ package control
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"spigate/configs"
 )
@@ -29,9 +30,28 @@ func (e *Error) Error() string { return e.Message }
 
 // NotFound is what a Backend returns for a name in a filter that the
 // configuration does not have. kind is the noun: "lsn client". Of the known
-// names the nearest is suggested.
+// names the nearest is suggested; if none is near, some are told.
 func NotFound(kind, name string, known ...string) error {
-	return &Error{Message: fmt.Sprintf("no %s %q%s", kind, name, configs.DidYouMean(name, known)), Code: CodeNotFound}
+	near := configs.DidYouMean(name, known)
+	if near == "" {
+		near = thereAre(known)
+	}
+	return &Error{Message: fmt.Sprintf("no %s %q%s", kind, name, near), Code: CodeNotFound}
+}
+
+// mostTold is how many names are told to somebody whose word is near none.
+const mostTold = 5
+
+// thereAre tells the first names of a list.
+func thereAre(known []string) string {
+	if len(known) == 0 {
+		return ""
+	}
+	text := "; known: " + strings.Join(known[:min(len(known), mostTold)], ", ")
+	if n := len(known) - mostTold; n > 0 {
+		text += fmt.Sprintf(" and %d more", n)
+	}
+	return text
 }
 
 // IsNotFound reports whether err says that a named object does not exist.

@@ -122,7 +122,7 @@ func TestANameThatIsNearlyRightIsSuggested(t *testing.T) {
 	for want, err := range map[string]error{
 		`no ltm virtual "ipsec-1"; did you mean "ipsec-0"?`:    failure(t, c.LTMVirtuals(ctx, Filter{Name: "ipsec-1"})),
 		`no ltm nat "NAT1"; did you mean "NAT-1"?`:             failure(t, c.LTMNATs(ctx, Filter{Name: "NAT1"})),
-		`no ltm snat "nothing-like-it"`:                        failure(t, c.LTMSNATs(ctx, Filter{Name: "nothing-like-it"})),
+		`no ltm snat "nothing-like-it"; known: S1`:             failure(t, c.LTMSNATs(ctx, Filter{Name: "nothing-like-it"})),
 		`no lsn pool "LSN-POOL-2"; did you mean "LSN-POOL-1"?`: failure(t, c.LSNPools(ctx, Filter{Name: "LSN-POOL-2"})),
 		`no lsn pool "LSN-POOL-3"; did you mean "LSN-POOL-7"?`: failure(t, c.LSNPools(ctx, filterOf(t, ByName, "LSN-POOL-3", ByTD, "7"))),
 	} {

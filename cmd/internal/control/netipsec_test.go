@@ -127,10 +127,10 @@ func TestTunnelsAreFiltered(t *testing.T) {
 		t.Errorf("stats %+v", s)
 	}
 	for says, rows := range map[string]error{
-		`no net ipsec selector "lam"; did you mean "lan"?`:   failure(t, c.NetIPsecSAs(ctx, Filter{Selector: "lam"})),
-		`no net ipsec peer "gw"; did you mean "gw2"?`:        failure(t, c.NetIPsecSAs(ctx, Filter{Peer: "gw"})),
-		`no net ipsec selector "opem"; did you mean "open"?`: failure(t, c.NetIPsecSelectors(ctx, Filter{Name: "opem"})),
-		`no net ipsec peer "nobody"`:                         failure(t, c.NetIPsecPeers(ctx, Filter{Name: "nobody"})),
+		`no net ipsec selector "lam"; did you mean "lan"?`:                                failure(t, c.NetIPsecSAs(ctx, Filter{Selector: "lam"})),
+		`no net ipsec peer "gw"; did you mean "gw2"?`:                                     failure(t, c.NetIPsecSAs(ctx, Filter{Peer: "gw"})),
+		`no net ipsec selector "opem"; did you mean "open"?`:                              failure(t, c.NetIPsecSelectors(ctx, Filter{Name: "opem"})),
+		`no net ipsec peer "nobody"; known: gw2, gw3, hub/198.51.100.1, hub/198.51.100.2`: failure(t, c.NetIPsecPeers(ctx, Filter{Name: "nobody"})),
 	} {
 		if !IsNotFound(rows) || rows.Error() != says {
 			t.Errorf("%v, want %s", rows, says)
@@ -164,12 +164,12 @@ func TestWhatAnOperatorSaysOfTunnelsIsPassedOn(t *testing.T) {
 		{(*Client).FlushNetIPsec, Filter{Selector: "lam"}, "", `no net ipsec selector "lam"; did you mean "lan"?`},
 		{(*Client).FlushNetIPsec, Filter{Peer: "gw2", TD: number16(7)}, "", `no net ipsec peer "gw2"; did you mean "gw3"?`},
 		{(*Client).RekeyNetIPsecPeer, Filter{Name: "gw2"}, "rekey peer name=gw2", ""},
-		{(*Client).RekeyNetIPsecPeer, Filter{Name: "lan"}, "", `no net ipsec peer "lan"`},
+		{(*Client).RekeyNetIPsecPeer, Filter{Name: "lan"}, "", `no net ipsec peer "lan"; known: gw2, gw3, hub/198.51.100.1, hub/198.51.100.2`},
 		{(*Client).RekeyNetIPsecPeer, Filter{}, "", "net ipsec peer: a name is missing"},
 		{(*Client).RekeyNetIPsecSelector, Filter{Name: "lan"}, "rekey name=lan", ""},
 		{(*Client).RekeyNetIPsecSelector, Filter{}, "", "net ipsec selector: a name is missing"},
 		{(*Client).InitiateNetIPsec, Filter{Name: "b"}, "initiate name=b", ""},
-		{(*Client).InitiateNetIPsec, Filter{Name: "b", TD: number16(0)}, "", `no net ipsec selector "b"`},
+		{(*Client).InitiateNetIPsec, Filter{Name: "b", TD: number16(0)}, "", `no net ipsec selector "b"; known: lan, open`},
 		{(*Client).InitiateNetIPsec, Filter{}, "", "net ipsec selector: a name is missing"},
 	} {
 		b.flushed = nil

@@ -149,12 +149,12 @@ func TestAnObjectOfTheConfigurationIsShownByItsName(t *testing.T) {
 	}
 	_, unknown := c.IPsecStat(ctx, "X")
 	for want, err := range map[string]error{
-		`no ipsecalg profile "X"`:  failure(t, c.IPsecProfiles(ctx, Filter{Name: "X"})),
-		`no ipsecalg profile "X" `: unknown,
-		`no lsn client "G"`:        failure(t, c.LSNClients(ctx, Filter{Name: "G"})),
-		`no lsn pool "P"`:          failure(t, c.LSNPools(ctx, one)),
-		`no lsn group "P"`:         failure(t, c.LSNGroups(ctx, one)),
-		`no lsn appsprofile "P"`:   failure(t, c.LSNAppsProfiles(ctx, one)),
+		`no ipsecalg profile "X"; known: P, Q`: failure(t, c.IPsecProfiles(ctx, Filter{Name: "X"})),
+		`no ipsecalg profile "X" `:             unknown,
+		`no lsn client "G"; known: C, P`:       failure(t, c.LSNClients(ctx, Filter{Name: "G"})),
+		`no lsn pool "P"; known: N, M`:         failure(t, c.LSNPools(ctx, one)),
+		`no lsn group "P"; known: G, H`:        failure(t, c.LSNGroups(ctx, one)),
+		`no lsn appsprofile "P"; known: A, B`:  failure(t, c.LSNAppsProfiles(ctx, one)),
 	} {
 		if !IsNotFound(err) || err.Error() != strings.TrimSpace(want) {
 			t.Errorf("got %v, want %s", err, want)

@@ -122,14 +122,14 @@ func TestFiltersOfIPsecSessionsSelectInTheTables(t *testing.T) {
 	a := o.peer(0x10, subscriberA, gatewayX).up()
 	o.peer(0x20, subscriberB, gatewayY).up()
 	for want, f := range map[string]control.Filter{
-		"c0000010 c0000020":  {},
-		"c0000010":           asked(t, control.BySourceIP, subscriberA),
-		"c0000020":           asked(t, control.ByDestIP, gatewayY, control.BySourceIP, "*"),
-		"":                   asked(t, control.ByDestIP, gatewayY, control.BySourceIP, subscriberA),
-		"c0000010 ":          asked(t, control.ByNATIP, a.nat.String(), control.ByDestIP, gatewayX),
-		"c0000020 ":          asked(t, control.ByNetwork, "192.0.2.128/25"),
-		"c0000010 c0000020 ": asked(t, control.ByClient, "LSN-CLIENT-1"),
-		`no lsn client "X"`:  asked(t, control.ByClient, "X"),
+		"c0000010 c0000020":                      {},
+		"c0000010":                               asked(t, control.BySourceIP, subscriberA),
+		"c0000020":                               asked(t, control.ByDestIP, gatewayY, control.BySourceIP, "*"),
+		"":                                       asked(t, control.ByDestIP, gatewayY, control.BySourceIP, subscriberA),
+		"c0000010 ":                              asked(t, control.ByNATIP, a.nat.String(), control.ByDestIP, gatewayX),
+		"c0000020 ":                              asked(t, control.ByNetwork, "192.0.2.128/25"),
+		"c0000010 c0000020 ":                     asked(t, control.ByClient, "LSN-CLIENT-1"),
+		`no lsn client "X"; known: LSN-CLIENT-1`: asked(t, control.ByClient, "X"),
 	} {
 		got := seen(o, o.client.IPsecSessions(t.Context(), f), func(r control.IPsecSession) string { return r.SPIIn.String() })
 		if got != strings.TrimSpace(want) {
@@ -319,7 +319,7 @@ func TestTheRunningConfigurationIsShown(t *testing.T) {
 		{"unused", seen(o, o.client.LSNAppsProfiles(ctx, control.Filter{Name: "UNUSED"}), func(p control.LSNAppsProfile) string {
 			return p.Name + " " + p.Protocol + strings.Join(p.Ports, "+") + strings.Join(p.Groups, "+")
 		}), "UNUSED TCP"},
-		{"nobody", seen(o, o.client.LSNGroups(ctx, control.Filter{Name: "X"}), func(g control.LSNGroup) string { return g.Name }), `no lsn group "X"`},
+		{"nobody", seen(o, o.client.LSNGroups(ctx, control.Filter{Name: "X"}), func(g control.LSNGroup) string { return g.Name }), `no lsn group "X"; known: LSN-GROUP-1`},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: %q, want %q", c.what, c.got, c.want)

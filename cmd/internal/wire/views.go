@@ -5,6 +5,7 @@ import (
 	"iter"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -168,12 +169,15 @@ func (v *views) isReady() bool {
 
 // checkClient refuses a filter with a client that is not in the file.
 func (v *views) checkClient(f control.Filter) error {
-	known := f.Client == ""
-	for _, c := range v.config.Load().LSN.Clients {
-		known = known || c.Name == f.Client
+	if f.Client == "" {
+		return nil
 	}
-	if !known {
-		return control.NotFound("lsn client", f.Client)
+	var known []string
+	for _, c := range v.config.Load().LSN.Clients {
+		known = append(known, c.Name)
+	}
+	if !slices.Contains(known, f.Client) {
+		return control.NotFound("lsn client", f.Client, known...)
 	}
 	return nil
 }
