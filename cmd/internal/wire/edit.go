@@ -3,7 +3,6 @@ package wire
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"time"
 
 	"spigate/cmd/internal/control"
 	"spigate/configs"
@@ -32,11 +31,21 @@ func (v *views) running() (text []byte, base string, err error) {
 	return shown.Text, hex.EncodeToString(sum[:]), nil
 }
 
-// EditConfig implements control.Editor. An apply that came in between has another
-// text, and the base tells; one that comes between that look and ours is as if it
-// had come before us, and is in the history.
-func (v *views) EditConfig(e control.ConfigEdit) (out control.ConfigEdited, err error) {
-	was, base, err := v.running()
+// EditConfig implements control.Editor. Looking and changing are one, so that of
+// two who edit the same text the second is told.
+func (v *views) EditConfig(e control.ConfigEdit) (control.ConfigEdited, error) {
+	if v.daemon == nil {
+		return control.ConfigEdited{}, errKeepsNone()
+	}
+	if !v.daemon.changing.TryLock() {
+		return control.ConfigEdited{}, errChanging()
+	}
+	defer v.daemon.changing.Unlock()
+	return v.daemon.edit(e)
+}
+
+func (d *Daemon) edit(e control.ConfigEdit) (out control.ConfigEdited, err error) {
+	was, base, err := d.views.running()
 	if err != nil {
 		return out, err
 	}
@@ -47,19 +56,17 @@ func (v *views) EditConfig(e control.ConfigEdit) (out control.ConfigEdited, err 
 	if err != nil {
 		return out, &control.Error{Message: err.Error(), Code: control.CodeBadRequest}
 	}
-	_, warnings, err := LoadText(v.daemon.keeper.Path(), text, time.Now())
+	_, warnings, err := LoadText(d.keeper.Path(), text, d.clock())
 	if err != nil {
 		return out, err
 	}
 	for _, w := range warnings {
 		out.Warnings = append(out.Warnings, control.ConfigFinding(w))
 	}
-	if out.Diff, err = v.DiffConfig(text, ""); err != nil || !e.Apply {
+	if out.Diff, err = d.views.DiffConfig(text, ""); err != nil || !e.Apply {
 		return out, err
 	}
-	applied, err := v.ApplyConfig(control.ConfigNew{
-		File: v.daemon.keeper.Path(), Comment: e.Comment, By: e.By, Confirm: e.Confirm, Text: text,
-	})
+	applied, err := d.apply(control.ConfigNew{File: d.keeper.Path(), Comment: e.Comment, By: e.By, Confirm: e.Confirm, Text: text})
 	if err != nil {
 		return out, err
 	}
