@@ -7,9 +7,9 @@ GOBUILD  := sh cmd/spigate/build.sh
 FUZZTIME ?= 30s
 
 # These run alone, one after the other: they play machines in real time.
-NETNS := ./tests/netns/... ./tests/programs
+NETNS := ./tests/netns/... ./tests/programs ./tests/web
 PEERS := ./tests/peers ./tests/ikepeer
-UNIT   = $(shell go list ./... | grep -v -e '/tests/netns' -e '/tests/programs$$' -e '/tests/peers$$' -e '/tests/ikepeer$$' -e '/tests/arch$$')
+UNIT   = $(shell go list ./... | grep -v -e '/tests/netns' -e '/tests/programs$$' -e '/tests/web$$' -e '/tests/peers$$' -e '/tests/ikepeer$$' -e '/tests/arch$$')
 
 # Reads the sources, in one goroutine: the race detector would find nothing, and
 # take two minutes for it.

@@ -34,6 +34,10 @@ need e2fsck e2fsprogs # board/image: the flash, and packers of the first file sy
 need zstd zstd
 need shellcheck shellcheck # board/packaging: scripts, and the unit as systemd reads it
 need systemd-analyze systemd
+# tests/web: the web pages in a real browser; any of these names will do.
+if ! command -v chromium-browser >/dev/null 2>&1 && ! command -v google-chrome >/dev/null 2>&1; then
+	need chromium chromium fonts-dejavu-core
+fi
 need setpriv util-linux # tests/netns: the router with the service's privileges alone
 need strace strace
 # netstack/xdp/bpf: the compiler that its objects are made with is Debian 12's;

@@ -87,6 +87,10 @@ func TestTheRouterCanBeBuiltWithoutXDP(t *testing.T) {
 	run(t, "go", "vet", "-tags", "noxdp", "./netstack/xdp", "./cmd/spigate")
 }
 
+func TestTheRouterCanBeBuiltWithoutPages(t *testing.T) {
+	run(t, "go", "vet", "-tags", "noweb", "./cmd/internal/web", "./cmd/internal/wire", "./cmd/spigate")
+}
+
 func TestStaticcheckIsContent(t *testing.T) { run(t, "go", "tool", "staticcheck", "./...") }
 
 // run runs a program in the project's folder and returns what it printed.

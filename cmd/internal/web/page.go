@@ -38,10 +38,10 @@ func (p *site) pages() []page {
 	return []page{
 		p.overviewPage(),
 		p.virtualsPage(),
+		p.flowsPage(),
 		p.poolsPage(),
 		p.subscribersPage(),
 		p.ipsecPage(),
-		p.flowsPage(),
 		p.dropsPage(),
 		p.explainPage(),
 		p.portsPage(),

@@ -35,12 +35,13 @@ func (p *site) configPage() page {
 // config is a configuration as it stands, without its secrets.
 type config struct {
 	control.ConfigText
-	Lines   []string
-	Pending *control.Seconds // until what runs is rolled back unless it is confirmed
-	History []control.ConfigRevision
-	Slot    string
-	Against string              // with which revision it is compared
-	Diff    *control.ConfigDiff // nil: it is not
+	Lines     []string
+	Pending   *control.Seconds // until what runs is rolled back unless it is confirmed
+	History   []control.ConfigRevision
+	Slot      string
+	NoHistory string              // why there is none
+	Against   string              // with which revision it is compared
+	Diff      *control.ConfigDiff // nil: it is not
 }
 
 func (p *site) config(r *request) (any, error) {
@@ -50,8 +51,9 @@ func (p *site) config(r *request) (any, error) {
 		return nil, err
 	}
 	out.Lines = lines(out.Text)
+	// A router that runs on a file alone may have none: the text is there all the same.
 	if out.History, err = r.backend.ConfigHistory(); err != nil {
-		return nil, err
+		out.NoHistory = err.Error()
 	}
 	out.Pending = r.backend.Status().Confirm
 	if out.Against != "" {

@@ -3,6 +3,7 @@ package wire
 import (
 	"net"
 	"net/netip"
+	"slices"
 
 	"spigate/cmd/internal/web"
 	"spigate/configs"
@@ -25,13 +26,12 @@ func withPages(c *configs.Config, routers []netstack.RouterConfig) {
 	if err != nil {
 		return
 	}
-	for i := range routers {
-		for _, v := range c.VLANs {
-			for _, a := range v.Addresses {
-				if a.Addr() == at.Addr() && v.Domain == routers[i].Domain {
-					routers[i].OwnTCP = true
-				}
-			}
+	for _, v := range c.VLANs {
+		if !slices.ContainsFunc(v.Addresses, func(a netip.Prefix) bool { return a.Addr() == at.Addr() }) {
+			continue
+		}
+		for i := range routers {
+			routers[i].OwnTCP = routers[i].OwnTCP || v.Domain == routers[i].Domain
 		}
 	}
 }
