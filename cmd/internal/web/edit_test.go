@@ -107,11 +107,12 @@ func unescaped(text string) string {
 	return strings.NewReplacer("&#34;", `"`, "&#39;", "'", "&lt;", "<", "&gt;", ">", "&#43;", "+", "&amp;", "&").Replace(text)
 }
 
+// page asks for a page and returns its text.
 func (r *rig) page(cookie, target string) string {
 	r.t.Helper()
 	w := r.ask(http.MethodGet, target, cookie, nil)
-	if w.Code != http.StatusOK {
-		r.t.Fatalf("%s: %d %s", target, w.Code, w.Body)
+	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "</html>") {
+		r.t.Fatalf("%s: %d %s\n%s", target, w.Code, w.Body, r.log)
 	}
 	return w.Body.String()
 }

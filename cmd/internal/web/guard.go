@@ -1,10 +1,12 @@
 package web
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"runtime/debug"
 	"strings"
 )
 
@@ -12,6 +14,7 @@ import (
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.running.Add(1)
 	defer s.running.Done()
+	defer s.caught(w, r)
 	s.headers(w.Header())
 	if status, why := s.refuses(r); status != 0 {
 		s.plain(w, status, why)
@@ -33,6 +36,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	s.site.serve(w, r)
+}
+
+// caught turns a panic of a page into an error for the one who asked, and a line
+// in the log. It stays with the one request.
+func (s *Server) caught(w http.ResponseWriter, r *http.Request) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	s.log.Error("web: page failed", "path", r.URL.Path, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	s.plain(w, http.StatusInternalServerError, "the page failed, see the daemon's log")
 }
 
 // headers are those of every answer. Nothing is loaded from elsewhere, no

@@ -280,3 +280,16 @@ func TestWhatIsForProgramsAsksForAPasswordBeyondLoopback(t *testing.T) {
 		t.Errorf("who is no user any more: %d", w.Code)
 	}
 }
+
+func TestAPageThatPanicsFailsAlone(t *testing.T) {
+	r := newRig(t)
+	cookie := r.logIn("admin", adminPassword)
+	broken := r.site.byPath["/drops"]
+	broken.get = func(*request) (any, error) { panic("of a test") }
+	if w := r.ask(http.MethodGet, "/drops", cookie, nil); w.Code != http.StatusInternalServerError || !strings.Contains(r.log.String(), "of a test") {
+		t.Errorf("%d %s\n%s", w.Code, w.Body, r.log)
+	}
+	if w := r.ask(http.MethodGet, "/", cookie, nil); w.Code != http.StatusOK || len(r.slots) != 0 {
+		t.Errorf("afterwards: %d, %d requests are counted", w.Code, len(r.slots))
+	}
+}

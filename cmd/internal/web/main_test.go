@@ -267,7 +267,7 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 	t.Helper()
 	r := &rig{t: t, house: &house{flows: 3, gates: []control.IPsecGate{openGate()}}, clock: newClock(), log: &strings.Builder{}}
 	c := Config{Address: ":8443", Backend: r.house, Web: configs.Web{TLS: true, SessionTimeout: 30 * time.Minute}, StateDir: t.TempDir(),
-		Hostname: "gw1", Now: r.clock.now, Log: slog.New(slog.NewTextHandler(&locked{w: r.log}, nil))}
+		Hostname: "gw1", Editor: &desk{text: office}, Now: r.clock.now, Log: slog.New(slog.NewTextHandler(&locked{w: r.log}, nil))}
 	for _, f := range change {
 		f(&c)
 	}

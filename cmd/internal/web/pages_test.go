@@ -19,16 +19,6 @@ import (
 	"spigate/cmd/internal/control"
 )
 
-// page asks for a page as an admin, and returns its text.
-func (r *rig) page(cookie, target string) string {
-	r.t.Helper()
-	w := r.ask(http.MethodGet, target, cookie, nil)
-	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "</html>") {
-		r.t.Fatalf("%s: %d %s\n%s", target, w.Code, w.Body, r.log)
-	}
-	return w.Body.String()
-}
-
 func TestEveryPageShowsWhatTheRouterHas(t *testing.T) {
 	r := newRig(t)
 	cookie := r.logIn("admin", adminPassword)
@@ -324,7 +314,7 @@ func TestABackendThatFailsIsAnErrorAndNoHalfPage(t *testing.T) {
 		cookie := r.logIn("admin", adminPassword)
 		w := httptest.NewRecorder()
 		q := httptest.NewRequest(http.MethodGet, "/config", nil)
-		r.site.failed(w, &request{q, r.site.sessions.find(cookie, true), r.house}, err)
+		r.site.failed(w, &request{Request: q, session: r.site.sessions.find(cookie, true), backend: r.house}, err)
 		if w.Code != want || !strings.Contains(w.Body.String(), "notice bad") || strings.Contains(w.Body.String(), "<odd>") {
 			t.Errorf("%v: %d\n%s", err, w.Code, w.Body)
 		}
