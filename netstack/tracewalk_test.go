@@ -98,6 +98,91 @@ func TestATraceEndsAsExplainSays(t *testing.T) {
 	}
 }
 
+// The same where much is sealed.
+func TestATraceOfWhatIsSealedEndsAsExplainSays(t *testing.T) {
+	seen := map[string]int{}
+	for seed := range uint64(30) {
+		d := newDrawer(t, seed, (*drawer).tunnels)
+		for range 60 {
+			d.traceOne(t, seen)
+		}
+		d.w.r.RemoveTrace("")
+	}
+	for _, what := range []string{"sealed", "held", "forwarded"} {
+		if seen[what] == 0 {
+			t.Errorf("no packet was %s: %v", what, seen)
+		}
+	}
+}
+
+func TestATraceFollowsAHeldMessageUntilItLeaves(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.tunnel(client1, 0x1000), w.tunnel(client2, 0x2000)
+	a.init()
+	b.init()
+	w.one(a.ask())
+	a.reply()
+	w.traced("second", "src host 192.0.2.12", 5)
+	w.advance(20 * time.Second)
+	w.none(b.ask())
+	walk := func() *trace.Walk {
+		t.Helper()
+		walks := w.r.Traces().Each("second")
+		if len(walks) != 1 {
+			t.Fatalf("%d walks", len(walks))
+		}
+		return &walks[0]
+	}
+	if got := steps(walk()); !strings.HasSuffix(got, "forward/in2out:held held") {
+		t.Error(got)
+	}
+	w.advance(11 * time.Second)
+	w.one(w.atWAN())
+	got := walk()
+	if text := steps(got); got.Fate.End != "forwarded" || got.Fate.Waits || got.Fate.Src.Addr != natAddr || !strings.Contains(text, "forward/in2out:held arrival/:continue prerouting/") {
+		t.Error(text)
+	}
+}
+
+func TestATraceTellsWhatTheCiphersDid(t *testing.T) {
+	b := newTunnelBed(t, nil, nil)
+	b.here.traced("out", "dst host "+far.String(), 5)
+	b.there.traced("esp", "esp", 5)
+	b.there.traced("inner", "dst port 9", 5)
+	b.fromHere(udpTo(at(near, 9), at(far, 9), "first"))
+	b.there.one(b.there.atLAN())
+	b.fromHere(udpTo(at(near, 9), at(far, 9), "second"))
+	b.there.one(b.there.atLAN())
+	end := func(w *world, name string) (out []string) {
+		for _, walk := range w.r.Traces().Each(name) {
+			line := walk.Again + " " + walk.Fate.End + " " + walk.Fate.Selector
+			if e := walk.Events[len(walk.Events)-1]; e.Hook == "tunnel" {
+				line += ", " + e.Step + " " + e.Verdict
+			}
+			out = append(out, line)
+		}
+		return out
+	}
+	if got := end(b.here, "out"); len(got) != 2 || got[1] != " sealed S, seal consumed" || !strings.HasPrefix(got[0], " held S") {
+		t.Errorf("%q", got)
+	}
+	if got := end(b.there, "esp"); len(got) != 2 || got[1] != " opened S, open consumed" {
+		t.Errorf("%q", got)
+	}
+	if got := end(b.there, "inner"); len(got) != 2 || got[1] != "opened forwarded " {
+		t.Errorf("%q", got)
+	}
+	b.tamper = func(_ *world, p []byte) [][]byte {
+		p[len(p)-1] ^= 1
+		return [][]byte{p}
+	}
+	b.fromHere(udpTo(at(near, 9), at(far, 9), "third"))
+	walks := b.there.r.Traces().Each("esp")
+	if last := walks[len(walks)-1]; last.Fate.Reason != drop.ICV {
+		t.Errorf("%+v", last.Fate)
+	}
+}
+
 // traceOne explains, traces and sends a packet, and compares the three.
 func (d *drawer) traceOne(t *testing.T, seen map[string]int) {
 	b, outside := d.packet()

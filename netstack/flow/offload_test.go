@@ -329,3 +329,42 @@ func TestWalkTellsWhichFlowsAreOffloaded(t *testing.T) {
 		return true
 	})
 }
+
+func TestFlowsThatAreKeptHomeComeBackAndStay(t *testing.T) {
+	g := newRig(t, Config{})
+	b := espFrame(0)
+	e := entryFor(t, g.Table, b, ownerA)
+	insert(t, g.Table, e, 0)
+	g.busy(t, b)
+	g.want(t, b, "back-end")
+	g.KeepHome(func(f Entry) bool { return f.Key == e.Key && f.Addr == e.Addr })
+	g.sweep()
+	for range 4 {
+		for range DefaultOffloadAfter {
+			g.want(t, b, "table")
+		}
+		g.sweep()
+	}
+	g.KeepHome(func(Entry) bool { return false })
+	g.busy(t, b)
+	g.want(t, b, "back-end")
+	g.faultless(t)
+}
+
+func TestAFlowIsFoundByItsKey(t *testing.T) {
+	g := newRig(t, Config{})
+	b := espFrame(0)
+	e := entryFor(t, g.Table, b, ownerA)
+	if _, ok := g.Find(e.Key); ok {
+		t.Error("before it is there")
+	}
+	insert(t, g.Table, e, 0)
+	g.want(t, b, "table")
+	if i, ok := g.Find(e.Key); !ok || i.Owner != ownerA || i.Addr != e.Addr || i.Packets != 1 || i.Out != wan {
+		t.Errorf("%+v, %v", i, ok)
+	}
+	g.Remove(e.Key)
+	if _, ok := g.Find(e.Key); ok {
+		t.Error("after it was removed")
+	}
+}
