@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"log/slog"
 	"net/netip"
 	"time"
 )
@@ -8,6 +9,11 @@ import (
 // Log holds [log.…].
 type Log struct {
 	NAT []*LogTarget // [log.nat.target.NAME]
+
+	// The daemon's own log.
+	Format LogText
+	Level  slog.Level // and above
+	Syslog *Syslog    // nil: none
 }
 
 // LogTarget is a collector of the NAT log (R30-R33), reached through the host's

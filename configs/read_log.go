@@ -22,6 +22,7 @@ const (
 
 func (r *reader) log(root *table, w *raw) {
 	log := root.sub("log")
+	log.ownLog(&w.Log)
 	nat := log.sub("nat")
 	for _, t := range nat.named("target", longName) {
 		w.Log.NAT = append(w.Log.NAT, t.logTarget())

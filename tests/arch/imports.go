@@ -54,6 +54,7 @@ func Rules() []Rule {
 		{Of: "cmd/internal/control", Own: []string{"configs", "configs/dialect/..."}},
 		{Of: "cmd/internal/web", Own: []string{"configs", "cmd/internal/control"}, Modules: []string{"golang.org/x/crypto/bcrypt", "golang.org/x/sync/errgroup"}},
 		{Of: "cmd/internal/doctor", Own: []string{"cmd/internal/control", "configs"}},
+		{Of: "cmd/internal/logs"},
 		{Of: "cmd/internal/metrics", Own: []string{"cmd/internal/control"}},
 		{Of: "cmd/internal/task", Modules: []string{"golang.org/x/sync/..."}},
 		{Of: "cmd/internal/wire", Own: []string{"..."}, Modules: []string{"..."}},
