@@ -117,7 +117,11 @@ func start(t *testing.T, keeper wire.Keeper) *started {
 	s := &started{log: &daemonLog{more: make(chan struct{}, 1)}, end: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(s.done)
-		s.err = run(ctx, keeper, s.log)
+		lines, err := newOwnLog(s.log, logFlags{})
+		if err != nil {
+			panic(err) // there are no flags
+		}
+		s.err = run(ctx, keeper, lines)
 	}()
 	t.Cleanup(func() { s.stop(t) })
 	s.until(t, "msg=ready")

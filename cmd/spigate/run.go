@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -25,6 +24,7 @@ const defaultStateDir = "/overlay/spigate"
 type runFlags struct {
 	file, stateDir string
 	factory        wire.Factory
+	log            logFlags
 }
 
 func newRunCommand() *cobra.Command {
@@ -32,9 +32,10 @@ func newRunCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run {--config FILE | --state-dir [DIR]}",
 		Short: "The router, in the foreground",
-		Long: `Runs the router in the foreground, as root. It logs to stderr, tells systemd
-when it is ready and that it is well (NOTIFY_SOCKET, WATCHDOG_USEC), and ends
-cleanly on SIGTERM: kernel ports are given back as they were.
+		Long: `Runs the router in the foreground, as root. It logs to stderr, and to the
+collector of [log.syslog]; tells systemd when it is ready and that it is well
+(NOTIFY_SOCKET, WATCHDOG_USEC); and ends cleanly on SIGTERM: kernel ports are
+given back as they were.
 
 With --config it runs on that file. With --state-dir it runs on the slots of a
 directory on flash, which survive a power cut at any moment: it boots the
@@ -53,9 +54,14 @@ says what, and nothing changes. "spigate config apply" does it with an answer.`,
 			if err != nil {
 				return err
 			}
-			return run(cmd.Context(), keeper, cmd.ErrOrStderr())
+			log, err := newOwnLog(cmd.ErrOrStderr(), f.log)
+			if err != nil {
+				return err
+			}
+			return run(cmd.Context(), keeper, log)
 		},
 	}
+	f.log.add(cmd)
 	cmd.Flags().StringVar(&f.file, "config", "", "run on this configuration `FILE`")
 	cmd.Flags().StringVar(&f.stateDir, "state-dir", "", "run on the configuration slots in this `DIR`")
 	// Without a value it is the usual one; a value behind a space is then an
@@ -97,12 +103,13 @@ func (f *runFlags) keeper(slots bool, args []string) (wire.Keeper, error) {
 	return wire.KeepFile(f.file), nil
 }
 
-func run(ctx context.Context, keeper wire.Keeper, stderr io.Writer) error {
-	log := slog.New(slog.NewTextHandler(stderr, nil))
+func run(ctx context.Context, keeper wire.Keeper, lines *ownLog) error {
+	log := lines.logger()
 	c, warnings, err := keeper.Boot(time.Now(), log)
 	if err != nil {
 		return err
 	}
+	defer lines.use(&c.Log)()
 	warn(log, warnings)
 	wire.UseMemoryOf(c, log)
 	hup := make(chan os.Signal, 1)
@@ -113,6 +120,7 @@ func run(ctx context.Context, keeper wire.Keeper, stderr io.Writer) error {
 		return err
 	}
 	d.KeepIn(keeper)
+	d.CountLog(lines.meter)
 	done := make(chan error, 1)
 	go func() { done <- d.Run(ctx) }()
 	return attend(ctx, attended{keeper, d, newSupervisor(log), log, c, hup, done})

@@ -13,6 +13,21 @@ type Metered struct {
 	NAT      []NATMeter // one for each traffic domain
 	Limits   LimitMeter
 	Switches []SwitchMeter // in the order of the configuration
+	Config   ConfigMeter
+	Log      LogMeter
+}
+
+// ConfigMeter counts what became of configurations that were to be applied.
+type ConfigMeter struct {
+	Applied, Refused uint64
+	Last             int64 // when one was applied last, Unix seconds; 0: never
+}
+
+// LogMeter counts the daemon's own log.
+type LogMeter struct {
+	Sent       uint64 // messages to the collector of [log.syslog]
+	Lost       uint64 // messages that its queue had no room for
+	Suppressed uint64 // records that were too many of their kind
 }
 
 // FlowMeter counts what the fast path was asked and what became of its entries.

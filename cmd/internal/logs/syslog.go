@@ -161,6 +161,7 @@ func (s *Syslog) Run(ctx context.Context) {
 	for delay := firstWait; ; {
 		sent, err := s.connected(ctx)
 		if ctx.Err() != nil {
+			s.farewell(ctx)
 			return
 		}
 		if sent {
@@ -169,9 +170,23 @@ func (s *Syslog) Run(ctx context.Context) {
 		s.config.Told(err)
 		s.config.Wait(ctx, delay)
 		delay = min(2*delay, longestWait)
-		if ctx.Err() != nil {
-			return
-		}
+	}
+}
+
+// farewell tries once more to send what is still queued, after the end.
+func (s *Syslog) farewell(ctx context.Context) {
+	if message, _ := s.next(time.Now()); message == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+	defer cancel()
+	conn, err := s.config.Dial(ctx, s.config.Network, s.config.Address)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	if _, err := s.flush(conn, lastWords); err != nil {
+		s.config.Told(err)
 	}
 }
 

@@ -173,3 +173,17 @@ func TestWhoeverLogsNeverWaitsForACollectorThatHangs(t *testing.T) {
 	close(c.closed)
 	stop()
 }
+
+func TestWhatWasSaidBeforeAConnectionCameAboutIsSentAtTheEnd(t *testing.T) {
+	near, far := net.Pipe()
+	s := NewSyslog(SyslogConfig{Network: "tcp", App: "spigate", Dial: func(ctx context.Context, _, _ string) (net.Conn, error) { return near, ctx.Err() }})
+	say(s, 0, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	got := make(chan string)
+	go func() { got <- octets(t, bufio.NewReader(far)) }()
+	s.Run(ctx)
+	if text := textOf([]byte(<-got)); text != "message 0" {
+		t.Errorf("%q", text)
+	}
+}

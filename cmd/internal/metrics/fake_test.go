@@ -20,8 +20,10 @@ type house struct {
 }
 
 func newHouse() *house {
+	left := control.Seconds(240.5)
 	return &house{status: control.Status{
-		Ready: true, Uptime: 61.5, FastHits: 900, SlowHits: 41, Flows: 4, FlowCapacity: 65536,
+		Confirm: &left,
+		Ready:   true, Uptime: 61.5, FastHits: 900, SlowHits: 41, Flows: 4, FlowCapacity: 65536,
 		Offload: control.Offload{Flows: 1, Capacity: 8192, Packets: 70000, Refused: 2, Left: []control.OffloadLeft{{Reason: "miss", Frames: 8041}}},
 		Ports: []control.PortStatus{
 			{Port: "lan", Interface: "inside", Up: true, RxFrames: 5000, RxBytes: 640000, TxFrames: 4000, TxBytes: 512000, Lost: 7},
@@ -48,6 +50,8 @@ func (h *house) Meters() control.Metered {
 			{Protocol: "TCP", Sessions: 3, Mappings: 2, Created: 30, Dropped: 1}, {Protocol: "UDP", Sessions: 7, Mappings: 6, Created: 70}, {Protocol: "ICMP"},
 		}, Gates: 2, Connections: 9}},
 		Limits:   control.LimitMeter{LSNSessions: 65536, IKESessions: 4096, ESPSessions: 8192, Connections: 16384},
+		Config:   control.ConfigMeter{Applied: 3, Refused: 1, Last: 1700000000},
+		Log:      control.LogMeter{Sent: 70, Lost: 2, Suppressed: 900},
 		Switches: []control.SwitchMeter{{Name: "sw0", Kept: true, Repairs: 1}, {Name: "sw1", Silent: 4}},
 	}
 }

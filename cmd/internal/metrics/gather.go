@@ -19,6 +19,7 @@ func gather(b control.Backend, p Process) []byte {
 	t.servers(b, &meters)
 	t.tunnels(b)
 	t.logs(b.LSNLogStats())
+	t.operation(&status, &meters)
 	t.switches(meters.Switches)
 	return t.b
 }
@@ -118,6 +119,24 @@ func (t *text) logs(targets []control.LSNLogStat) {
 	for _, l := range targets {
 		f.add(l.Failures, "sink", l.Name)
 	}
+}
+
+// operation is what an operator does, and hears.
+func (t *text) operation(st *control.Status, m *control.Metered) {
+	f := t.family("config_apply_total", counter, "Configurations that were to be applied, by what they came to.")
+	f.add(m.Config.Applied, "result", "applied")
+	f.add(m.Config.Refused, "result", "refused")
+	if m.Config.Last > 0 {
+		t.seconds("config_last_apply_timestamp_seconds", "When one was applied last, since 1970; not there before the first.", float64(m.Config.Last))
+	}
+	t.family("config_confirm_pending", gauge, "Whether what runs is rolled back unless it is confirmed.").is(st.Confirm != nil)
+	if st.Confirm != nil {
+		t.seconds("config_confirm_left_seconds", "How long there is to confirm it; not there if nothing waits.", float64(*st.Confirm))
+	}
+	f = t.family("log_messages_total", counter, "Messages of the daemon's own log to its syslog collector, and records that were too many of their kind.")
+	f.add(m.Log.Sent, "result", "sent")
+	f.add(m.Log.Lost, "result", "lost")
+	f.add(m.Log.Suppressed, "result", "suppressed")
 }
 
 func (t *text) switches(all []control.SwitchMeter) {

@@ -113,7 +113,7 @@ func (v *views) ApplyConfig(n control.ConfigNew) (control.ConfigApplied, error) 
 	if v.daemon == nil {
 		return control.ConfigApplied{}, errKeepsNone()
 	}
-	return v.daemon.applyConfig(n)
+	return v.tallies.note(v.daemon.applyConfig(n))
 }
 
 // ShowConfig implements control.Configurer.

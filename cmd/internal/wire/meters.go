@@ -1,6 +1,32 @@
 package wire
 
-import "spigate/cmd/internal/control"
+import (
+	"sync/atomic"
+	"time"
+
+	"spigate/cmd/internal/control"
+)
+
+// tallies are counters that belong to nothing else.
+type tallies struct {
+	applied, refused atomic.Uint64
+	last             atomic.Int64 // Unix seconds
+	log              func() control.LogMeter
+}
+
+// note counts an apply by what it came to, and returns that.
+func (t *tallies) note(done control.ConfigApplied, err error) (control.ConfigApplied, error) {
+	if err != nil {
+		t.refused.Add(1)
+	} else {
+		t.applied.Add(1)
+		t.last.Store(time.Now().Unix())
+	}
+	return done, err
+}
+
+// CountLog says how the daemon's own log is counted. It is called before Run.
+func (d *Daemon) CountLog(count func() control.LogMeter) { d.views.tallies.log = count }
 
 // Meters implements control.Meters.
 func (v *views) Meters() control.Metered {
@@ -15,6 +41,10 @@ func (v *views) Meters() control.Metered {
 			LSNSessions: uint64(limits.LSNSessions), IKESessions: uint64(limits.IKESessions),
 			ESPSessions: uint64(limits.ESPSessions), Connections: uint64(limits.Connections),
 		},
+	}
+	out.Config = control.ConfigMeter{Applied: v.tallies.applied.Load(), Refused: v.tallies.refused.Load(), Last: v.tallies.last.Load()}
+	if v.tallies.log != nil {
+		out.Log = v.tallies.log()
 	}
 	for _, r := range v.chassis.Routers() {
 		st := r.LSN().Stats()

@@ -32,6 +32,7 @@ type views struct {
 	began    int64           // monotonic ns
 	ready    <-chan struct{} // closed when the daemon is
 	daemon   *Daemon         // that keeps a configuration, or nil
+	tallies  tallies
 
 	capturing capturing
 
