@@ -17,8 +17,8 @@ const (
 	keptForOwner   = 16
 )
 
-// bounded is a listener that refuses connections over the bounds.
-type bounded struct {
+// limited is a listener that refuses connections over the bounds.
+type limited struct {
 	net.Listener
 	refusal []byte
 	owns    func(net.Conn) bool
@@ -27,9 +27,9 @@ type bounded struct {
 	open int
 }
 
-func bound(l net.Listener) *bounded {
+func bound(l net.Listener) *limited {
 	text := `{"error":"too many connections at a time","code":"` + CodeBusy + `"}` + "\n"
-	return &bounded{Listener: l, owns: ownersOwn, refusal: fmt.Appendf(nil,
+	return &limited{Listener: l, owns: ownersOwn, refusal: fmt.Appendf(nil,
 		"HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s",
 		http.StatusServiceUnavailable, http.StatusText(http.StatusServiceUnavailable), len(text), text)}
 }
@@ -45,7 +45,7 @@ func ownersOwn(c net.Conn) bool {
 }
 
 // Accept returns the next connection within the bounds.
-func (l *bounded) Accept() (net.Conn, error) {
+func (l *limited) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
 		if err != nil {
@@ -62,7 +62,7 @@ func (l *bounded) Accept() (net.Conn, error) {
 	}
 }
 
-func (l *bounded) enter(owner bool) bool {
+func (l *limited) enter(owner bool) bool {
 	limit := maxConnections
 	if !owner {
 		limit -= keptForOwner
@@ -76,7 +76,7 @@ func (l *bounded) enter(owner bool) bool {
 	return true
 }
 
-func (l *bounded) leave() {
+func (l *limited) leave() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open--
