@@ -49,9 +49,18 @@ else
 	need mmdebstrap mmdebstrap
 fi
 
-[ -z "$missing" ] && exit 0
-echo "installing:$missing" >&2
+promtool="" # configs/monitoring: alert rules as Prometheus reads them
+command -v promtool >/dev/null 2>&1 || promtool=promtool
+
+[ -z "$missing$promtool" ] && exit 0
+echo "installing:$missing $promtool" >&2
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -q
 # shellcheck disable=SC2086 # a list of packages
-apt-get install -y -q --no-install-recommends $missing
+[ -z "$missing" ] || apt-get install -y -q --no-install-recommends $missing
+[ -n "$promtool" ] || exit 0
+# The program alone: its package would start a Prometheus here.
+dir=$(mktemp -d)
+(cd "$dir" && apt-get download -q prometheus)
+dpkg-deb --fsys-tarfile "$dir"/prometheus_*.deb | tar -x -C /usr/local/bin --strip-components=3 ./usr/bin/promtool
+rm -r "$dir"

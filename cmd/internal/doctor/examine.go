@@ -183,7 +183,7 @@ func (r *report) pools(pools []control.LSNPool, drops []control.Drop) {
 		if b := percent(p.UsedBlocks, p.Blocks); b > share {
 			protocol, share = "port block", b
 		}
-		const more = "add addresses to the pool, lower max_port_blocks or the quotas, or look for a subscriber with very many sessions: spigate top subscribers"
+		const more = "add addresses to the pool, lower port_quota, or look for a subscriber with very many sessions: spigate top subscribers"
 		r.level(p.Name, share, more, "%.0f %% of its %ss are in use", share, portsOf(protocol))
 	}
 	for i := range drops {
