@@ -56,6 +56,7 @@ func TestCommands(t *testing.T) {
 			"send":      func(ts *testscript.TestScript, _ bool, args []string) { of(ts).send(ts, args) },
 			"replay":    func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(of(ts).replay(args)) },
 			"holds":     func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(of(ts).holds(ts, args)) },
+			"during":    func(ts *testscript.TestScript, _ bool, args []string) { of(ts).during(ts, args) },
 			"until":     func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(of(ts).until(args)) },
 		},
 	})

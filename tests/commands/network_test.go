@@ -155,9 +155,12 @@ func (s *site) fence(v *configs.VLAN, host netip.Addr) error {
 	}
 }
 
-// settle waits until what was sent has come out wherever it does.
+// settle waits until what was sent has come out wherever it does. The router
+// sends what a batch of frames has caused at the end of the batch: the first
+// answer says that a frame was taken, the second one that its batch was over, and
+// the third one comes behind what that has caused on another line.
 func (s *site) settle() error {
-	for range 2 { // what one line has caused on another
+	for range 3 {
 		for _, v := range s.config.VLANs {
 			if s.lines[v.Port.Name] == nil || len(v.Addresses) == 0 {
 				continue

@@ -2,6 +2,8 @@ package commands
 
 import (
 	"bufio"
+	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
@@ -39,5 +41,39 @@ func (s *scene) watch(ts *testscript.TestScript, args []string) {
 	ts.Check(cmd.Wait())
 	if n > 0 {
 		ts.Fatalf("%q was drawn %d times too seldom", first, n)
+	}
+}
+
+// during reads "during VLAN PACKET WORDS…": the command, with the packet put on
+// the VLAN again and again until it has ended by itself.
+func (s *scene) during(ts *testscript.TestScript, args []string) {
+	if len(args) < 3 || s.current == nil {
+		ts.Fatalf("usage: during VLAN PACKET WORDS…, of a daemon that runs")
+	}
+	v, err := s.current.site.vlan(args[0])
+	ts.Check(err)
+	p, err := packet(args[1])
+	ts.Check(err)
+	cmd := exec.Command(s.binary, s.words(args[2:])...)
+	cmd.Dir = ts.MkAbs(".")
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	ts.Check(cmd.Start())
+	late := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+	defer late.Stop()
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-ended:
+			fmt.Fprint(ts.Stdout(), s.steady(out.String()))
+			fmt.Fprint(ts.Stderr(), s.steady(errs.String()))
+			ts.Check(err)
+			return
+		case <-tick.C:
+			ts.Check(s.current.site.inject(v, p))
+		}
 	}
 }
