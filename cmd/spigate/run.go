@@ -41,12 +41,15 @@ With --config it runs on that file. With --state-dir it runs on the slots of a
 directory on flash, which survive a power cut at any moment: it boots the
 confirmed one; if that is damaged, or this build refuses it, the running one,
 then the candidate, then the file of --factory. The log says which, and why.
-Files that a configuration names are relative to its own directory.
+Files that a configuration names are relative to its own directory. What was
+before is kept in the same directory, or with --config in FILE.history beside it.
 
 SIGHUP reads the file, or the running slot, again. What can change without a
 restart takes effect at once: sessions whose NAT address, group or profile is
-gone end, all others go on. If anything else has changed, or is wrong, the log
-says what, and nothing changes. "spigate config apply" does it with an answer.`,
+gone end, all others go on; the log says how many. While a configuration waits
+for "spigate config confirm", it is that which is read again. If anything else
+has changed, or is wrong, the log says what, and nothing changes. "spigate
+config apply" does it with an answer.`,
 		Example: exampleText("run --config /etc/spigate/spigate.toml", "run --state-dir /overlay/spigate --factory /etc/spigate/spigate.toml"),
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

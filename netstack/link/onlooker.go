@@ -7,7 +7,7 @@ import (
 
 // An Onlooker looks on: it is shown the frames that pass through all ports, by every lane
 // at once. It must not wait, keep a frame's memory, or change a frame. Without one
-// a lane asks for it once in a batch, and that is all.
+// a lane asks for it three times in a batch, and that is all.
 type Onlooker interface {
 	// Received is shown a frame that came in by p, before anything is done with it;
 	// its In is 0 if it is about to be dropped. It returns the mark by which the

@@ -37,7 +37,7 @@ type pcapPort struct {
 	source *os.File
 	ahead  *bufio.Reader // of source: what has been read and not yet received
 	reader *PcapReader   // nil: nothing (more) to receive
-	broken error       // what ended the reader
+	broken error         // what ended the reader
 	closed chan struct{}
 
 	mu   sync.Mutex // guards what follows

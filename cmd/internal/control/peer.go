@@ -30,6 +30,9 @@ type peerKey struct{}
 
 // withPeer notes who has connected.
 func withPeer(ctx context.Context, conn net.Conn) context.Context {
+	if c, ok := conn.(*counted); ok {
+		conn = c.Conn
+	}
 	if unix, ok := conn.(*net.UnixConn); ok {
 		if cred, ok := credentials(unix); ok {
 			return context.WithValue(ctx, peerKey{}, cred.Uid)

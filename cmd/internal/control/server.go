@@ -23,6 +23,7 @@ const (
 	maxHeader    = 16 << 10
 	maxBody      = 64 << 10
 	maxRequests  = 16 // at a time; more are told to come again
+	maxLong      = 8  // of them, of more than one piece: they last as long as their reader likes
 )
 
 // Server answers for a daemon. Make it with New, then Listen, then Run.
@@ -31,6 +32,7 @@ type Server struct {
 	log     *slog.Logger
 	stall   time.Duration
 	slots   chan struct{} // one for each request that is being answered
+	long    chan struct{} // and for each of those with a long answer
 	ready   chan struct{}
 	mounted map[string]http.Handler // see Mount
 
@@ -45,7 +47,7 @@ func New(backend Backend, log *slog.Logger) *Server {
 	}
 	return &Server{
 		backend: backend, log: log, stall: stallTimeout,
-		slots: make(chan struct{}, maxRequests), ready: make(chan struct{}),
+		slots: make(chan struct{}, maxRequests), long: make(chan struct{}, maxLong), ready: make(chan struct{}),
 	}
 }
 
@@ -110,7 +112,7 @@ func (s *Server) Run(ctx context.Context) error {
 		shutDown(server)
 	})
 	close(s.ready)
-	err := server.Serve(e.listener)
+	err := server.Serve(bound(e.listener))
 	if stop() {
 		server.Close()
 	} else {

@@ -26,10 +26,16 @@ func plain[T row](all func() []T) func(Filter) (iter.Seq[T], error) {
 func view[T row](s *Server, allowed []string, rows func(Filter) (iter.Seq[T], error)) http.Handler {
 	return s.handle(http.MethodGet, allowed, func(f Filter, yield func(row) bool) error {
 		seq, err := rows(f)
-		if err == nil {
-			seq(func(r T) bool { return yield(r) })
+		if err != nil {
+			return err
 		}
-		return err
+		one := new(T) // for all rows: there may be a million
+		shown := any(one).(row)
+		seq(func(r T) bool {
+			*one = r
+			return yield(shown)
+		})
+		return nil
 	})
 }
 
@@ -42,7 +48,8 @@ func (s *Server) handle(method string, allowed []string, rows func(f Filter, yie
 			refuse(w, http.StatusMethodNotAllowed, &Error{"method " + r.Method + " is not allowed here, want " + method, CodeMethod})
 			return
 		}
-		out := &stallWriter{w: w, control: http.NewResponseController(w), stall: s.stall}
+		out := &stallWriter{w: w, control: http.NewResponseController(w), stall: s.stall, long: s.long}
+		defer out.leave()
 		defer s.caught(r, out)
 		f, err := parseFilter(r.URL.Query(), allowed)
 		if err != nil {
@@ -55,9 +62,10 @@ func (s *Server) handle(method string, allowed []string, rows func(f Filter, yie
 			refuseError(w, err)
 			return
 		}
+		out.ending = true
 		if err := e.end(); err != nil {
 			s.log.Debug("control: answer cut short", "path", r.URL.Path, "error", err)
-			out.fail(&Error{err.Error(), CodeInternal})
+			out.fail(err)
 		}
 	})
 }
@@ -94,9 +102,26 @@ type stallWriter struct {
 	control *http.ResponseController
 	stall   time.Duration
 	begun   bool
+	ending  bool          // no piece comes after the next
+	long    chan struct{} // places of the answers of more than one piece; nil: it needs none
+	placed  bool
+}
+
+// tooMany refuses an answer of many pieces. Those who read slowly, or have stopped
+// in a pager, keep the short answers from nobody.
+func tooMany() *Error {
+	return &Error{"as many long lists are being read as may be at a time: come again, or ask for less with a filter", CodeBusy}
 }
 
 func (s *stallWriter) Write(b []byte) (int, error) {
+	if !s.begun && !s.ending && s.long != nil {
+		select {
+		case s.long <- struct{}{}:
+			s.placed = true
+		default:
+			return 0, tooMany()
+		}
+	}
 	s.begun = true
 	if err := s.control.SetWriteDeadline(time.Now().Add(s.stall)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return 0, err
@@ -104,13 +129,20 @@ func (s *stallWriter) Write(b []byte) (int, error) {
 	return s.w.Write(b)
 }
 
+// leave gives up the answer's place.
+func (s *stallWriter) leave() {
+	if s.placed {
+		<-s.long
+	}
+}
+
 // fail refuses an answer of which nothing has been written. An answer that has
 // begun it breaks off, so that the reader sees that it is not whole.
-func (s *stallWriter) fail(e *Error) {
+func (s *stallWriter) fail(err error) {
 	if s.begun {
 		panic(http.ErrAbortHandler)
 	}
-	refuse(s.w, http.StatusInternalServerError, e)
+	refuseError(s.w, err)
 }
 
 // caught turns a panic of a backend into an error for the one who asked.
@@ -136,6 +168,8 @@ func refuseError(w http.ResponseWriter, err error) {
 		refuse(w, http.StatusNotFound, e)
 	case e.Code == CodeBusy:
 		refuse(w, http.StatusServiceUnavailable, e)
+	case e.Code == CodeInternal:
+		refuse(w, http.StatusInternalServerError, e)
 	default:
 		refuse(w, http.StatusBadRequest, e)
 	}

@@ -1,6 +1,8 @@
 package web
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -24,18 +26,76 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.extra(w, r, h)
 		return
 	}
-	if !s.site.streams(r.URL.Path) { // those are counted apart: they stay
-		select {
-		case s.slots <- struct{}{}:
-			defer func() { <-s.slots }()
-		default:
-			w.Header().Set("Retry-After", "2")
-			s.plain(w, http.StatusServiceUnavailable, "too many requests at a time")
+	// Whoever is not logged in has a small form to send at most, and it is read
+	// before it takes a place: it may come as slowly as the server's times allow.
+	limit := int64(maxBody)
+	known := s.site.knows(r)
+	if !known {
+		limit = maxForm
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, limit)
+	if !known {
+		if err := r.ParseForm(); err != nil {
+			s.badForm(w, err)
 			return
 		}
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	s.site.serve(w, r)
+	if s.site.streams(r.URL.Path) { // those are counted apart: they stay
+		s.site.serve(w, r)
+		return
+	}
+	answer, ok := s.answer(w, r)
+	if !ok {
+		w.Header().Set("Retry-After", "2")
+		s.plain(w, http.StatusServiceUnavailable, "too many requests at a time")
+		return
+	}
+	answer.send()
+}
+
+// answer makes an answer in one of the places, and gives the place up: whoever
+// reads slowly, or not at all, takes it from nobody.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request) (a *answer, ok bool) {
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	default:
+		return nil, false
+	}
+	a = &answer{w: w, status: http.StatusOK}
+	s.site.serve(a, r)
+	return a, true
+}
+
+// answer is one that is whole before the first byte of it is sent.
+type answer struct {
+	w      http.ResponseWriter
+	status int
+	body   bytes.Buffer
+}
+
+// Header implements http.ResponseWriter.
+func (a *answer) Header() http.Header { return a.w.Header() }
+
+// WriteHeader implements http.ResponseWriter.
+func (a *answer) WriteHeader(status int) { a.status = status }
+
+// Write implements http.ResponseWriter.
+func (a *answer) Write(b []byte) (int, error) { return a.body.Write(b) }
+
+func (a *answer) send() {
+	a.w.WriteHeader(a.status)
+	a.w.Write(a.body.Bytes())
+}
+
+// badForm answers a body or query that cannot be read.
+func (s *Server) badForm(w http.ResponseWriter, err error) {
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		s.plain(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("the request is too large: it may have %d bytes, or %d of whoever is logged in", maxForm, maxBody))
+		return
+	}
+	s.plain(w, http.StatusBadRequest, "the form cannot be read")
 }
 
 // caught turns a panic of a page into an error for the one who asked, and a line

@@ -4,6 +4,7 @@ package web
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 )
 
@@ -17,15 +18,12 @@ func (p *site) loginPage() page { return page{path: loginPath, title: "Log in", 
 // loginForm is what the page of the log-in shows.
 type loginForm struct{ Name, Next, Why string }
 
-// maxForm bounds the form of a log-in, which anybody may send, in bytes.
-const maxForm = 4 << 10
-
 // login shows the form, or checks what it sends. A log-in always makes a new
 // session: one that somebody planted in the browser before is worth nothing.
 func (p *site) login(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
-		p.badForm(w, err)
+		p.server.badForm(w, err)
 		return
 	}
 	form := loginForm{Name: r.PostForm.Get("name"), Next: p.next(r.Form.Get("next"))}
@@ -36,12 +34,13 @@ func (p *site) login(w http.ResponseWriter, r *http.Request) {
 	}
 	user, err := p.server.users.logIn(sourceOf(r), form.Name, r.PostForm.Get("password"))
 	if err != nil {
-		status := http.StatusUnauthorized
+		status, level := http.StatusUnauthorized, slog.LevelWarn
 		if errors.Is(err, errOften) {
-			status = http.StatusTooManyRequests
+			// Anybody can have that said as often as he likes; the others are bounded.
+			status, level = http.StatusTooManyRequests, slog.LevelDebug
 			w.Header().Set("Retry-After", "60")
 		}
-		p.server.log.Warn("web: log-in refused", "from", r.RemoteAddr, "reason", err)
+		p.server.log.Log(r.Context(), level, "web: log-in refused", "from", r.RemoteAddr, "reason", err)
 		form.Why = err.Error()
 		p.show(w, &request{Request: r}, page, status, form)
 		return
@@ -68,7 +67,7 @@ func (p *site) next(path string) string {
 
 func (p *site) logout(w http.ResponseWriter, r *http.Request) {
 	if err := r.ParseForm(); err != nil {
-		p.badForm(w, err)
+		p.server.badForm(w, err)
 		return
 	}
 	o := p.sessionOf(r, true)
@@ -111,6 +110,9 @@ func (p *site) cookie(r *http.Request) string {
 	}
 	return c.Value
 }
+
+// knows reports whether a request is one of a session.
+func (p *site) knows(r *http.Request) bool { return p.sessionOf(r, false) != nil }
 
 // sessionOf returns the session of a request, or nil. A user who is not in the
 // configuration any more has none.

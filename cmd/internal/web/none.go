@@ -18,6 +18,8 @@ func (*site) set(configs.Web) {}
 
 func (*site) streams(string) bool { return false }
 
+func (*site) knows(*http.Request) bool { return false }
+
 func (*site) run(ctx context.Context) error {
 	<-ctx.Done()
 	return nil

@@ -29,6 +29,7 @@ const (
 	closeTimeout = time.Second
 	maxHeader    = 16 << 10
 	maxBody      = control.MaxConfig + 64<<10 // a configuration in a form, with what stands beside it
+	maxForm      = 4 << 10                    // what whoever is not logged in may send, in bytes: the form of the log-in
 	maxRequests  = 16                         // at a time
 )
 

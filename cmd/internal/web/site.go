@@ -129,7 +129,7 @@ func (p *site) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := r.ParseForm(); err != nil {
-		p.badForm(w, err)
+		p.server.badForm(w, err)
 		return
 	}
 	if s, ok := p.streamed[r.URL.Path]; ok {
@@ -157,15 +157,6 @@ const nobody = `No user may log in yet. Add one to the configuration:
   role = "admin"       # or read_only
 
 and apply it: "spigate config apply FILE", or SIGHUP.`
-
-func (p *site) badForm(w http.ResponseWriter, err error) {
-	var large *http.MaxBytesError
-	if errors.As(err, &large) {
-		p.server.plain(w, http.StatusRequestEntityTooLarge, "the request is too large")
-		return
-	}
-	p.server.plain(w, http.StatusBadRequest, "the form cannot be read")
-}
 
 // answer asks a page, or does what its form wants.
 func (p *site) answer(w http.ResponseWriter, r *request, page *served) {

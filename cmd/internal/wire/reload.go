@@ -83,6 +83,9 @@ func (d *Daemon) Reread(now time.Time) ([]configs.Warning, control.ConfigSession
 	if err != nil {
 		return warnings, control.ConfigSessions{}, err
 	}
+	if w := d.window.Load(); w != nil {
+		d.log.Info("config: what waits for its confirmation is read again; its time goes on", "by", w.asked.By, "left", d.left().String())
+	}
 	n, err := d.reload(c)
 	return warnings, n, err
 }

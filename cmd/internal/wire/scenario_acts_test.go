@@ -22,6 +22,10 @@ var acts = map[string]func(*world, *words){
 	"flush":    (*world).actFlush,
 	"profile":  (*world).actProfile,
 	"unbind":   (*world).actUnbind,
+
+	"apply":    (*world).actApply,
+	"confirm":  (*world).actConfirm,
+	"rollback": (*world).actRollback,
 }
 
 // actHost reads "host NAME PORT ADDRESS [via HOST]".

@@ -32,6 +32,7 @@ var checks = map[string]func(*world, *words){
 	"snat":        checkListener(vserver.KindSNAT),
 	"connections": (*world).checkConnections,
 	"missed":      (*world).checkMissed,
+	"history":     (*world).checkHistory,
 }
 
 // checkExpect reads "expect PORT PACKET from=END to=END" and "expect nothing".

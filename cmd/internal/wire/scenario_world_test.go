@@ -21,7 +21,8 @@ import (
 // send returns.
 type world struct {
 	config  *configs.Config
-	next    string // the configuration for "restart next" and "reload"
+	next    string  // the configuration for "restart next", "reload" and "apply"
+	daemon  *Daemon // of "apply" and its like; nil before the first
 	chassis *netstack.Chassis
 	clock   *clock
 	drops   *drop.Counters

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"spigate/board/flash"
 	"spigate/board/flash/flashtest"
 	"spigate/cmd/internal/control"
 )
@@ -134,6 +135,27 @@ func TestAFileThatIsEditedMeanwhileIsNotReplacedByAConfirmation(t *testing.T) {
 		t.Error(err)
 	}
 	w.is(1, one)
+}
+
+// The page has every word that "config history" may show, and quotes the log.
+func TestThePageOfTheConfigurationHasAllStates(t *testing.T) {
+	text := page(t, "configuration.md")
+	for _, state := range []string{
+		control.RevisionRunning, control.RevisionPending, control.RevisionConfirmed, control.RevisionNextStart, control.RevisionCandidate,
+		control.RevisionPrevious, control.RevisionRolledBack, control.RevisionReplaced, control.RevisionDamaged,
+	} {
+		if !strings.Contains(text, "| `"+state+"` |") {
+			t.Errorf("%s has no line", state)
+		}
+	}
+	for _, fate := range []flash.Fate{flash.FateNotConfirmed, flash.FateRolledBack, flash.FateRestarted} {
+		if !strings.Contains(text, "`"+string(fate)+"`: ") {
+			t.Errorf("%s is not told", fate)
+		}
+	}
+	if !strings.Contains(text, "`the rollback failed and is tried again`") {
+		t.Error("the log is not quoted")
+	}
 }
 
 func TestThereIsNothingToGoBackToOnAFlashWithoutAConfirmedSlot(t *testing.T) {
