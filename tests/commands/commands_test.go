@@ -31,12 +31,20 @@ func TestMain(m *testing.M) {
 
 // TestCommands plays the scenarios.
 func TestCommands(t *testing.T) {
+	p := params(t)
+	p.Dir, p.UpdateScripts = "testdata", *update
+	testscript.Run(t, p)
+}
+
+// params are the lines that scenarios have.
+func params(t *testing.T) testscript.Params {
+	t.Helper()
 	binary, err := build.Daemon()
 	if err != nil {
 		t.Fatal(err)
 	}
-	testscript.Run(t, testscript.Params{
-		Dir: "testdata", UpdateScripts: *update, RequireUniqueNames: true,
+	return testscript.Params{
+		RequireUniqueNames: true,
 		Setup: func(env *testscript.Env) error {
 			s := &scene{binary: binary, dir: env.WorkDir, daemons: map[string]*daemon{}}
 			env.Values[sceneKey{}] = s
@@ -59,7 +67,7 @@ func TestCommands(t *testing.T) {
 			"during":    func(ts *testscript.TestScript, _ bool, args []string) { of(ts).during(ts, args) },
 			"until":     func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(of(ts).until(args)) },
 		},
-	})
+	}
 }
 
 type sceneKey struct{}
@@ -151,16 +159,16 @@ func (s *scene) exited(args []string) error {
 	return nil
 }
 
-// holds reads "holds FILE": the last output has all of the file's lines, in their
-// order, whatever blanks there are between words. It is for pages of documents,
+// holds reads "holds FILE": the last output has all of the file's lines, in
+// their order, whatever blanks there are between words. It is for pages of documents,
 // which have lost their columns.
 func (s *scene) holds(ts *testscript.TestScript, args []string) error {
 	if len(args) != 1 {
 		return errors.New("usage: holds FILE")
 	}
-	rest := strings.Split(ts.ReadFile("stdout"), "\n")
+	rest := strings.Split(ts.ReadFile("stdout")+ts.ReadFile("stderr"), "\n")
 	for line := range strings.Lines(ts.ReadFile(args[0])) {
-		want := strings.Fields(line)
+		want := strings.Fields(s.steady(line))
 		at := slices.IndexFunc(rest, func(have string) bool { return alike(strings.Fields(have), want) })
 		if at < 0 {
 			return fmt.Errorf("no line %q, or not behind the one before it", strings.TrimSpace(line))
