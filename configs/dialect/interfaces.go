@@ -13,13 +13,16 @@ import (
 
 // policies completes policies, and gives each keys: a peer, or manual SAs.
 func (c *completer) policies() {
-	keyed := map[string]bool{}
+	keyed, faced := map[string]bool{}, map[string]bool{}
 	for _, t := range c.Below("net", "ipsec", "manual_sa") {
 		keyed[t.Text("policy")] = true
 	}
+	for _, t := range c.Below("net", "tunnel") {
+		faced[t.Text("policy")] = true
+	}
 	for _, t := range c.Below("net", "ipsec", "policy") {
 		if !t.Defined && !t.Has("tunnel_local_address") {
-			c.invent(t)
+			c.invent(t, map[bool]string{true: "interface", false: "tunnel"}[faced[t.Name()]])
 		}
 		if !keyed[t.Name()] && !t.Has("peer") {
 			t.Set(t.Line, "peer", t.Name())
@@ -32,14 +35,8 @@ func (c *completer) policies() {
 }
 
 // invent makes up the ends of a policy, on a VLAN of its own.
-func (c *completer) invent(t *Table) {
+func (c *completer) invent(t *Table, mode string) {
 	p := c.space.network()
-	mode := "tunnel"
-	for _, tunnel := range c.Below("net", "tunnel") {
-		if tunnel.Text("policy") == t.Name() {
-			mode = "interface"
-		}
-	}
 	t.Set(t.Line, "mode", mode)
 	t.Set(t.Line, "tunnel_local_address", at(p, 1).String())
 	if !t.Has("tunnel_remote_address") {

@@ -38,10 +38,6 @@ func (s *statement) said(name string) (string, int) {
 	return "", s.line
 }
 
-func (s *statement) has(name string) bool {
-	return slices.ContainsFunc(s.settings, func(one setting) bool { return one.of.name == name })
-}
-
 // deferred takes up objects that are no tables of ours.
 func (im *importer) deferred(s statement) {
 	switch s.kind.words {
