@@ -36,7 +36,7 @@ func (d *draw) group(i, domain int) {
 	case 2:
 		d.set("nat_type", `"DETERMINISTIC"`)
 	}
-	d.maybe("port_realloc_timeout", `"%ds"`, d.number(0, 600))
+	d.maybe("port_realloc_timeout", "%q", d.one("0s", "7s", "600s"))
 	d.maybe("max_port_realloc_tmq", "%d", d.number(0, 65536))
 	apps, transports := d.profiles(domain)
 	d.alg()
@@ -59,7 +59,7 @@ func (d *draw) group(i, domain int) {
 		d.maybe("alloc_policy", "%q", d.one("PORTS", "IPADDRS"))
 		d.maybe("port_block_size", "%d", d.number(256, 512))
 	}
-	d.maybe("preset", "%q", d.one("", "rfc5382", "rfc6888"))
+	d.maybe("preset", "%q", d.one("", "rfc5382", "rfc6888", "rfc6888"))
 	d.maybe("rewrite_ip_id", "%q", d.one("FRAGMENTS", "DF-CLEAR"))
 	d.maybe("exempt", "%s", `["10.0.0.0/8", "192.168.0.0/16"]`)
 	d.maybe("icmp_on_exhaustion", "%q", d.one("HOST-UNREACHABLE", "PROHIBITED", "NONE"))
