@@ -11,7 +11,7 @@ import (
 // attempts cost a small router a tenth of a processor, and leave the packets alone.
 const (
 	burstOfOne, everyOfOne = 5, 10 * time.Second
-	burstOfAll, everyOfAll = 10, 3 * time.Second
+	burstOfAll, everyOfAll = 10, 10 * time.Second
 	maxSources             = 1024 // of which attempts are remembered
 )
 

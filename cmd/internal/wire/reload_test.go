@@ -44,6 +44,9 @@ func TestWhatTakesARestartIsNamed(t *testing.T) {
 		{"a virtual server", "version = 1\n", "version = 1\n[ltm.virtual.v]\ndestination = \"any:any\"\nip_forward = true\n", ""},
 		{"a variable", "version = 1\n", "version = 1\nsys.db.tm.rejectunmatched = false\n", ""},
 		{"a size", "version = 1\n", "version = 1\nlimits.connections = 1000\n", "limits"},
+		{"a user of the pages", "version = 1\n", "version = 1\n" + webUser, ""},
+		{"how long a session lasts", "version = 1\n", "version = 1\nweb.session_timeout = \"1h\"\n", ""},
+		{"where the pages are", "version = 1\n", "version = 1\n[control]\nhttp = \":8443\"\n" + webUser, "control, web"},
 		{"what is offloaded", "version = 1\n", "version = 1\noffload.after = 1\n", "offload"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
