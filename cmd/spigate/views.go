@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"iter"
@@ -154,74 +153,6 @@ func flowCells(r control.Flow) []string {
 	return []string{r.Protocol, endpoint(r.SourceIP, r.SourcePort), endpoint(r.DestIP, r.DestPort), id,
 		r.InInterface, r.OutInterface, rewrite, endpoint(r.NewIP, r.NewPort),
 		number(r.Packets), number(r.Bytes), r.Idle.String(), number(r.TD), path, r.Owner + " " + number(r.OwnerID)}
-}
-
-func (s *shower) drops() *cobra.Command {
-	var all bool
-	cmd := command(s, view[control.Drop]{
-		noun: "drops", short: "Why frames were dropped, and what to do about it",
-		examples: []string{"show drops", "show drops --all", "show drops --watch 2s", "show drops --json"},
-		long: "Dropped frames by reason, with the rate over the last ten seconds and the\n" +
-			"newest example. Below vlan_miss stands which virtual server was missed, where,\n" +
-			"and what to change. With --json every reason is there, also those at zero.",
-		ask: func(c *control.Client, ctx context.Context, _ control.Filter) iter.Seq2[control.Drop, error] {
-			return c.Drops(ctx)
-		},
-		print: func(w io.Writer, bold bool, rows iter.Seq2[control.Drop, error]) error {
-			return printDrops(w, bold, rows, all)
-		},
-	})
-	cmd.Flags().BoolVar(&all, "all", false, "also reasons that have not happened")
-	return cmd
-}
-
-// printDrops prints the table and below it what the reasons in it mean, which
-// is too long for a column.
-func printDrops(w io.Writer, bold bool, rows iter.Seq2[control.Drop, error], all bool) error {
-	var shown []control.Drop
-	chosen := func(yield func(control.Drop, error) bool) {
-		for d, err := range rows {
-			if err == nil && d.Count == 0 && !all {
-				continue
-			}
-			if err == nil {
-				shown = append(shown, d)
-			}
-			if !yield(d, err) {
-				return
-			}
-		}
-	}
-	err := rowsOf([]string{"Reason", "Count", "Rate/s", "LastSeen", "LastFrame"}, dropCells)(w, bold, chosen)
-	if err != nil {
-		return err
-	}
-	for _, d := range shown {
-		rule := ""
-		if d.Rule != "" {
-			rule = " (" + d.Rule + ")"
-		}
-		if _, err := fmt.Fprintf(w, "\n%s: %s%s\n  To do: %s\n", d.Reason, d.Means, rule, d.Do); err != nil {
-			return err
-		}
-		for i := range d.VLANMisses {
-			if _, err := fmt.Fprintf(w, "  %s\n", printable(d.VLANMisses[i].Advice())); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func dropCells(d control.Drop) []string {
-	ago, frame := "-", "-"
-	if d.Last != nil {
-		frame = d.Last.Summary
-	}
-	if d.Seen != nil {
-		ago = d.Seen.String() + " ago"
-	}
-	return []string{d.Reason, number(d.Count), strconv.FormatFloat(d.Rate, 'f', 1, 64), ago, frame}
 }
 
 // number prints any unsigned number.

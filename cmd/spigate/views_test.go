@@ -96,6 +96,21 @@ func TestShowDropsAllListsTheReasonsAtZero(t *testing.T) {
 	golden(t, "drops-all.txt", stdout)
 }
 
+func TestShowDropsOfOneReasonIsInFull(t *testing.T) {
+	socket, _ := daemon(t, &house{})
+	for name, reason := range map[string]string{"drops-one.txt": "esp_no_gate_in", "drops-one-zero.txt": "ah"} {
+		_, stdout, _ := spigate(t, "show", "drops", reason, "--socket", socket)
+		golden(t, name, stdout)
+	}
+	if code, _, stderr := spigate(t, "show", "drops", "esp_no_gate_inn", "--socket", socket); code == 0 || !strings.Contains(stderr, `did you mean "esp_no_gate_in"?`) {
+		t.Errorf("%d: %s", code, stderr)
+	}
+	_, stdout, _ := spigate(t, "__complete", "show", "drops", "--socket", socket, "es")
+	if !strings.HasPrefix(stdout, "esp_no_gate_in\n:") {
+		t.Errorf("completed to %q", stdout)
+	}
+}
+
 func TestFiltersOfTheCommandLineReachTheRows(t *testing.T) {
 	socket, _ := daemon(t, &house{})
 	for _, c := range []struct{ words, has, hasNot string }{
