@@ -10,7 +10,6 @@ import (
 
 	"spigate/cmd/internal/control"
 	"spigate/configs"
-	"spigate/netstack/drop"
 	"spigate/netstack/frame"
 	"spigate/netstack/link"
 )
@@ -371,6 +370,3 @@ func fateWord(f *control.ExplainFate) string {
 	}
 	return f.End
 }
-
-// saysNone reports whether a row of the table of reasons says that nothing helps.
-func saysNone(in drop.Info) bool { return strings.HasPrefix(in.Do, "None") }

@@ -8,9 +8,10 @@ import (
 	"spigate/netstack/drop"
 )
 
-// ruins is the table: a row for every reason, in the order of package drop.
+// ruins is the table: a row for every reason, in the order of package drop, and
+// for those of the TCP/IP stack that packets can meet.
 func ruins() []ruin {
-	return slices.Concat(ruinsOfPorts(), ruinsOfHeaders(), ruinsOfListeners(), ruinsOfNAT(), ruinsOfICMP(), ruinsOfALG(), ruinsOfHelpers(), ruinsOfTunnels())
+	return slices.Concat(ruinsOfPorts(), ruinsOfHeaders(), ruinsOfListeners(), ruinsOfNAT(), ruinsOfICMP(), ruinsOfALG(), ruinsOfHelpers(), ruinsOfTunnels(), ruinsOfStack())
 }
 
 // For each reason: the packet that dies for it, what explain says of that packet
@@ -40,6 +41,13 @@ func TestTheTableOfRuinsIsComplete(t *testing.T) {
 		}
 		delete(rows, r.String())
 	}
+	u := newRuined(t, &ruin{}, homesBase, false)
+	for _, s := range u.chassis.StackDrops() {
+		if (rows[s.Word] == 0) == (unmoved[s.Word] == "") {
+			t.Errorf("%s: want a row, or why no packet moves it", s.Word)
+		}
+		delete(rows, s.Word)
+	}
 	for word := range rows {
 		t.Errorf("%s is no reason", word)
 	}
@@ -54,10 +62,18 @@ func TestWhatToDoIsNoneWhereNothingHelps(t *testing.T) {
 			t.Errorf("%s: want either a remedy, in words, or why there is none", row.reason)
 		}
 	}
+	says := map[string]string{}
 	for r := drop.None + 1; r < drop.NumReasons; r++ {
-		in := r.Info()
-		if saysNone(in) == helps[in.Word] {
-			t.Errorf("%s: the table says %q, and that a remedy was found is %v", in.Word, in.Do, helps[in.Word])
+		says[r.String()] = r.Info().Do
+	}
+	for _, s := range newRuined(t, &ruin{}, homesBase, false).chassis.StackDrops() {
+		if says[s.Word] = s.Do; unmoved[s.Word] != "" {
+			delete(says, s.Word)
+		}
+	}
+	for word, do := range says {
+		if none := strings.HasPrefix(do, "None: "); none == helps[word] || strings.HasPrefix(do, "None") != none {
+			t.Errorf("%s: the operator reads %q, and that a remedy was found is %v", word, do, helps[word])
 		}
 	}
 }
@@ -87,6 +103,7 @@ func (u *ruined) dies() {
 			t.Errorf("it died at once, not in time")
 		}
 		u.playOn(row.after)
+		u.soon(row.reason)
 	}
 	d := u.newDrops()
 	if d[row.reason] == 0 || len(d) > 1 && !row.also {
