@@ -223,7 +223,12 @@ func (x *explainer) out2in(step) outcome {
 // helped decides what the helper of a connection would do with its packet. IKE's
 // says so; those that read texts let pass what has none.
 func (x *explainer) helped(g *lsn.Group, c *alg.Conn, dir alg.Direction, ike bool) outcome {
-	switch h := x.r.helpers.watcher(g, c, ike); h {
+	h := x.r.helpers.watcher(g, c, ike)
+	if h != nil && x.p.Proto == frame.ProtoTCP && !x.p.sumValid() {
+		x.sayOf(groupObject(g), "a helper of the group's has to read it, and its checksum is wrong", drop.ALGChecksum.Info().Rule)
+		return dropped(drop.ALGChecksum)
+	}
+	switch h {
 	case nil:
 		return goOn
 	case x.r.helpers.ike:

@@ -122,10 +122,16 @@ func dropText(d *control.Drop, full bool) string {
 	for i := range d.VLANMisses {
 		text += "  " + printable(d.VLANMisses[i].Advice()) + "\n"
 	}
-	if full && d.Last != nil {
+	if full && d.Last != nil && !leaving(d.Reason) {
 		text += "  Ask why: spigate explain --in VLAN --hex " + d.Last.Hex + "\n"
 	}
 	return text
+}
+
+// leaving reports whether frames die for a reason on their way out: the example
+// is what would have left, and not what came in.
+func leaving(reason string) bool {
+	return reason == "tx_refused" || reason == "port_down" || reason == "frame_too_big"
 }
 
 func dropCells(d control.Drop) []string {

@@ -34,19 +34,27 @@ func (v *views) Explain(f control.Filter) (control.Explained, error) {
 // drops" are: those may be cut, and what is missing is taken for zeros.
 func (v *views) explainBytes(in frame.Interface, r *netstack.Router, b []byte, unsealed bool) (control.Explained, error) {
 	if control.LooksIPv4(b) {
-		if len(b) >= 4 {
-			if missing := int(binary.BigEndian.Uint16(b[2:])) - len(b); missing > 0 {
-				b = append(b, make([]byte, missing)...)
-			}
-		}
+		b = completed(b, 0)
 		x, err := r.Explain(netstack.Question{In: in, Packet: b, Unsealed: unsealed})
 		return v.explained(in, r, control.Summary(b), &x, err)
+	}
+	if len(b) == drop.SampleLen && binary.BigEndian.Uint16(b[12:]) == frame.TypeIPv4 {
+		b = completed(b, frame.HeaderLen) // a frame of just this length is such an example, rather than one that lies
 	}
 	x, by, err := v.chassis.ExplainFrame(netstack.FrameQuestion{In: in, Ethernet: b, Unsealed: unsealed})
 	if by != 0 {
 		in = by
 	}
 	return v.explained(in, v.chassis.RouterOf(in), control.Summary(b), &x, err)
+}
+
+// completed adds what is missing at the end of an IPv4 packet that begins at at.
+func completed(b []byte, at int) []byte {
+	if len(b) < at+4 {
+		return b
+	}
+	missing := int(binary.BigEndian.Uint16(b[at+2:])) - (len(b) - at)
+	return append(b, make([]byte, max(missing, 0))...)
 }
 
 // explained is the answer about a packet that came in by in.

@@ -105,7 +105,7 @@ func ruinsOfHelpers() []ruin {
 	seen := uint32(0)
 	const next = "USER anonymous\r\n"
 	return []ruin{
-		{reason: "alg_checksum", lead: ftpOpen, make: ftpSegment(1, next), change: spoiled(14+20+20+1, 'o'), fate: "forwarded",
+		{reason: "alg_checksum", lead: ftpOpen, make: ftpSegment(1, next), change: spoiled(14+20+20+1, 'o'), line: "[lsn.group.homes]",
 			remedy: &remedy{what: "its sender repeats it, undamaged", whole: true}},
 		{reason: "ftp_gap", lead: ftpOpen, make: ftpSegment(1+uint32(len(next)), next), fate: "forwarded",
 			remedy: &remedy{what: "its sender repeats what is missing, and then this", do: func(u *ruined) {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"spigate/cmd/internal/control"
 	"spigate/netstack/drop"
 )
 
@@ -113,6 +114,27 @@ func (u *ruined) dies() {
 		if shown.Reason == row.reason && (shown.Count == 0 || shown.Means == "" || shown.Do == "") {
 			t.Errorf("show drops has %+v", shown)
 		}
+		if shown.Reason == row.reason && shown.Last != nil {
+			u.explainable(shown.Last.Hex)
+		}
+	}
+}
+
+// explainable fails unless explain takes the example that show drops has.
+func (u *ruined) explainable(hex string) {
+	u.t.Helper()
+	var f control.Filter
+	for _, q := range [][2]string{{control.ByIn, u.vlan}, {control.ByHex, hex}} {
+		if err := f.Set(q[0], q[1]); err != nil {
+			u.t.Fatal(err)
+		}
+	}
+	x, err := u.views.Explain(f)
+	if err != nil && !strings.Contains(err.Error(), refusesPieces) {
+		u.t.Errorf("of the example of show drops, %s, explain says: %v", hex, err)
+	}
+	if word := fateWord(&x.Fate); err == nil && word == "ip_malformed" && u.row.reason != word {
+		u.t.Errorf("the example of show drops, %s, is explained as %s", hex, word)
 	}
 }
 
