@@ -86,8 +86,7 @@ func script(page string) (text string, commands int) {
 				if bad {
 					play.WriteString("! ")
 				}
-				// testscript quotes with ' alone.
-				play.WriteString(strings.ReplaceAll(remark.ReplaceAllString(words, ""), `"`, "'") + "\n")
+				play.WriteString(played(words))
 				if bad {
 					fmt.Fprintf(&play, "exits %s\n", code)
 				}
@@ -102,6 +101,22 @@ func script(page string) (text string, commands int) {
 	}
 	return play.String() + files.String(), commands
 }
+
+// played is a command as a scenario has it: testscript quotes with ' alone and
+// knows no >, and a capture ends after a second.
+func played(words string) string {
+	words = strings.ReplaceAll(remark.ReplaceAllString(words, ""), `"`, "'")
+	if strings.HasPrefix(words, "spigate capture ") {
+		words = seconds.ReplaceAllString(words, "") + " --seconds 1"
+	}
+	words, file, redirected := strings.Cut(words, " > ")
+	if redirected {
+		return words + "\ncp stdout " + file + "\n"
+	}
+	return words + "\n"
+}
+
+var seconds = regexp.MustCompile(` --seconds \d+`)
 
 // failing reads <!-- fails: CODE [WORD …] -->: commands with one of the words;
 // without words it is about every
