@@ -15,7 +15,7 @@ import (
 // presses a key gets them at once or not at all, and never an error.
 
 // completionPatience is how long a daemon may take to answer.
-const completionPatience = 500 * time.Millisecond
+const completionPatience = time.Second
 
 // completable are the commands that take a name, by their path without the
 // program's name, and whose names those are.
@@ -25,6 +25,7 @@ func completable() map[string]string {
 		"stat lsn log": "lsn log", "stat lsn helper": "lsn helper",
 		"rekey net ipsec peer": "net ipsec peer", "rekey net ipsec selector": "net ipsec selector",
 		"initiate net ipsec selector": "net ipsec selector", "config rollback": "config revision",
+		"trace show": "trace", "trace list": "trace", "trace clear": "trace", "trace del": "trace",
 	}
 	for _, noun := range control.NamesOf() {
 		nouns["show "+noun] = noun
@@ -42,6 +43,7 @@ func flagNouns() map[string][]string {
 		"in":       {"net vlan"},
 		"vlan":     {"net vlan"},
 		"reason":   {"drop reason"},
+		"against":  {"config revision"},
 	}
 }
 
@@ -53,6 +55,7 @@ func flagWords() map[string][]string {
 		"point":       control.Points(),
 		"format":      {control.FormatPcapng, control.FormatPcap},
 		"frame":       {"udp,", "tcp,", "icmp,", "icmp-reply,", "esp,", "gre,"},
+		"sort":        {"bits", "packets", "rate", "count", "lost"},
 		"flags":       {"syn", "ack", "syn|ack", "fin|ack", "rst"},
 	}
 }
@@ -68,6 +71,7 @@ func complete(cmd *cobra.Command) {
 	case cmd.ValidArgsFunction != nil || len(cmd.ValidArgs) > 0:
 	case ok:
 		cmd.ValidArgsFunction = oneName(noun)
+	case strings.HasPrefix(path, "import "): // any file
 	case strings.Contains(cmd.Use, "FILE"):
 		cmd.ValidArgsFunction = oneTOML
 	default:

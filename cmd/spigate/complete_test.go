@@ -60,6 +60,9 @@ func TestTheTabKeyOffersWhatTheDaemonHas(t *testing.T) {
 		{"stat ipsecalg --clear-stats b", "basic\tthose that only count", directiveNothing},
 		{"show status --watch 2", "2s", directiveNothing},
 		{"list ltm virtual ipsec-2 ipsec-2 vlans-e", "vlans-enabled", directiveNothing},
+		{"trace show re", "rekey", directiveInOrder},
+		{"capture --point dr", "dropped", directiveNothing},
+		{"config rollback 1", "1", directiveInOrder},
 		{"config show r", "running", directiveNothing},
 		{"config apply .", "toml", directiveFiles},
 		{"check .", "toml", directiveFiles},
@@ -125,7 +128,7 @@ func TestEachNounWithANameIsCompleted(t *testing.T) {
 		words := strings.Fields(path)
 		cmd, rest, err := tree().Find(words)
 		if strings.HasPrefix(path, "show ltm profile") || path == "show drop reason" || path == "show config revision" ||
-			path == "show lsn log" || path == "show lsn helper" || path == "config rollback" {
+			path == "show lsn log" || path == "show trace" || path == "show lsn helper" || path == "config rollback" {
 			continue // nouns that stand elsewhere
 		}
 		if err != nil || len(rest) > 0 {

@@ -28,7 +28,7 @@ func namePaths() map[string]string {
 		"ltm snat": pathLTMConfig + string(KindSNAT), "ltm profile fastl4": pathLTMConfig + string(KindFastL4),
 		"net vlan": pathVLAN, "net route": pathRoute, "net arp": pathARP, "switch": pathSwitch,
 		"net ipsec selector": pathNetIPsecSelectors, "net ipsec peer": pathNetIPsecPeers,
-		"drop reason": pathDrops, "config revision": pathConfigHistory,
+		"drop reason": pathDrops, "trace": pathTraces, "config revision": pathConfigHistory,
 	}
 }
 
