@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -104,3 +105,11 @@ func measured(t *testing.T, d *Daemon, name string) int64 {
 
 // mega is bytes for messages.
 func mega(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
+
+// runWith runs a command with something to read, and returns what it prints.
+func runWith(in io.Reader, path string, args ...string) (string, error) {
+	cmd := exec.Command(path, args...)
+	cmd.Stdin = in
+	out, err := cmd.Output()
+	return string(out), err
+}

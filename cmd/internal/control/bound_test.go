@@ -7,8 +7,10 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestASessionWritesItselfAsTheLibraryWould(t *testing.T) {
@@ -125,5 +127,24 @@ func TestConnectionsAreBoundedAndSomeAreKeptForTheOwner(t *testing.T) {
 	}
 	if b.enter(true) {
 		t.Error("the owner has no bound")
+	}
+}
+
+// Who asks again and again and reads nothing fills the socket with short answers.
+func TestAnswersThatNobodyFetchesAreCutOff(t *testing.T) {
+	s := New(&fake{drops: slices.Repeat([]Drop{{Means: strings.Repeat("x", 100)}}, 100)}, nil)
+	s.stall = 20 * time.Millisecond
+	socket := newSocket(t)
+	runServer(t, s, socket)
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for err == nil { // until the server has closed it: its own write waits for us
+		_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", pathDrops)
+	}
+	if n := len(s.slots); n > 1 {
+		t.Errorf("%d places are taken", n)
 	}
 }

@@ -20,7 +20,7 @@ func (s *Server) mount(mux *http.ServeMux) {
 	for path, h := range s.mounted {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			// Where a deadline cannot be set there is no reader to be waited for.
-			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.stall))
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(min(s.stall, shortTimeout)))
 			h.ServeHTTP(w, r)
 		})
 	}

@@ -18,6 +18,7 @@ import (
 const (
 	readTimeout  = 5 * time.Second
 	stallTimeout = 60 * time.Second // a reader that takes nothing for this long is cut off
+	shortTimeout = 2 * time.Second  // of an answer in one piece: it fits into the socket, unless whoever asks lets many wait there
 	idleTimeout  = 30 * time.Second
 	closeTimeout = time.Second
 	maxHeader    = 16 << 10

@@ -122,8 +122,12 @@ func (s *stallWriter) Write(b []byte) (int, error) {
 			return 0, tooMany()
 		}
 	}
+	stall := s.stall
+	if !s.begun && s.ending {
+		stall = min(stall, shortTimeout)
+	}
 	s.begun = true
-	if err := s.control.SetWriteDeadline(time.Now().Add(s.stall)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := s.control.SetWriteDeadline(time.Now().Add(stall)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return 0, err
 	}
 	return s.w.Write(b)
