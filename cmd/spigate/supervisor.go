@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -44,7 +45,12 @@ func (s *supervisor) ticks() (ticks <-chan time.Time, stop func()) {
 
 // ready says that the router runs. Words that begin with X_ are passed over by
 // systemd; ours tells process 1 where it can ask whether we are well.
-func (s *supervisor) ready(socket string) { s.tell("READY=1\nX_SPIGATE_SOCKET=" + socket) }
+func (s *supervisor) ready(socket string) {
+	s.tell("READY=1\nX_SPIGATE_SOCKET=" + socket + "\n" + statusWell)
+}
+
+// statusWell is what "systemctl status" shows of a router that works.
+const statusWell = "STATUS=forwarding packets"
 
 // reloading says that a configuration is being read; ready ends it.
 func (s *supervisor) reloading() {
@@ -52,18 +58,22 @@ func (s *supervisor) reloading() {
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
 		s.log.Warn("cannot tell systemd the time", "error", err)
 	}
-	s.tell("RELOADING=1\nMONOTONIC_USEC=" + strconv.FormatInt(now.Nano()/1000, 10))
+	s.tell("RELOADING=1\nSTATUS=reading the configuration\nMONOTONIC_USEC=" + strconv.FormatInt(now.Nano()/1000, 10))
 }
 
 // stopping says that the end has begun.
-func (s *supervisor) stopping() { s.tell("STOPPING=1") }
+func (s *supervisor) stopping() { s.tell("STOPPING=1\nSTATUS=giving the ports back") }
 
 // alive says that the daemon is, unless it is not: it is then killed and started
 // anew when the supervisor has waited long enough.
 func (s *supervisor) alive(why error) {
-	if why == nil {
+	switch {
+	case why == nil && s.sick:
+		s.tell("WATCHDOG=1\n" + statusWell)
+	case why == nil:
 		s.tell("WATCHDOG=1")
-	} else if !s.sick {
+	case !s.sick:
+		s.tell("STATUS=not well: " + strings.ReplaceAll(why.Error(), "\n", "; "))
 		s.log.Error("the watchdog is not told that the router is well", "reason", why)
 	}
 	s.sick = why != nil

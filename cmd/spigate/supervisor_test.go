@@ -53,7 +53,7 @@ func TestASupervisorHearsWhatTheDaemonDoes(t *testing.T) {
 	t.Setenv("WATCHDOG_USEC", "30000")
 	t.Setenv("WATCHDOG_PID", strconv.Itoa(os.Getpid()))
 	d := start(t, wire.KeepFile(p.write(t, "c.toml", p.text("gw1"))))
-	ready := "READY=1\nX_SPIGATE_SOCKET=" + p.socket()
+	ready := "READY=1\nX_SPIGATE_SOCKET=" + p.socket() + "\nSTATUS=forwarding packets"
 	if got := heard(t, conn, "WATCHDOG=1"); got != ready {
 		t.Errorf("at the start: %q", got)
 	}
@@ -65,14 +65,14 @@ func TestASupervisorHearsWhatTheDaemonDoes(t *testing.T) {
 	}
 	words, usec, _ := strings.Cut(heard(t, conn, "WATCHDOG=1"), "\nMONOTONIC_USEC=")
 	at, err := strconv.ParseInt(usec, 10, 64)
-	if now := sinceBoot() / 1000; words != "RELOADING=1" || err != nil || at > now || at < now-20e6 {
+	if now := sinceBoot() / 1000; words != "RELOADING=1\nSTATUS=reading the configuration" || err != nil || at > now || at < now-20e6 {
 		t.Errorf("a reload: %q at %s, now it is %d", words, usec, now)
 	}
 	if got := heard(t, conn, "WATCHDOG=1"); got != ready {
 		t.Errorf("after it: %q", got)
 	}
 	d.end()
-	if got := heard(t, conn, "WATCHDOG=1"); got != "STOPPING=1" {
+	if got := heard(t, conn, "WATCHDOG=1"); got != "STOPPING=1\nSTATUS=giving the ports back" {
 		t.Errorf("at the end: %q", got)
 	}
 }
@@ -91,7 +91,7 @@ func TestAWatchdogHearsNothingFromARouterThatIsStuck(t *testing.T) {
 		s.alive(why)
 	}
 	s.stopping()
-	for _, want := range []string{"WATCHDOG=1", "WATCHDOG=1", "STOPPING=1"} {
+	for _, want := range []string{"WATCHDOG=1", "STATUS=not well: " + stuck.Error(), "WATCHDOG=1\nSTATUS=forwarding packets", "STATUS=not well: " + stuck.Error(), "STOPPING=1\nSTATUS=giving the ports back"} {
 		if got := heard(t, conn, ""); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}

@@ -11,7 +11,7 @@ import (
 type Top interface {
 	// TopFlows and TopSubscribers return those that carried most in the newest
 	// second, the busiest first, a hundred at most. They wait for that second to
-	// end if nobody has asked of late: two seconds at most.
+	// end if nobody has asked of late: two seconds, three on a busy machine.
 	TopFlows(by TopOrder) []TopFlow
 	TopSubscribers(by TopOrder) []TopSubscriber
 }

@@ -12,7 +12,7 @@ import (
 // the sweep comes once a second, and the interval under way is not a whole one.
 const (
 	topFresh = 1500 * time.Millisecond
-	topWait  = 2200 * time.Millisecond
+	topWait  = 3 * time.Second
 )
 
 // reading returns the newest reading of who is busiest, after a while if nobody
