@@ -18,8 +18,8 @@ import (
 //	daemon gw1 configs/examples/office.toml
 //	-->
 //
-// are lines of a script that a reader need not see; a block ```toml NAME is a
-// file; and each command of spigate in any other block is run, and must succeed
+// are lines of a script that a reader need not see; a block with a
+// name behind its kind, as ```toml office.toml, is a file; and each command of spigate in any other block is run, and must succeed
 // unless the page says <!-- fails: N --> before (see failing). What stands below a command
 // that begins with "$ " must be in what it prints, line for line; a line of
 // three dots is any. <!-- volatile … --> is a scenario's
@@ -61,20 +61,21 @@ func script(page string) (text string, commands int) {
 	var play, files strings.Builder
 	fails := ""
 	for _, b := range blocks(page) {
+		if b.name != "" && b.kind != "!fails:" {
+			fmt.Fprintf(&files, "-- %s --\n%s\n", b.name, strings.Join(b.lines, "\n"))
+		}
 		switch b.kind {
 		case "!play":
 			play.WriteString(strings.Join(b.lines, "\n") + "\n")
 		case "!volatile":
 			fmt.Fprintf(&files, "-- %s --\n%s\n", volatileFile, strings.Join(b.lines, "\n"))
-		case "!file":
-			fmt.Fprintf(&files, "-- %s --\n%s\n", b.name, strings.Join(b.lines, "\n"))
 		case "!fails:":
 			fails = b.name
 		case "toml":
-			if b.name != "" {
-				fmt.Fprintf(&files, "-- %s --\n%s\n", b.name, strings.Join(b.lines, "\n"))
-			}
 		default:
+			if b.name != "" {
+				continue
+			}
 			n := 0
 			for k, line := range b.lines {
 				words, shown := strings.CutPrefix(line, "$ ")
