@@ -83,6 +83,12 @@ func TestATimeToConfirmIsToldWithTheApply(t *testing.T) {
 	if want := "applied: live for 5m; confirm it with: spigate config confirm\nsessions: 40 kept, 2 cleared, 1 refused (lsn_session 40, 2, 1)\n"; code != exitOK || text != want || stderr != "" {
 		t.Errorf("exit %d, %q, %q", code, text, stderr)
 	}
+	left := control.Seconds(250)
+	h.status = healthy()
+	h.status.Confirm = &left
+	if _, text, _ := spigate(t, "show", "status", "--socket", socket); !strings.Contains(text, "rolled back in 4m10s unless it is confirmed") {
+		t.Errorf("the status is\n%s", text)
+	}
 }
 
 func TestWhatALifeCannotTakeIsRefusedWithWords(t *testing.T) {

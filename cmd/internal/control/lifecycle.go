@@ -55,6 +55,8 @@ type Lifecycle interface {
 	// DiffConfig compares a text (nil: what runs) with one that is kept: "" or
 	// "running" is what runs, "confirmed" what the next start takes, "candidate"
 	// what was tried last, and a number that of a revision. Either text must be TOML.
+	// It tells whether a secret is the same, so it is for those alone who may
+	// change the configuration.
 	DiffConfig(text []byte, against string) (ConfigDiff, error)
 }
 
@@ -129,7 +131,7 @@ type ConfigRevision struct {
 	By       string  `json:"by"`
 	Comment  string  `json:"comment"`
 	Size     uint64  `json:"size"`   // of the text, in bytes
-	SHA256   string  `json:"sha256"` // of the text, in hex digits
+	SHA256   string  `json:"sha256"` // of the text without its secrets, as "config show" prints it, in hex digits: nobody can try secrets against it
 	State    string  `json:"state"`
 	Why      string  `json:"why"` // of RevisionRolledBack and RevisionDamaged
 }

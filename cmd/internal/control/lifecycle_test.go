@@ -1,7 +1,10 @@
 package control
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
+	"net/http/httptest"
 	"strings"
 	"testing"
 )
@@ -64,5 +67,47 @@ func TestALifeOfAConfigurationGoesOverTheSocket(t *testing.T) {
 	b.refuses = &Error{"nothing waits", CodeNothingPending}
 	if _, err := c.ConfirmConfig(t.Context()); err == nil || err.Error() != "nothing waits" {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestALifeTakesOnlyWhatItUnderstands(t *testing.T) {
+	b := &fake{}
+	_, socket := serve(t, b)
+	long := strings.Repeat("#", MaxConfig+1)
+	for name, c := range map[string]struct {
+		method, path, body string
+		status             int
+		says               string
+	}{
+		"looking at a confirmation":  {"GET", pathConfigConfirm, "", 405, "want POST"},
+		"looking at a rollback":      {"GET", pathConfigRollback + "?number=1", "", 405, "want POST"},
+		"posting a history":          {"POST", pathConfigHistory, "", 405, "want GET"},
+		"a confirmation with a body": {"POST", pathConfigConfirm, "yes", 400, "body must be empty"},
+		"a rollback with a body":     {"POST", pathConfigRollback, "number=1", 400, "body must be empty"},
+		"a confirmation of another":  {"POST", pathConfigConfirm + "?number=1", "", 400, `"number" is not a parameter here`},
+		"an unknown parameter":       {"POST", pathConfigRollback + "?nummer=1", "", 400, `"nummer" is not a parameter here`},
+		"two numbers":                {"POST", pathConfigRollback + "?number=1&number=2", "", 400, "want one word"},
+		"a number before all":        {"POST", pathConfigRollback + "?number=-1", "", 400, "want one of"},
+		"a number that is none":      {"POST", pathConfigRollback + "?number=last", "", 400, "want one of"},
+		"a number without end":       {"POST", pathConfigRollback + "?number=99999999999999999999", "", 400, "want one of"},
+		"a number that is a text":    {"POST", pathConfigRollback + "?number=" + strings.Repeat("1", 41), "", 400, "at most 40 bytes"},
+		"against a terminal":         {"POST", pathConfigDiff + "?against=%1b%5b2J", "a = 1", 400, "want one word"},
+		"a filter of a history":      {"GET", pathConfigHistory + "?name=x", "", 400, "name"},
+	} {
+		status, _, body := raw(t, socket, c.method, c.path, strings.NewReader(c.body))
+		var e Error
+		if err := json.Unmarshal([]byte(body), &e); err != nil || status != c.status || !strings.Contains(e.Message, c.says) {
+			t.Errorf("%s: %d %s, %v", name, status, body, err)
+		}
+	}
+	for says, body := range map[string]io.Reader{"too large": strings.NewReader(long), "more than 1048576 bytes": &onlyRead{strings.NewReader(long)}} {
+		w := httptest.NewRecorder()
+		New(b, nil).handler().ServeHTTP(w, httptest.NewRequest("POST", pathConfigDiff, body))
+		if w.Code != 413 || !strings.Contains(w.Body.String(), says) {
+			t.Errorf("%s: %d %s", says, w.Code, w.Body)
+		}
+	}
+	if len(b.flushed) != 0 {
+		t.Errorf("done: %q", b.flushed)
 	}
 }

@@ -65,7 +65,9 @@ func (v *views) revision(r *revision, waits bool) control.ConfigRevision {
 	if at := written(r.Note.Time); at != "" {
 		row.Time = &at
 	}
-	row.SHA256 = fmt.Sprintf("%x", sha256.Sum256(r.Text))
+	if shown, err := configs.Conceal(valid(r.Text)); err == nil {
+		row.SHA256 = fmt.Sprintf("%x", sha256.Sum256([]byte(shown)))
+	}
 	if row.State == control.RevisionRolledBack {
 		row.Why = string(r.Note.Fate)
 	}
