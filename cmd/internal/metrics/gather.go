@@ -123,7 +123,7 @@ func (t *text) logs(targets []control.LSNLogStat) {
 
 // operation is what an operator does, and hears.
 func (t *text) operation(st *control.Status, m *control.Metered) {
-	f := t.family("config_apply_total", counter, "Configurations that were to be applied, by what they came to.")
+	f := t.family("config_apply_total", counter, "Configurations that were to be applied, or rolled back to by hand, by what they came to.")
 	f.add(m.Config.Applied, "result", "applied")
 	f.add(m.Config.Refused, "result", "refused")
 	if m.Config.Last > 0 {

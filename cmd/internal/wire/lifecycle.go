@@ -25,7 +25,7 @@ func (v *views) RollbackConfig(n int, by string) (control.ConfigApplied, error) 
 	if v.daemon == nil {
 		return control.ConfigApplied{}, errKeepsNone()
 	}
-	return v.daemon.rollbackConfig(n, by)
+	return v.tallies.note(v.daemon.rollbackConfig(n, by))
 }
 
 // ConfigHistory implements control.Lifecycle.
