@@ -50,7 +50,7 @@ func TestHostileInputLeavesTheTrafficAlone(t *testing.T) {
 			continue
 		}
 		w := a.suffer(t, ctx, traffic, x, quiet)
-		t.Logf("%-24s %v", x.name, w)
+		t.Logf("%-24s %v; memory %s at most", x.name, w, mega(vitalsOf(t, d).peak))
 	}
 	if _, err := lingering.ReadByte(); err == nil {
 		t.Error("a head that never ends is waited for")

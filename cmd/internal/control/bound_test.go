@@ -148,3 +148,13 @@ func TestAnswersThatNobodyFetchesAreCutOff(t *testing.T) {
 		t.Errorf("%d places are taken", n)
 	}
 }
+
+func TestABodyOfUnknownLengthIsRefusedBeforeItIsRead(t *testing.T) {
+	_, socket := serve(t, &fake{})
+	body, end := io.Pipe()
+	defer end.Close()
+	status, _, text := raw(t, socket, "POST", pathConfigApply+"?file=x", body)
+	if status != 411 || !strings.Contains(text, "Content-Length") {
+		t.Errorf("%d %s", status, text)
+	}
+}

@@ -178,16 +178,13 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, out io.Writer, d
 	}
 }
 
-// readBody reads a request's body, or has refused it.
+// readBody reads a request's body, or has refused it. Its length is known and
+// within its bound: the guard has seen to it.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	text, err := io.ReadAll(r.Body)
+	text := make([]byte, r.ContentLength)
+	_, err := io.ReadFull(r.Body, text)
 	if err != nil {
-		status, e := http.StatusBadRequest, &Error{"the request's body: " + err.Error(), CodeBadRequest}
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			status, e = http.StatusRequestEntityTooLarge, tooLarge()
-		}
-		refuse(w, status, e)
+		refuse(w, http.StatusBadRequest, &Error{"the request's body: " + err.Error(), CodeBadRequest})
 	}
 	return text, err
 }

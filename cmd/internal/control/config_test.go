@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http/httptest"
 	"net/url"
 	"os/user"
 	"strings"
@@ -117,22 +115,13 @@ func TestAConfigurationThatIsNotSentProperlyIsNotApplied(t *testing.T) {
 		}
 	}
 	long := strings.Repeat("#", MaxConfig+1)
-	for says, body := range map[string]io.Reader{"too large": strings.NewReader(long), "more than 1048576 bytes": &onlyRead{strings.NewReader(long)}} {
-		w := httptest.NewRecorder()
-		New(b, nil).handler().ServeHTTP(w, httptest.NewRequest("POST", pathConfigApply+"?file=a", body))
-		if w.Code != 413 || !strings.Contains(w.Body.String(), says) {
-			t.Errorf("%s: %d %s", says, w.Code, w.Body)
-		}
+	if status, _, body := raw(t, socket, "POST", pathConfigApply+"?file=a", strings.NewReader(long)); status != 413 || !strings.Contains(body, "too large") {
+		t.Errorf("a long one: %d %s", status, body)
 	}
 	if len(b.applied) != 0 {
 		t.Errorf("applied %d", len(b.applied))
 	}
 }
-
-// onlyRead hides how long a reader is.
-type onlyRead struct{ r *strings.Reader }
-
-func (o *onlyRead) Read(b []byte) (int, error) { return o.r.Read(b) }
 
 func TestTheLongestConfigurationCanBeShown(t *testing.T) {
 	c, _ := serve(t, &fake{})

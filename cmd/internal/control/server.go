@@ -207,6 +207,10 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			refuse(w, http.StatusRequestEntityTooLarge, &Error{"the request is too large", CodeTooLarge})
 			return
 		}
+		if r.ContentLength < 0 { // then it would be collected in pieces that grow
+			refuse(w, http.StatusLengthRequired, &Error{"the request does not say how long it is (Content-Length)", CodeBadRequest})
+			return
+		}
 		r.Body = http.MaxBytesReader(w, r.Body, limit)
 		next.ServeHTTP(w, r)
 	})
