@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http/httptest"
 	"net/url"
 	"os/user"
 	"strings"
@@ -115,8 +116,10 @@ func TestAConfigurationThatIsNotSentProperlyIsNotApplied(t *testing.T) {
 		}
 	}
 	long := strings.Repeat("#", MaxConfig+1)
-	if status, _, body := raw(t, socket, "POST", pathConfigApply+"?file=a", strings.NewReader(long)); status != 413 || !strings.Contains(body, "too large") {
-		t.Errorf("a long one: %d %s", status, body)
+	w := httptest.NewRecorder()
+	New(b, nil).handler().ServeHTTP(w, httptest.NewRequest("POST", pathConfigApply+"?file=a", strings.NewReader(long)))
+	if w.Code != 413 || !strings.Contains(w.Body.String(), "too large") {
+		t.Errorf("a long one: %d %s", w.Code, w.Body)
 	}
 	if len(b.applied) != 0 {
 		t.Errorf("applied %d", len(b.applied))

@@ -3,7 +3,6 @@ package control
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -100,12 +99,10 @@ func TestALifeTakesOnlyWhatItUnderstands(t *testing.T) {
 			t.Errorf("%s: %d %s, %v", name, status, body, err)
 		}
 	}
-	for says, body := range map[string]io.Reader{"too large": strings.NewReader(long), "more than 1048576 bytes": &onlyRead{strings.NewReader(long)}} {
-		w := httptest.NewRecorder()
-		New(b, nil).handler().ServeHTTP(w, httptest.NewRequest("POST", pathConfigDiff, body))
-		if w.Code != 413 || !strings.Contains(w.Body.String(), says) {
-			t.Errorf("%s: %d %s", says, w.Code, w.Body)
-		}
+	w := httptest.NewRecorder()
+	New(b, nil).handler().ServeHTTP(w, httptest.NewRequest("POST", pathConfigDiff, strings.NewReader(long)))
+	if w.Code != 413 || !strings.Contains(w.Body.String(), "too large") {
+		t.Errorf("a long one: %d %s", w.Code, w.Body)
 	}
 	if len(b.flushed) != 0 {
 		t.Errorf("done: %q", b.flushed)
