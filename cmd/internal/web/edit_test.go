@@ -92,7 +92,9 @@ func (r *rig) send(cookie, page, action string, fields url.Values) (status int, 
 	r.t.Helper()
 	form := url.Values{"action": {action}}
 	for _, f := range fieldOf.FindAllStringSubmatch(page, -1) {
-		if !form.Has(f[1]) {
+		if strings.HasPrefix(f[1], fieldPrefix) {
+			form.Add(f[1], unescaped(f[2]))
+		} else { // a page has some of its own more than once, as the token
 			form.Set(f[1], unescaped(f[2]))
 		}
 	}
@@ -163,6 +165,42 @@ esp_gate_timeout = "20s"
 	}
 	if d.last.Confirm != 5*time.Minute || d.last.By != "web: admin" || d.last.Comment != "group G edited" {
 		t.Errorf("applied with %+v", d.last)
+	}
+}
+
+// BIG-IP's page: a second server for the other direction, then the VLANs on which
+// attempts arrive.
+func TestBIGIPsProcedureCanBeFollowed(t *testing.T) {
+	r, d, cookie := newDesk(t)
+	for _, step := range []struct {
+		page   string
+		fields url.Values
+	}{
+		{"/edit?kind=ltm.virtual", url.Values{"name": {"ipsec-2"}, "f.destination": {"10.2.1.0/24:any"}, "f.source": {"10.1.1.0/24"},
+			"f.ip_protocol": {"tcp"}, "f.ip_forward": {"true"}, "f.profiles": {"fastL4"}, "f.translate_address": {"false"}, "f.translate_port": {"false"}}},
+		{"/edit?kind=ltm.virtual&name=ipsec-2", url.Values{"f.destination": {"10.2.1.0/24:any"}, "f.source": {"10.1.1.0/24"},
+			"f.ip_protocol": {"tcp"}, "f.ip_forward": {"true"}, "f.profiles": {"fastL4"}, "f.translate_address": {"false"}, "f.translate_port": {"false"},
+			"f.vlans": {"inside", "external"}, "f.vlans_enabled": {"true"}}},
+	} {
+		_, preview := r.send(cookie, r.page(cookie, step.page), "preview", step.fields)
+		if status, body := r.send(cookie, preview, "apply", url.Values{"confirm": {"5m"}}); status != http.StatusSeeOther {
+			t.Fatalf("%s: %d\n%s\n%s", step.page, status, preview, body)
+		}
+	}
+	want := office + `
+[ltm.virtual.ipsec-2]
+destination = "10.2.1.0/24:any"
+source = "10.1.1.0/24"
+ip_protocol = "tcp"
+ip_forward = true
+profiles = ["fastL4"]
+translate_address = false
+translate_port = false
+vlans = ["inside", "external"]
+vlans_enabled = true
+`
+	if d.text != want {
+		t.Errorf("the text became\n%s\nwant\n%s", d.text, want)
 	}
 }
 
