@@ -17,7 +17,7 @@ func TestThePageAboutImportsSaysWhatHappens(t *testing.T) {
 	}
 	shown := 0
 	var dialect, text, stdout, stderr string
-	for _, block := range regexp.MustCompile("(?ms)^```(\\w*)\n(.*?)^```$").FindAllStringSubmatch(string(page), -1) {
+	for _, block := range regexp.MustCompile("(?ms)^```(\\w*)(?: [^\n]+)?\n(.*?)^```$").FindAllStringSubmatch(string(page), -1) {
 		switch kind := block[1]; kind {
 		case "netscaler", "tmsh":
 			dialect, text = kind, block[2]
