@@ -20,6 +20,7 @@ import (
 
 // begin begins a walk, if a trace wants the packet.
 func (w *watch) begin(in frame.Interface, b []byte, again string, p *filter.Packet, now int64) uint32 {
+	defer w.survive()
 	t := w.traces.Wants(p)
 	r := w.ch.routerOf[in]
 	if t == nil || r == nil {
@@ -63,7 +64,9 @@ func foretold(f *Fate) trace.Fate {
 }
 
 // again is told of a packet that comes in without a frame, and returns its mark.
-func (w *watch) again(in frame.Interface, b []byte, mark uint32, now int64) uint32 {
+func (w *watch) again(in frame.Interface, b []byte, mark uint32, now int64) (marked uint32) {
+	marked = mark
+	defer w.survive()
 	if id := mark >> trace.MarkShift; id != 0 {
 		w.traces.Event(id, trace.Event{At: now, Hook: "arrival", Verdict: Continue.String(), Says: "it comes in again: what it has waited for is there"})
 		return mark
@@ -147,6 +150,7 @@ func nextOf(route *stack.Route) frame.Addr {
 // leaves is told of a packet that has walked a hook, with egress. What was dropped
 // is told by the counters.
 func (w *watch) leaves(r *Router, at place, p *packet, o outcome) {
+	defer w.survive()
 	id := p.watched >> trace.MarkShift
 	if id == 0 {
 		return
@@ -199,8 +203,22 @@ func ofFlow(i *flow.Info, at look) string {
 	if i.Side == flow.Destination {
 		what, end = "destination", at.dst
 	}
-	owner := [...]string{flow.OwnerLSN: "LSN session", flow.OwnerESP: "ESP session", flow.OwnerConn: "connection"}[i.Owner.Kind]
-	return fmt.Sprintf("with the %s %s: flow of %s %d", what, endpoint(end), owner, i.Owner.ID)
+	return fmt.Sprintf("with the %s %s: flow of %s", what, endpoint(end), ownerOf(i.Owner))
+}
+
+// ownerOf says what a flow exists for.
+func ownerOf(o flow.Owner) string {
+	switch o.Kind {
+	case flow.OwnerLSN:
+		return fmt.Sprint("LSN session ", o.ID)
+	case flow.OwnerESP:
+		return fmt.Sprint("ESP session ", o.ID)
+	case flow.OwnerConn:
+		return fmt.Sprint("connection ", o.ID)
+	case flow.OwnerStatic:
+		return "a 1:1 mapping" // its number is that of a connection, or 0
+	}
+	return fmt.Sprintf("an owner of kind %d", o.Kind)
 }
 
 // sent is told of a frame that has left.
@@ -253,6 +271,7 @@ func (w *watch) lost(id uint32, why drop.Reason) {
 // Delivered implements link.Onlooker: what has not ended by now is the stack's, and
 // was told beforehand.
 func (w *watch) Delivered(f *frame.Frame, now int64) {
+	defer w.survive()
 	k := w.traces.Packet(f.Mark >> trace.MarkShift)
 	if k == nil {
 		return

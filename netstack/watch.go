@@ -32,6 +32,8 @@ type watch struct {
 
 	mu   sync.Mutex   // held while it is switched
 	idle atomic.Int32 // sweeps since somebody wanted a packet
+
+	quietUntil atomic.Int64 // a panic was logged, monotonic nanoseconds
 }
 
 var _ link.Onlooker = (*watch)(nil)
@@ -153,11 +155,12 @@ func packetsOfFlow(e *flow.Entry) (came, leaves filter.Packet) {
 }
 
 // Received implements link.Onlooker.
-func (w *watch) Received(port *link.Port, f *frame.Frame, now int64) uint32 {
+func (w *watch) Received(port *link.Port, f *frame.Frame, now int64) (mark uint32) {
+	defer w.survive()
 	p := filter.OfFrame(f.Bytes())
 	p.In = f.In
 	rec := ofFrame(capture.Received, f, now)
-	mark := w.captures.Offer(&rec, &p, 0, port.Name())
+	mark = w.captures.Offer(&rec, &p, 0, port.Name())
 	if f.In != 0 && p.Kind == frame.TypeIPv4 {
 		mark |= w.begin(f.In, f.Payload(), "", &p, now)
 	}
@@ -171,6 +174,7 @@ func (w *watch) Wants(mark uint32) bool {
 
 // Hit implements link.Onlooker.
 func (w *watch) Hit(was []byte, f *frame.Frame, now int64) {
+	defer w.survive()
 	if len(was) >= frame.HeaderLen {
 		w.offer(capture.Before, was[frame.HeaderLen:], f.In, 0, f.Mark, now)
 	}
@@ -182,6 +186,7 @@ func (w *watch) Hit(was []byte, f *frame.Frame, now int64) {
 
 // Sent implements link.Onlooker.
 func (w *watch) Sent(port *link.Port, f *frame.Frame, now int64) {
+	defer w.survive()
 	p := filter.OfFrame(f.Bytes())
 	p.In, p.Out = f.In, f.Out
 	rec := ofFrame(capture.Sent, f, now)
@@ -205,6 +210,7 @@ func (w *watch) offer(at capture.Point, b []byte, in, out frame.Interface, mark 
 
 // dropped is told of every drop (drop.Watch).
 func (w *watch) dropped(d drop.Dropped) {
+	defer w.survive()
 	rec := capture.Record{At: d.At, Point: capture.Dropped, Reason: d.Reason, In: frame.Interface(d.In), Len: len(d.Packet), Data: d.Packet}
 	p := filter.OfPacket(d.Packet)
 	if !startsIPv4(d.Packet) {
@@ -227,6 +233,7 @@ func startsIPv4(b []byte) bool {
 
 // enters is told of a packet that begins to walk a hook.
 func (w *watch) enters(r *Router, at place, p *packet, b []byte) {
+	defer w.survive()
 	switch {
 	case at == atPrerouting:
 		p.watched = w.offer(capture.Before, b, p.in, 0, p.watched, p.now)
@@ -238,6 +245,7 @@ func (w *watch) enters(r *Router, at place, p *packet, b []byte) {
 // walked is told of a packet that has walked the steps of a hook, but not those of
 // egress: then it is as it leaves, unless it is sealed.
 func (w *watch) walked(at place, p *packet, o outcome) {
+	defer w.survive()
 	if at == atPostrouting && o.verdict != Dropped && o.verdict != Held {
 		p.watched = w.offer(capture.After, p.Bytes(), p.in, p.out, p.watched, p.now)
 	}
