@@ -56,7 +56,8 @@ func (n numbered) against(lines, others []string) []string {
 		at := 0
 		out[i] = n.ReplaceAllStringFunc(l, func(mine string) string {
 			at++
-			if known && mine != theirs[at-1] {
+			// A line may say <secret> in plain words.
+			if known && (at > len(theirs) || mine != theirs[at-1]) {
 				return strings.Replace(concealed, ">", ", changed>", 1)
 			}
 			return concealed

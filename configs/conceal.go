@@ -2,9 +2,9 @@ package configs
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -22,35 +22,49 @@ func Conceal(text string) (string, error) {
 
 // conceal puts into the place of each secret, as it is written, what instead says.
 func conceal(text string, instead func(written string) string) (string, error) {
-	var root map[string]any
 	text, mark := strings.CutPrefix(text, "\ufeff")
-	if _, err := toml.Decode(text, &root); err != nil {
-		return "", errors.New("the text is not TOML: what of it is secret cannot be told")
+	// Whoever sends a text to be compared may send any: as in read, its depth is
+	// looked at before the library descends into it.
+	if len(text) > maxText {
+		return "", fmt.Errorf("the text has %d bytes; at most %d are read", len(text), maxText)
 	}
-	places, _ := locate(text)
-	type span struct{ from, to int }
-	var spans []span
-	for path, at := range places.values {
-		parts := strings.Split(path, "\x00")
-		if !isSecret(parts[len(parts)-1]) {
-			continue
+	places, err := located(text)
+	if err != nil {
+		return "", err
+	}
+	var out strings.Builder
+	last := 0
+	for _, at := range places.secrets {
+		if at < last {
+			continue // inside of one that is hidden already
 		}
 		s := &scanner{text: text, at: at, places: emptyPlaces()}
 		s.value(nil)
 		value := strings.Trim(text[at:s.at], " \t\r")
 		if !strings.HasPrefix(strings.TrimLeft(value, `"'`), fileWord) {
-			spans = append(spans, span{at, at + len(value)})
+			out.WriteString(text[last:at] + instead(value))
+			last = at + len(value)
 		}
 	}
-	sort.Slice(spans, func(i, j int) bool { return spans[i].from > spans[j].from })
-	for _, s := range spans {
-		text = text[:s.from] + instead(text[s.from:s.to]) + text[s.to:]
-	}
+	text = out.String() + text[last:]
 	text = remarks(text, instead)
 	if mark {
 		text = "\ufeff" + text
 	}
 	return text, nil
+}
+
+// located locates what is in a text that is TOML.
+func located(text string) (places, error) {
+	p, deep := locate(text)
+	if deep >= 0 {
+		return p, fmt.Errorf("tables and arrays are nested deeper than %d", maxDepth)
+	}
+	var root map[string]any
+	if _, err := toml.Decode(text, &root); err != nil {
+		return p, errors.New("the text is not TOML: what of it is secret cannot be told")
+	}
+	return p, nil
 }
 
 // remarks conceals secrets that are out of use, or were moved to a file, and
@@ -76,4 +90,4 @@ func isSecret(key string) bool {
 	return slices.Contains([]string{"psk", "encrypt_key", "auth_key", "password"}, strings.ToLower(key))
 }
 
-func emptyPlaces() places { return places{map[string]int{}, map[string]int{}} }
+func emptyPlaces() places { return places{keys: map[string]int{}, values: map[string]int{}} }

@@ -42,3 +42,34 @@ func TestWhatIsReadAsASecretIsConcealed(t *testing.T) {
 		t.Errorf("%v\n%s", err, shown)
 	}
 }
+
+// A text to be compared may be anybody's.
+func TestAHostileTextIsConcealedOrRefused(t *testing.T) {
+	deep := strings.Repeat("[", 1<<19)
+	if _, err := Conceal("x = " + deep); err == nil || !strings.Contains(err.Error(), "nested deeper") {
+		t.Errorf("a deep one: %v", err)
+	}
+	if _, err := Conceal(strings.Repeat("# x\n", 1<<19)); err == nil || !strings.Contains(err.Error(), "at most") {
+		t.Errorf("a long one: %v", err)
+	}
+	many := "x = [" + strings.Repeat("{psk=1},", 100_000) + "]"
+	if got, err := Conceal(many); err != nil || strings.Count(got, concealed) != 100_000 {
+		t.Errorf("many secrets: %v, %d", err, strings.Count(got, concealed))
+	}
+	for text, want := range map[string]string{
+		`psk = {psk = "aaaaaaaaaaaaaaaaaaaaaa"}`:       "psk = <secret>",
+		"[[x]]\npsk = 'A'\n[[x]]\npsk = 'B' # both":    "[[x]]\npsk = <secret>\n[[x]]\npsk = <secret> # both",
+		"x = [{psk = 'A'}, {psk = 'B', auth_key = 1}]": "x = [{psk = <secret>}, {psk = <secret>, auth_key = <secret>}]",
+	} {
+		if got, err := Conceal(text); err != nil || got != want {
+			t.Errorf("%q became %q (%v)", text, got, err)
+		}
+	}
+}
+
+func TestAWordThatLooksConcealedIsCompared(t *testing.T) {
+	was, is := "x = \"\"\"\npsk = <secret>\n\"\"\"\n", "x = 1\npsk = 'A'\n"
+	if text, err := Compare(was, is, "was", "is"); err != nil || strings.Contains(text, "'A'") {
+		t.Errorf("%v\n%s", err, text)
+	}
+}

@@ -9,8 +9,9 @@ import (
 // text. The TOML library gives no position for an unknown key or for a value
 // of the wrong type, and a wrong one inside arrays, so we look ourselves.
 type places struct {
-	keys   map[string]int
-	values map[string]int
+	keys    map[string]int
+	values  map[string]int
+	secrets []int // values of keys that are secrets, also those of elements that share a path; ascending
 }
 
 // id makes one map key of a path. A name with a NUL in it is refused (R1), so
@@ -26,7 +27,7 @@ func element(path []string, i int) []string {
 // nested deeper than maxDepth, or -1. Of a text that is not TOML it returns
 // something useless, but it always returns.
 func locate(text string) (p places, deep int) {
-	s := &scanner{text: text, deep: -1, places: places{map[string]int{}, map[string]int{}}}
+	s := &scanner{text: text, deep: -1, places: emptyPlaces()}
 	var table []string
 	for s.skipBlank(); s.at < len(s.text); s.skipBlank() {
 		before := s.at
@@ -105,6 +106,9 @@ func (s *scanner) header() []string {
 func (s *scanner) pair(table []string) {
 	path := s.key(table)
 	s.skip("= \t")
+	if isSecret(path[len(path)-1]) {
+		s.secrets = append(s.secrets, s.at)
+	}
 	s.value(path)
 }
 

@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/waiter"
 
 	"spigate/netstack/frame"
 )
@@ -21,6 +23,16 @@ const (
 	ownBufferLeast = 4 << 10
 	ownBuffer      = 32 << 10
 	ownBufferMost  = 128 << 10
+)
+
+// Bounds of connections of the router's own: ownPatience is how long the other end
+// may take nothing, ownBacklog how many wait to be accepted, ownRetries how often
+// a segment is sent again, ownLinger how long a closed one waits for the other end.
+const (
+	ownPatience = 30 * time.Second
+	ownBacklog  = 64
+	ownRetries  = 6
+	ownLinger   = 5 * time.Second
 )
 
 // tcpFactory is TCP as a Router has it: with connections of its own, or without
@@ -36,10 +48,13 @@ func tcpFactory(own bool) stack.TransportProtocolFactory {
 func (r *Router) tameTCP() error {
 	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: ownBufferLeast, Default: ownBuffer, Max: ownBufferMost}
 	send := tcpip.TCPSendBufferSizeRangeOption{Min: ownBufferLeast, Default: ownBuffer, Max: ownBufferMost}
-	if err := tcpipError(r.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &receive)); err != nil {
-		return err
+	retries, linger := tcpip.TCPMaxRetriesOption(ownRetries), tcpip.TCPLingerTimeoutOption(ownLinger)
+	for _, o := range []tcpip.SettableTransportProtocolOption{&receive, &send, &retries, &linger} {
+		if err := tcpipError(r.stack.SetTransportProtocolOption(tcp.ProtocolNumber, o)); err != nil {
+			return err
+		}
 	}
-	return tcpipError(r.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &send))
+	return nil
 }
 
 // Owns reports whether an address is one of an interface of the Chassis: the
@@ -74,13 +89,34 @@ func (ch *Chassis) ListenTCP(at netip.AddrPort) (net.Listener, error) {
 	if r == nil {
 		return nil, fmt.Errorf("%s is no address of this router", at.Addr())
 	}
-	l, err := gonet.ListenTCP(r.stack, tcpip.FullAddress{
-		NIC: tcpip.NICID(nic), Addr: tcpip.AddrFrom4(at.Addr().As4()), Port: at.Port(),
-	}, ipv4.ProtocolNumber)
+	var queue waiter.Queue
+	port, err := r.ownPort(tcpip.FullAddress{NIC: tcpip.NICID(nic), Addr: tcpip.AddrFrom4(at.Addr().As4()), Port: at.Port()}, &queue)
 	if err != nil {
 		return nil, fmt.Errorf("listen at %s: %w", at, err)
 	}
-	return &ownListener{l, r, nic}, nil
+	return &ownListener{gonet.NewTCPListener(r.stack, &queue, port), r, nic}, nil
+}
+
+// ownPort is a port that listens, with a patience, which connections inherit: who
+// takes nothing of what is left to send, or acknowledges no end, would keep a
+// connection that we have closed for ever, and its memory.
+func (r *Router) ownPort(at tcpip.FullAddress, queue *waiter.Queue) (tcpip.Endpoint, error) {
+	ep, err := r.stack.NewEndpoint(tcp.ProtocolNumber, ipv4.ProtocolNumber, queue)
+	if err != nil {
+		return nil, tcpipError(err)
+	}
+	patience := tcpip.TCPUserTimeoutOption(ownPatience)
+	if err = ep.SetSockOpt(&patience); err == nil {
+		err = ep.Bind(at)
+	}
+	if err == nil {
+		err = ep.Listen(ownBacklog)
+	}
+	if err != nil {
+		ep.Close()
+		return nil, tcpipError(err)
+	}
+	return ep, nil
 }
 
 // ownListener accepts who lives behind one interface. The stack takes an address

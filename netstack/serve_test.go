@@ -7,10 +7,12 @@ import (
 	"net/http"
 	"net/netip"
 	"testing"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/waiter"
 
 	"spigate/netstack/frame"
 	"spigate/netstack/link"
@@ -144,5 +146,41 @@ func TestARouterWithoutTCPOfItsOwnSaysSo(t *testing.T) {
 	w := newWorld(t)
 	if _, err := w.r.ListenTCP(pagesAt); err == nil {
 		t.Error("listens without TCP")
+	}
+}
+
+// Who takes nothing of what a page has left to send, and answers every probe,
+// would keep a closed connection for ever: the stack gives up after ownPatience,
+// which a connection has from the port that it came to.
+func TestAConnectionHasThePatienceOfItsPort(t *testing.T) {
+	router, inside, _ := hostsAround(t)
+	var queue waiter.Queue
+	came := make(chan struct{}, 1)
+	entry := waiter.NewFunctionEntry(waiter.ReadableEvents, func(waiter.EventMask) {
+		select {
+		case came <- struct{}{}:
+		default:
+		}
+	})
+	queue.EventRegister(&entry)
+	port, err := router.ownPort(tcpip.FullAddress{NIC: tcpip.NICID(lanIf), Addr: tcpip.AddrFrom4(lanAddr), Port: 443}, &queue)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer port.Close()
+	c, err := dial(t.Context(), inside, pagesAt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	<-came
+	accepted, _, fault := port.Accept(nil)
+	if fault != nil {
+		t.Fatal(fault)
+	}
+	defer accepted.Close()
+	var patience tcpip.TCPUserTimeoutOption
+	if fault := accepted.GetSockOpt(&patience); fault != nil || time.Duration(patience) != ownPatience {
+		t.Errorf("%v (%v), want %v", time.Duration(patience), fault, ownPatience)
 	}
 }

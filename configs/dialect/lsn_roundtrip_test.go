@@ -146,7 +146,7 @@ func (d *draw) alg() {
 	d.maybe("esp_gate_timeout", "%q", d.one("30s", "20s", "3500ms"))
 	d.maybe("ike_half_open_timeout", "%q", d.one("30s", "3s"))
 	d.maybe("block_mode", "%q", d.one("HOLD", "DROP"))
-	d.maybe("gate_seq_max", "%d", d.number(0, 1<<32-1))
+	d.maybe("gate_seq_max", "%d", d.number(0, 1<<31-1))
 	d.flags("connfailover", "late_binding_out", "late_binding_in", "ike_keep_with_esp", "same_client_parallel")
 	d.maybe(d.one("ike_port_preserve", "ike_cookie_demux"), "%s", "true")
 }

@@ -285,7 +285,7 @@ func (d *draw) manual() {
 		d.set("policy", "%q", policy)
 		d.set("source_address", "%q", ends[0])
 		d.set("destination_address", "%q", ends[1])
-		d.set("spi", "%d", d.number(256, 1<<32-1-i))
+		d.set("spi", "%d", d.number(256, 1<<31-1-i))
 		d.maybe("auth_algorithm", "%q", d.one("sha256", "sha384"))
 		d.set("encrypt_algorithm", "%q", d.one("aes128", "aes256"))
 		d.WriteString("encrypt_key = \"file:e\"\nauth_key = \"file:a\"\n")

@@ -110,6 +110,10 @@ func readOwn(path string) (*tls.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseOwn(text)
+}
+
+func parseOwn(text []byte) (*tls.Certificate, error) {
 	c, err := tls.X509KeyPair(text, text)
 	if err != nil {
 		return nil, err
@@ -149,10 +153,11 @@ func (s *Server) makeCertificate(path string) (*tls.Certificate, error) {
 		return nil, err
 	}
 	text := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})...)
+	// A flash that cannot be written keeps no router from its work.
 	if err := replace(path, text); err != nil {
-		return nil, err
+		s.log.Warn("web: the certificate cannot be kept: the next start makes another, with another fingerprint", "file", path, "reason", err)
 	}
-	return readOwn(path)
+	return parseOwn(text)
 }
 
 // maxAddresses bounds those that a certificate of ours is for.

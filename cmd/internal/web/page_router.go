@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"spigate/cmd/internal/control"
+	"spigate/configs"
 )
 
 func (p *site) portsPage() page {
@@ -56,7 +57,8 @@ func (p *site) config(r *request) (any, error) {
 		out.NoHistory = err.Error()
 	}
 	out.Pending = r.backend.Status().Confirm
-	if out.Against != "" {
+	// It tells whether a secret is the same.
+	if out.Against != "" && r.session.may(configs.WebAdmin) {
 		diff, err := r.backend.DiffConfig(nil, out.Against)
 		if err != nil {
 			return nil, err

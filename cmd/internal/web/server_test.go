@@ -263,3 +263,16 @@ type statusOf struct {
 
 func (s statusOf) WriteHeader(status int)      { *s.status = status }
 func (s statusOf) Write(b []byte) (int, error) { return io.Discard.Write(b) }
+
+// A flash that cannot be written keeps no router from its work.
+func TestACertificateThatCannotBeKeptServesAllTheSame(t *testing.T) {
+	inTheWay := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(inTheWay, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, onPort, func(c *Config) { c.StateDir = filepath.Join(inTheWay, "state") })
+	c, err := r.certificates()
+	if err != nil || c.is.Leaf == nil || !strings.Contains(r.log.String(), "the certificate cannot be kept") {
+		t.Errorf("%v\n%s", err, r.log)
+	}
+}

@@ -41,7 +41,11 @@ func (v *views) EditConfig(e control.ConfigEdit) (control.ConfigEdited, error) {
 		return control.ConfigEdited{}, errChanging()
 	}
 	defer v.daemon.changing.Unlock()
-	return v.daemon.edit(e)
+	out, err := v.daemon.edit(e)
+	if e.Apply {
+		_, err = v.tallies.note(control.ConfigApplied{}, err)
+	}
+	return out, err
 }
 
 func (d *Daemon) edit(e control.ConfigEdit) (out control.ConfigEdited, err error) {
