@@ -155,10 +155,10 @@ func (r *Router) act(actions []ipsec.Action) {
 		switch a.Kind {
 		case ipsec.Release:
 			if !r.later.add(release{a.Packet, a.In, a.Mark}, maxLater) {
-				r.drops.Count(drop.IKEHoldOverflow, a.Packet, r.now())
+				r.drops.CountOf(heldDropped(a, drop.IKEHoldOverflow, r.now()))
 			}
 		case ipsec.Discard:
-			r.drops.Count(a.Reason, a.Packet, r.now())
+			r.drops.CountOf(heldDropped(a, a.Reason, r.now()))
 		case ipsec.MappingIdle:
 			if !r.lsn.SetIdle(a.Mapping, a.Idle) { // it ended while the ALG made a session on it
 				r.later.mappingGone(a.Mapping)
@@ -174,4 +174,9 @@ func (r *Router) act(actions []ipsec.Action) {
 			r.events.write(a.Event)
 		}
 	}
+}
+
+// heldDropped is a message that the ALG has held, as the counters are told of it.
+func heldDropped(a *ipsec.Action, why drop.Reason, now int64) drop.Dropped {
+	return drop.Dropped{Reason: why, Packet: a.Packet, At: now, In: uint8(a.In), Mark: a.Mark & frame.MarkBits}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"spigate/netstack/capture"
 	"spigate/netstack/capture/filter"
 	"spigate/netstack/drop"
 	"spigate/netstack/trace"
@@ -141,6 +142,26 @@ func TestATraceFollowsAHeldMessageUntilItLeaves(t *testing.T) {
 	got := walk()
 	if text := steps(got); got.Fate.End != "forwarded" || got.Fate.Waits || got.Fate.Src.Addr != natAddr || !strings.Contains(text, "forward/in2out:held arrival/:continue prerouting/") {
 		t.Error(text)
+	}
+}
+
+func TestATraceTellsThatAHeldMessageWasDropped(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.tunnel(client1, 0x1000), w.tunnel(client2, 0x2000)
+	a.init()
+	b.init()
+	w.one(a.ask())
+	a.reply()
+	w.traced("second", "src host 192.0.2.12", 5)
+	k := w.captured("src host 192.0.2.12", 1<<capture.Dropped)
+	w.none(b.ask())
+	w.wantDrop(drop.IKEFlushed, 1, w.unbind)
+	walks := w.r.Traces().Each("second")
+	if len(walks) != 1 || walks[0].Fate.End != "dropped" || walks[0].Fate.Reason != drop.IKEFlushed {
+		t.Errorf("%+v", walks)
+	}
+	if got := taken(t, k); len(got) != 1 {
+		t.Errorf("%q", got)
 	}
 }
 

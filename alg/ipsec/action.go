@@ -62,7 +62,7 @@ func (st *step) discard(p *pair, h *heldMessage, why drop.Reason) {
 	c.P2Dropped++
 	c.Dropped++
 	for _, part := range h.parts {
-		st.do(Action{Kind: Discard, Packet: part.packet, In: h.in, Reason: why})
+		st.do(Action{Kind: Discard, Packet: part.packet, In: h.in, Mark: part.mark, Reason: why})
 	}
 	st.log(h.key.session.event(p, "P2 DROPPED", why.String(), h.key.ex.id))
 }

@@ -2,6 +2,7 @@ package drop
 
 import (
 	"encoding/hex"
+	"sync"
 	"sync/atomic"
 )
 
@@ -24,12 +25,13 @@ type Counters struct {
 	n    [NumReasons]atomic.Uint64
 	last [NumReasons]atomic.Pointer[Sample]
 	tell atomic.Pointer[Watch]
+	lent sync.Pool // of *[]byte: packets while a Watch is told of them
 }
 
 // Dropped is a drop as a Watch is told of it.
 type Dropped struct {
 	Reason Reason
-	Packet []byte // from its IPv4 or its Ethernet header on; a Watch may keep it
+	Packet []byte // from its IPv4 or its Ethernet header on; a Watch must not keep it
 	At     int64  // monotonic nanoseconds
 	In     uint8  // number of the interface that it came in by, 0: not known
 	Mark   uint32 // what those who look on know it by, 0: nobody does
@@ -63,8 +65,7 @@ func (c *Counters) CountOf(d Dropped) {
 	r, packet, now := d.Reason, d.Packet, d.At
 	c.n[r].Add(1)
 	if w := c.tell.Load(); w != nil {
-		// A copy, and not d: nobody's packet may escape to the heap for this.
-		(*w)(Dropped{Reason: r, Packet: append([]byte(nil), packet...), At: now, In: d.In, Mark: d.Mark})
+		c.told(*w, d)
 	}
 	if packet == nil {
 		return
@@ -74,6 +75,19 @@ func (c *Counters) CountOf(d Dropped) {
 	}
 	n := min(len(packet), SampleLen)
 	c.last[r].Store(&Sample{At: now, Bytes: append([]byte(nil), packet[:n]...)})
+}
+
+// told tells w of a drop. It gives a copy out of the pool: as a Watch can be any
+// function, the packet itself would escape to the heap in all who count it, and a
+// new copy would be one for each packet of a flood.
+func (c *Counters) told(w Watch, d Dropped) {
+	b, _ := c.lent.Get().(*[]byte)
+	if b == nil {
+		b = new([]byte)
+	}
+	*b = append((*b)[:0], d.Packet...)
+	w(Dropped{Reason: d.Reason, Packet: *b, At: d.At, In: d.In, Mark: d.Mark})
+	c.lent.Put(b)
 }
 
 // Add adds n drops at once, for counters that a driver keeps.

@@ -43,3 +43,24 @@ func TestAFloodOfOneReasonKeepsOneSampleASecond(t *testing.T) {
 		t.Errorf("count %d, want 103", c.Get(NoMapping))
 	}
 }
+
+func TestWhoIsToldOfAFloodCostsNoMemory(t *testing.T) {
+	var c Counters
+	var got []Dropped
+	c.SetWatch(func(d Dropped) {
+		d.Packet = append([]byte(nil), d.Packet...)
+		got = append(got, d)
+	})
+	c.CountOf(Dropped{Reason: NoMapping, Packet: []byte{1, 2, 3}, At: 4, In: 5, Mark: 6})
+	c.CountOf(Dropped{Reason: NoMapping, Packet: []byte{7}, At: 8})
+	if len(got) != 2 || string(got[0].Packet) != "\x01\x02\x03" || got[0].In != 5 || got[0].Mark != 6 || string(got[1].Packet) != "\x07" {
+		t.Errorf("%+v", got)
+	}
+	told := 0
+	c.SetWatch(func(d Dropped) { told += len(d.Packet) })
+	packet := make([]byte, 1500)
+	c.Count(NoMapping, packet, sampleEvery+8)
+	if n := testing.AllocsPerRun(100, func() { c.Count(NoMapping, packet, sampleEvery+9) }); n != 0 || told == 0 {
+		t.Errorf("%v allocations for a packet", n)
+	}
+}

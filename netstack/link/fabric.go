@@ -149,9 +149,9 @@ func moveUp(b []frame.Frame) {
 
 // panicked counts a panic of the stack and logs it, at most once a second. It
 // runs inside the recovering function, so that the trace shows the culprit.
-func (f *Fabric) panicked(i *Interface, what any, sample []byte) {
+func (f *Fabric) panicked(i *Interface, what any, sample []byte, mark uint32) {
 	now := f.now()
-	f.drops.Count(drop.StackPanic, sample, now)
+	f.drops.CountOf(i.dropped(drop.StackPanic, sample, mark, now))
 	until := f.quietUntil.Load()
 	if now < until || !f.quietUntil.CompareAndSwap(until, now+int64(time.Second)) {
 		return

@@ -210,7 +210,7 @@ func (i *Interface) deliver(f *frame.Frame, now int64) {
 	i.count.slow.Add(1)
 	b := f.Bytes()
 	if f.EtherType() == frame.TypeIPv4 && !soundIPv4(f.Payload()) {
-		i.port.fabric.drops.Count(drop.IPMalformed, b, now)
+		i.port.fabric.drops.CountOf(dropped(f, drop.IPMalformed, now))
 		return
 	}
 	b = b[:frame.HeaderLen+payloadLen(f)]
@@ -265,12 +265,12 @@ func (i *Interface) up(v *buffer.View, kind tcpip.PacketType, mark uint32, sampl
 	above := i.above.Load()
 	if above == nil {
 		v.Release()
-		i.port.fabric.drops.Count(drop.VLANUnknown, sample, now)
+		i.port.fabric.drops.CountOf(i.dropped(drop.VLANUnknown, sample, mark, now))
 		return
 	}
 	defer func() {
 		if what := recover(); what != nil {
-			i.port.fabric.panicked(i, what, sample)
+			i.port.fabric.panicked(i, what, sample, mark)
 		}
 	}()
 	proto := tcpip.NetworkProtocolNumber(binary.BigEndian.Uint16(v.AsSlice()[12:]))

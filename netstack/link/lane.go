@@ -131,7 +131,7 @@ func (l *lane) sort(batch []frame.Frame, now int64) int {
 		case f.EtherType() == frame.TypeARP:
 			p.arp(i, f, now)
 		case f.EtherType() != frame.TypeIPv4:
-			p.fabric.drops.Count(drop.EtherType, f.Bytes(), now)
+			p.fabric.drops.CountOf(dropped(f, drop.EtherType, now))
 		case f.Dst().IsGroup():
 			i.deliver(f, now)
 		default:

@@ -81,6 +81,11 @@ func dropped(f *frame.Frame, why drop.Reason, now int64) drop.Dropped {
 	return drop.Dropped{Reason: why, Packet: f.Bytes(), At: now, In: uint8(f.In), Mark: f.Mark}
 }
 
+// dropped is what came in at i, or comes in again there, as it is told.
+func (i *Interface) dropped(why drop.Reason, b []byte, mark uint32, now int64) drop.Dropped {
+	return drop.Dropped{Reason: why, Packet: b, At: now, In: uint8(i.id), Mark: mark & frame.MarkBits}
+}
+
 // refused counts frames that a driver did not take. Of many the first one is an
 // example, unless somebody wants to be told of each.
 func (f *Fabric) refused(batch []frame.Frame, why drop.Reason) {

@@ -146,7 +146,7 @@ func (p *Port) slow(batch []frame.Frame, now int64) {
 		if i := p.fabric.interfaces[batch[k].In].Load(); i != nil {
 			i.deliver(&batch[k], now)
 		} else {
-			p.fabric.drops.Count(drop.VLANUnknown, batch[k].Bytes(), now)
+			p.fabric.drops.CountOf(dropped(&batch[k], drop.VLANUnknown, now))
 		}
 	}
 }

@@ -62,7 +62,7 @@ func (p *Port) arp(i *Interface, f *frame.Frame, now int64) {
 	h := header.ARP(f.Payload())
 	answered, why := p.judgeARP(i, h)
 	if why != drop.None {
-		p.fabric.drops.Count(why, f.Bytes(), now)
+		p.fabric.drops.CountOf(dropped(f, why, now))
 		return
 	}
 	if answered {
