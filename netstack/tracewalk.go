@@ -227,20 +227,24 @@ func (w *watch) sent(id uint32, f *frame.Frame) {
 	if k == nil {
 		return
 	}
-	fate, ended := k.Ended()
-	if !ended {
-		fate = trace.Fate{End: EndForwarded.String()}
+	var at look
+	var p packet
+	if b := f.Bytes(); len(b) > frame.HeaderLen && p.Parse(untagged(b)) == drop.None {
+		at = lookOf(&p)
 	}
-	if fate.End == EndForwarded.String() {
-		var p packet
-		if b := f.Bytes(); len(b) > frame.HeaderLen && p.Parse(untagged(b)) == drop.None {
-			at := lookOf(&p)
-			fate.Src, fate.Dst = at.src, at.dst
+	k.Change(func(fate *trace.Fate) bool {
+		if fate.End == "" {
+			*fate = trace.Fate{End: EndForwarded.String()}
 		}
-		fate.Out = f.Out
-	}
-	fate.Waits = false
-	k.Become(fate)
+		if fate.End == EndForwarded.String() {
+			fate.Out = f.Out
+			if at != (look{}) {
+				fate.Src, fate.Dst = at.src, at.dst
+			}
+		}
+		fate.Waits = false
+		return true
+	})
 }
 
 // untagged is what is in a frame, whether or not its tag is in place.
@@ -257,15 +261,17 @@ func (w *watch) lost(id uint32, why drop.Reason) {
 	if k == nil {
 		return
 	}
-	fate, _ := k.Ended()
-	fate.End, fate.Reason, fate.Waits = EndDropped.String(), why, false
-	if src, dst := k.Ends(); src != (frame.Endpoint{}) {
-		fate.Src, fate.Dst = src, dst
-	}
-	if k.Foretold.Reason == why {
-		fate.Told = k.Foretold.Told
-	}
-	k.Become(fate)
+	src, dst := k.Ends()
+	k.Change(func(fate *trace.Fate) bool {
+		fate.End, fate.Reason, fate.Waits = EndDropped.String(), why, false
+		if src != (frame.Endpoint{}) {
+			fate.Src, fate.Dst = src, dst
+		}
+		if k.Foretold.Reason == why {
+			fate.Told = k.Foretold.Told
+		}
+		return true
+	})
 }
 
 // Delivered implements link.Onlooker: what has not ended by now is the stack's, and
@@ -279,7 +285,7 @@ func (w *watch) Delivered(f *frame.Frame, now int64) {
 	switch fate, ended := k.Ended(); {
 	case !ended:
 		w.keptByStack(k, f, now)
-	case fate.Waits && fate.End == EndForwarded.String():
+	case waitsToLeave(&fate):
 		w.stillHere(k, fate, now)
 	}
 }
@@ -288,11 +294,11 @@ func (w *watch) Delivered(f *frame.Frame, now int64) {
 // router itself, or dropped without a word.
 func (w *watch) keptByStack(k *trace.Packet, f *frame.Frame, now int64) {
 	r := w.ch.routerOf[f.In]
-	fate := k.Foretold
+	fate, foretold := k.Foretold, true
 	switch {
 	case fate.Stack != "", fate.End == EndDelivered.String(), fate.End == EndOpened.String(), fate.End == EndConsumed.String():
-		k.Foresaid(now, "arrival", "route", "input", "exit")
 	default:
+		foretold = false
 		var p frame.Packet
 		p.Parse(f.Payload())
 		fate = trace.Fate{End: EndDropped.String(), Src: frame.Endpoint{Addr: p.Src, Port: p.SrcPort}, Dst: frame.Endpoint{Addr: p.Dst, Port: p.DstPort}}
@@ -300,23 +306,40 @@ func (w *watch) keptByStack(k *trace.Packet, f *frame.Frame, now int64) {
 			fate.End = EndDelivered.String()
 		}
 	}
-	k.End(fate)
+	ends := k.Change(func(f *trace.Fate) bool {
+		first := f.End == ""
+		*f = fate
+		return first
+	})
+	if ends && foretold {
+		k.Foresaid(now, "arrival", "route", "input", "exit")
+	}
 }
+
+func waitsToLeave(f *trace.Fate) bool { return f.Waits && f.End == EndForwarded.String() }
 
 // stillHere is for a packet that has walked all steps and has not been sent.
 func (w *watch) stillHere(k *trace.Packet, fate trace.Fate, now int64) {
-	r := w.ch.routerOf[fate.Out]
+	become := func(new trace.Fate) bool {
+		return k.Change(func(f *trace.Fate) bool {
+			waits := waitsToLeave(f)
+			*f = new
+			return waits
+		})
+	}
 	if k.Foretold.Stack != "" {
-		k.Foresaid(now, "exit")
-		k.Become(k.Foretold)
+		if become(k.Foretold) {
+			k.Foresaid(now, "exit")
+		}
 		return
 	}
+	r := w.ch.routerOf[fate.Out]
 	if r == nil {
 		return
 	}
 	if _, known := r.neighbors.mac(neighbor{fate.Out, fate.Next}); known {
 		fate.Waits = false // it was cut, and its pieces have left
-		k.Become(fate)
+		become(fate)
 	}
 }
 
@@ -331,33 +354,36 @@ func (r *Router) sealed(j *job, to frame.Endpoint, route *stack.Route, now int64
 	if k == nil {
 		return
 	}
-	fate, _ := k.Ended()
-	fate.End, fate.Selector, fate.To, fate.Waits = EndSealed.String(), j.sel.Name, to, true
-	if k.Foretold.Selector == fate.Selector {
-		fate.SPI = k.Foretold.SPI
-	}
-	fate.Out, fate.Next = frame.Interface(route.NICID()), nextOf(route)
-	if fate.Src == (frame.Endpoint{}) {
-		fate.Src, fate.Dst = k.Foretold.Src, k.Foretold.Dst
-	}
 	k.Add(trace.Event{At: now, Hook: "tunnel", Step: "seal", Verdict: Consumed.String(), Says: "it is sealed, and sent to " + endpoint(to), Rule: "VR29", Kind: ObjectSelector, Name: j.sel.Name})
-	k.Become(fate)
+	k.Change(func(fate *trace.Fate) bool {
+		fate.End, fate.Selector, fate.To, fate.Waits = EndSealed.String(), j.sel.Name, to, true
+		if k.Foretold.Selector == fate.Selector {
+			fate.SPI = k.Foretold.SPI
+		}
+		fate.Out, fate.Next = frame.Interface(route.NICID()), nextOf(route)
+		if fate.Src == (frame.Endpoint{}) {
+			fate.Src, fate.Dst = k.Foretold.Src, k.Foretold.Dst
+		}
+		return true
+	})
 }
 
 func (r *Router) waitsForSA(j *job, now int64) {
 	if k := r.watch.traces.Packet(j.watched >> trace.MarkShift); k != nil {
-		fate, _ := k.Ended()
-		fate.End, fate.Selector, fate.Waits = EndHeld.String(), j.sel.Name, false
 		k.Add(trace.Event{At: now, Hook: "tunnel", Step: "seal", Verdict: Held.String(), Says: "it waits for a security association", Rule: "VR29", Kind: ObjectSelector, Name: j.sel.Name})
-		k.Become(fate)
+		k.Change(func(fate *trace.Fate) bool {
+			fate.End, fate.Selector, fate.Waits = EndHeld.String(), j.sel.Name, false
+			return true
+		})
 	}
 }
 
 func (r *Router) wasOpened(j *job, spi uint32, label frame.Interface, now int64) {
 	if k := r.watch.traces.Packet(j.watched >> trace.MarkShift); k != nil {
-		fate, _ := k.Ended()
-		fate.End, fate.SPI, fate.Label = EndOpened.String(), spi, label
 		k.Add(trace.Event{At: now, Hook: "tunnel", Step: "open", Verdict: Consumed.String(), Says: "it is authentic: what is inside comes in by " + r.names[label], Rule: "VR34"})
-		k.Become(fate)
+		k.Change(func(fate *trace.Fate) bool {
+			fate.End, fate.SPI, fate.Label = EndOpened.String(), spi, label
+			return true
+		})
 	}
 }

@@ -76,11 +76,13 @@ func (p *Packet) Add(e Event) {
 
 // End ends the walk, unless it has ended otherwise than by waiting.
 func (p *Packet) End(f Fate) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.fate.End == "" || p.fate.End == "held" || p.fate.Waits {
-		p.fate = f
-	}
+	p.Change(func(old *Fate) bool {
+		if old.End != "" && old.End != "held" && !old.Waits {
+			return false
+		}
+		*old = f
+		return true
+	})
 }
 
 // Foresaid adds what was said beforehand for hooks that have no steps of the
@@ -97,11 +99,18 @@ func (p *Packet) Foresaid(now int64, hooks ...string) {
 	}
 }
 
-// Become replaces how the walk has ended.
-func (p *Packet) Become(f Fate) {
+// Change gives fn how the walk has ended, End "" if it has not, and keeps what fn
+// makes of it if fn returns true. Nobody changes it in between: several goroutines
+// tell of one packet, where it is sealed or opened. fn must not call the packet.
+func (p *Packet) Change(fn func(*Fate) bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	f := p.fate
+	if !fn(&f) {
+		return false
+	}
 	p.fate = f
+	return true
 }
 
 // Step appends an event with the words that stood for it beforehand, if those are of

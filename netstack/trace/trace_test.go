@@ -138,9 +138,30 @@ func TestAWalkEndsOnceUnlessItWaits(t *testing.T) {
 	if f, ended := s.Packet(id).Ended(); !ended || f.End != "dropped" {
 		t.Errorf("%+v", f)
 	}
-	s.Packet(id).Become(Fate{End: "sealed"})
+	s.Packet(id).Change(func(f *Fate) bool { f.End = "sealed"; return true })
+	if s.Packet(id).Change(func(f *Fate) bool { f.End = "opened"; return false }) {
+		t.Error("it is changed though nobody wants it")
+	}
 	if f, _ := s.Packet(id).Ended(); f.End != "sealed" {
 		t.Errorf("%+v", f)
+	}
+}
+
+func TestNoChangeOfAFateIsLost(t *testing.T) {
+	var s Set
+	add(t, &s, Config{Name: "t", Count: 1})
+	p := s.Packet(packet(&s, &esp, 0))
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range 1000 {
+				p.Change(func(f *Fate) bool { f.SPI++; return true })
+			}
+		})
+	}
+	all.Wait()
+	if f, _ := p.Ended(); f.SPI != 4000 {
+		t.Errorf("%d of 4000 changes", f.SPI)
 	}
 }
 
