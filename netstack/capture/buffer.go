@@ -33,7 +33,7 @@ func (b *buffer) add(r *Record, snap int) (kept, full bool) {
 	n := min(len(r.Data), snap)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.over {
+	if b.over || b.most != 0 && b.taken >= b.most { // full, and whoever filled it has not ended it yet
 		return false, false
 	}
 	if b.of == nil {

@@ -68,16 +68,19 @@ var ErrBusy = errors.New("there are as many captures as there may be at a time: 
 type Set struct {
 	slots  [Max]atomic.Pointer[Capture]
 	begins sync.Mutex
+	next   int // slot that is tried first: in turn, as packets under way still have the bit of a capture that ended
 }
 
 // Begin makes a capture. End must be called once it is not wanted any more.
 func (s *Set) Begin(c Config) (*Capture, error) {
 	s.begins.Lock()
 	defer s.begins.Unlock()
-	for i := range s.slots {
+	for n := range s.slots {
+		i := (s.next + n) % Max
 		if s.slots[i].Load() == nil {
 			k := newCapture(c, i)
 			s.slots[i].Store(k)
+			s.next = i + 1
 			return k, nil
 		}
 	}

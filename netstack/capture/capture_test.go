@@ -122,6 +122,34 @@ func TestACaptureEndsWithItsCount(t *testing.T) {
 	}
 }
 
+// As when one lane has filled it and another comes before it is ended.
+func TestABufferTakesNoMoreThanItsCount(t *testing.T) {
+	b := buffer{room: 1000, most: 1}
+	if kept, full := b.add(&Record{}, 9); !kept || !full {
+		t.Errorf("the first: %v, %v", kept, full)
+	}
+	if kept, full := b.add(&Record{}, 9); kept || full || b.stats().Taken != 1 || b.stats().Lost != 0 {
+		t.Errorf("the second: %v, %v, %+v", kept, full, b.stats())
+	}
+}
+
+// Packets under way have the bit of a capture that has ended meanwhile.
+func TestANewCaptureDoesNotFollowThePacketsOfAnEndedOne(t *testing.T) {
+	var s Set
+	all := filter.Packet{Kind: frame.TypeIPv4}
+	k := begun(t, &s, Config{Filter: parsed(t, "ip")})
+	mark := s.Offer(&Record{}, &all, 0, "")
+	s.End(k)
+	for range Max - 1 {
+		next := begun(t, &s, Config{Filter: parsed(t, "esp")})
+		s.Offer(&Record{}, &all, mark, "")
+		if got := points(next); mark == 0 || got != nil {
+			t.Errorf("mark %x: %q", mark, got)
+		}
+		s.End(next)
+	}
+}
+
 func TestWhatFindsNoRoomIsCountedWhereItWasLost(t *testing.T) {
 	var s Set
 	k := begun(t, &s, Config{Buffer: 3 * (recordHead + 100)})
