@@ -27,8 +27,9 @@ const (
 type Capturer interface {
 	// Capture writes the packets of Filter.Looking to out, in its format, until ctx
 	// ends, out fails, EndCapture is called or what was asked for is there. An error
-	// before the first byte refuses the question; CodeBusy if there are too many
-	// captures.
+	// before the first Write refuses the question; CodeBusy if there are too many
+	// captures. The first Write comes as soon as it has begun, with nothing to write
+	// too: whoever asked waits for the answer's head, and the first packet may be far.
 	Capture(ctx context.Context, f Filter, out io.Writer) (CaptureEnd, error)
 	// EndCapture ends the capture with the id of Filter.Looking. NotFound if there is
 	// none.
@@ -95,6 +96,10 @@ func (s *Server) capture(w http.ResponseWriter, r *http.Request) {
 		return
 	case err != nil:
 		s.log.Debug("control: capture cut short", "error", err)
+	default:
+		// The last packet may be long ago, and the time of its piece over: what
+		// stands behind it is a piece of its own.
+		_, _ = out.Write(nil)
 	}
 	w.Header().Set(trailerTaken, strconv.FormatUint(end.Taken, 10))
 	w.Header().Set(trailerLost, strconv.FormatUint(end.Lost, 10))
@@ -110,7 +115,8 @@ func contentType(format string) string {
 	return "application/x-pcapng"
 }
 
-// liveWriter passes on at once what is written: somebody looks at it.
+// liveWriter passes on at once what is written: somebody looks at it. The first
+// time that is the head of the answer too, also with nothing behind it.
 type liveWriter struct{ stallWriter }
 
 func (l *liveWriter) Write(b []byte) (int, error) {

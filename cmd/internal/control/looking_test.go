@@ -6,6 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -133,6 +137,75 @@ func TestACaptureTellsBehindItsLastByteWhatWasLost(t *testing.T) {
 	end, err := c.Capture(t.Context(), Filter{Looking: Looking{VLAN: "short"}}, &got)
 	if err != nil || got.String() != "all of it" || end != (CaptureEnd{9, 4}) {
 		t.Errorf("%q, %+v, %v", &got, end, err)
+	}
+}
+
+// slowly is an answer whose deadline for writing is over, until a new one is set.
+type slowly struct {
+	header http.Header
+	over   bool
+	sent   []string
+}
+
+func (s *slowly) Header() http.Header              { return s.header }
+func (s *slowly) WriteHeader(int)                  {}
+func (s *slowly) SetReadDeadline(time.Time) error  { return nil }
+func (s *slowly) SetWriteDeadline(time.Time) error { s.over = false; return nil }
+func (s *slowly) Write(b []byte) (int, error)      { s.sent = append(s.sent, string(b)); return len(b), nil }
+func (s *slowly) FlushError() error {
+	if s.over {
+		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
+// idling is a backend whose captures last longer after their last packet than a
+// reader may take for one.
+type idling struct {
+	fake
+	answer *slowly
+}
+
+func (i *idling) Capture(_ context.Context, _ Filter, out io.Writer) (CaptureEnd, error) {
+	_, err := io.WriteString(out, "one")
+	i.answer.over = true
+	return CaptureEnd{Taken: 1}, err
+}
+
+func TestTheEndOfACaptureHasTimeOfItsOwnHoweverLongNoPacketCame(t *testing.T) {
+	answer := &slowly{header: http.Header{}}
+	New(&idling{answer: answer}, nil).capture(answer, httptest.NewRequest(http.MethodGet, pathCapture, nil))
+	if answer.over || !slices.Equal(answer.sent, []string{"one", ""}) || answer.header.Get(trailerTaken) != "1" {
+		t.Errorf("deadline over: %v, sent %q, %v", answer.over, answer.sent, answer.header)
+	}
+}
+
+// begun writes nothing, as a capture does whose packets are far.
+type begun struct {
+	fake
+	end chan struct{}
+}
+
+func (b *begun) Capture(ctx context.Context, _ Filter, out io.Writer) (CaptureEnd, error) {
+	_, err := out.Write(nil)
+	select {
+	case <-b.end:
+	case <-ctx.Done():
+	}
+	return CaptureEnd{Lost: 3}, err
+}
+
+func TestTheHeadOfAnAnswerDoesNotWaitForAPacket(t *testing.T) {
+	b := &begun{end: make(chan struct{})}
+	c, _ := serve(t, b)
+	response, err := c.respond(t.Context(), question{method: http.MethodGet, target: pathCapture, patience: headerTimeout})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	close(b.end) // not before there is a head
+	if rest, err := io.ReadAll(response.Body); err != nil || len(rest) > 0 || response.Trailer.Get(trailerLost) != "3" {
+		t.Errorf("%q, %v, %v", rest, err, response.Trailer)
 	}
 }
 

@@ -146,6 +146,9 @@ const mostWritten = 64 << 10
 func (v *views) stream(ctx context.Context, k *capture.Capture, to captureFormat, out io.Writer) error {
 	var b bytes.Buffer
 	to.begin(&b)
+	if err := write(&b, out); err != nil { // also of nothing: it says that the capture has begun
+		return err
+	}
 	for {
 		if err := drain(k, to, &b, out); err != nil {
 			return err
@@ -182,6 +185,10 @@ func flush(b *bytes.Buffer, out io.Writer) error {
 	if b.Len() == 0 {
 		return nil
 	}
+	return write(b, out)
+}
+
+func write(b *bytes.Buffer, out io.Writer) error {
 	_, err := out.Write(b.Bytes())
 	b.Reset()
 	return err

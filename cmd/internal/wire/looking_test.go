@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"spigate/cmd/internal/control"
 	"spigate/netstack/capture"
@@ -206,6 +207,24 @@ func TestAReaderThatDoesNotReadLosesPacketsAndIsToldHowMany(t *testing.T) {
 	}
 	if n := bytes.Count(rest, []byte("no_mapping: ")); n == 0 || uint64(n) > end.Taken {
 		t.Errorf("%d reasons", n)
+	}
+}
+
+// reached ends a context when something is written, be it nothing.
+type reached context.CancelFunc
+
+func (r reached) Write(b []byte) (int, error) { r(); return len(b), nil }
+
+// Whoever asks waits for the head of the answer, and not for long: it must not
+// wait for a packet.
+func TestACaptureSaysThatItHasBegunBeforeAPacketComes(t *testing.T) {
+	o := newOperated(t)
+	for _, format := range []string{control.FormatRows, control.FormatPcap, ""} {
+		ctx, begun := context.WithTimeout(t.Context(), time.Minute)
+		_, err := o.views.Capture(ctx, control.Filter{Looking: control.Looking{Format: format}}, reached(begun))
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", format, err)
+		}
 	}
 }
 
