@@ -158,10 +158,14 @@ func (s *Syslog) Stats() Stats {
 
 // Run sends until ctx ends, and then for a moment what is still queued.
 func (s *Syslog) Run(ctx context.Context) {
+	// One moment is for all last words, however many there are.
+	last, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(lastWords, cancel) })()
 	for delay := firstWait; ; {
-		sent, err := s.connected(ctx)
+		sent, err := s.connected(ctx, last)
 		if ctx.Err() != nil {
-			s.farewell(ctx)
+			s.farewell(last)
 			return
 		}
 		if sent {
@@ -174,31 +178,30 @@ func (s *Syslog) Run(ctx context.Context) {
 }
 
 // farewell tries once more to send what is still queued, after the end.
-func (s *Syslog) farewell(ctx context.Context) {
+func (s *Syslog) farewell(last context.Context) {
 	if message, _ := s.next(time.Now()); message == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
-	defer cancel()
-	conn, err := s.config.Dial(ctx, s.config.Network, s.config.Address)
+	l, err := s.dial(last, last)
 	if err != nil {
 		return
 	}
-	defer conn.Close()
-	if _, err := s.flush(conn, lastWords); err != nil {
+	defer l.close()
+	if _, err := s.flush(l); err != nil {
 		s.config.Told(err)
 	}
 }
 
-// connected sends over one connection until that fails or ctx ends.
-func (s *Syslog) connected(ctx context.Context) (sent bool, err error) {
-	conn, err := s.config.Dial(ctx, s.config.Network, s.config.Address)
+// connected sends over one connection until that fails or ctx ends, and what is
+// queued then until last ends.
+func (s *Syslog) connected(ctx, last context.Context) (sent bool, err error) {
+	l, err := s.dial(ctx, last)
 	if err != nil {
 		return false, err
 	}
-	defer conn.Close()
+	defer l.close()
 	for {
-		n, err := s.flush(conn, writeTimeout)
+		n, err := s.flush(l)
 		if n > 0 && !sent {
 			sent = true
 			s.config.Told(nil)
@@ -209,24 +212,20 @@ func (s *Syslog) connected(ctx context.Context) (sent bool, err error) {
 		select {
 		case <-s.wake:
 		case <-ctx.Done():
-			_, err := s.flush(conn, lastWords)
+			_, err := s.flush(l)
 			return sent, err
 		}
 	}
 }
 
 // flush sends all that is queued.
-func (s *Syslog) flush(conn net.Conn, patience time.Duration) (n int, err error) {
+func (s *Syslog) flush(l *line) (n int, err error) {
 	for {
-		now := time.Now()
-		message, gap := s.next(now)
+		message, gap := s.next(time.Now())
 		if message == nil {
 			return n, nil
 		}
-		if err := conn.SetWriteDeadline(now.Add(patience)); err != nil {
-			return n, err
-		}
-		if _, err := conn.Write(s.framed(message)); err != nil {
+		if err := l.write(s.framed(message)); err != nil {
 			return n, fmt.Errorf("syslog %s %s: %w", s.config.Network, s.config.Address, err)
 		}
 		s.sent(message, gap)

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -185,5 +186,82 @@ func TestWhatWasSaidBeforeAConnectionCameAboutIsSentAtTheEnd(t *testing.T) {
 	s.Run(ctx)
 	if text := textOf([]byte(<-got)); text != "message 0" {
 		t.Errorf("%q", text)
+	}
+}
+
+// A collector that is started anew ends its connections: the next write would
+// still succeed, into nothing.
+func TestARecordAfterTheCollectorHasGoneIsKeptForTheNextConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fars := make(chan net.Conn, 2)
+		var told []string
+		s := NewSyslog(SyslogConfig{Network: "tcp", App: "spigate", Told: func(err error) { told = append(told, fmt.Sprint(err)) },
+			Dial: func(context.Context, string, string) (net.Conn, error) {
+				near, far := net.Pipe()
+				fars <- far
+				return &deaf{near}, nil
+			}})
+		stop := started(t, s)
+		say(s, 0, 1)
+		first := <-fars
+		if got := octets(t, bufio.NewReader(first)); textOf([]byte(got)) != "message 0" {
+			t.Errorf("%q", got)
+		}
+		fmt.Fprint(first, "what a collector says is thrown away")
+		first.Close()
+		synctest.Wait()
+		say(s, 1, 1)
+		if got := octets(t, bufio.NewReader(<-fars)); textOf([]byte(got)) != "message 1" {
+			t.Errorf("%q", got)
+		}
+		stop()
+		if st := s.Stats(); st != (Stats{Sent: 2}) || len(told) != 3 || !strings.Contains(told[1], "closed the connection") {
+			t.Errorf("%+v, told %q", st, told)
+		}
+	})
+}
+
+// deaf is a connection as TCP is: a write after the other end has gone succeeds.
+type deaf struct{ net.Conn }
+
+func (d *deaf) Write(b []byte) (int, error) {
+	n, err := d.Conn.Write(b)
+	if errors.Is(err, io.ErrClosedPipe) {
+		return len(b), nil
+	}
+	return n, err
+}
+
+// A stop takes a moment, not one for each message, and not one that a write under
+// way has left.
+func TestASlowCollectorGetsOneMomentForAllLastWords(t *testing.T) {
+	for what, takes := range map[string]time.Duration{"it takes a message every 0.4 s": 400 * time.Millisecond, "it has stopped reading": time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			var fars []net.Conn
+			s := NewSyslog(SyslogConfig{Network: "tcp", App: "spigate", Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				near, far := net.Pipe()
+				fars = append(fars, far)
+				go func() {
+					for b := make([]byte, 4096); ; {
+						wait(t.Context(), takes)
+						if _, err := far.Read(b); err != nil { // of a pipe: one message
+							return
+						}
+					}
+				}()
+				return near, ctx.Err()
+			}})
+			say(s, 0, queueLength)
+			stop := started(t, s)
+			synctest.Wait() // the first write is under way
+			began := time.Now()
+			stop()
+			if took := time.Since(began); took > lastWords {
+				t.Errorf("%s: the end took %s, %d sent", what, took, s.Stats().Sent)
+			}
+			for _, far := range fars {
+				far.Close()
+			}
+		})
 	}
 }
