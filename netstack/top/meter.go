@@ -58,10 +58,12 @@ type Reading struct {
 // concurrent use.
 type Meter struct {
 	until atomic.Int64 // somebody watches; monotonic ns
+	// Whether it listens is decided once for an interval, by Turn: of an interval
+	// that is shown no part may be missing, whenever somebody begins to watch.
+	listens atomic.Bool
 
 	mu      sync.Mutex
-	listens bool  // since the last Turn
-	turned  int64 // when that was
+	turned  int64 // when the last Turn was
 	bytes   *best[flow.Key, Flow]
 	packets *best[flow.Key, Flow]
 	subs    map[subscriber]*Subscriber
@@ -90,13 +92,13 @@ func (m *Meter) Watch(now int64) (Reading, <-chan struct{}) {
 
 // Count takes a report of the flow table.
 func (m *Meter) Count(r *flow.Report) {
-	if r.Now > m.until.Load() || r.Packets == 0 {
+	if r.Packets == 0 || !m.listens.Load() {
 		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.listens {
-		return // part of an interval is none
+	if !m.listens.Load() {
+		return // a Turn came before the lock
 	}
 	m.flow(m.bytes, r, func(f Flow) uint64 { return f.Bytes })
 	m.flow(m.packets, r, func(f Flow) uint64 { return f.Packets })
@@ -161,12 +163,13 @@ func (m *Meter) makeRoom() {
 func (m *Meter) Turn(now int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.listens {
+	if m.listens.Load() {
 		m.read(now)
 	}
-	m.listens = now <= m.until.Load()
+	listens := now <= m.until.Load()
+	m.listens.Store(listens)
 	m.turned = now
-	if !m.listens {
+	if !listens {
 		m.bytes, m.packets, m.subs, m.last = nil, nil, nil, Reading{}
 		return
 	}

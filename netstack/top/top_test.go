@@ -108,6 +108,23 @@ func TestAPartOfAnIntervalIsNotShown(t *testing.T) {
 	}
 }
 
+// Whoever watches comes back in the middle of a sweep, just after the Meter had
+// lost patience: what came before in the same interval counts too.
+func TestAnIntervalIsCountedAsAWholeWhenSomebodyComesBackInItsMiddle(t *testing.T) {
+	m := watching()
+	m.Turn(watched) // the last interval that is listened to begins
+	late := watched + second
+	for host := range 2 {
+		r := report(host, flow.Source, late, 1, 1)
+		m.Count(&r)
+		m.Watch(late)
+	}
+	m.Turn(late)
+	if got, _ := m.Watch(late); len(got.ByBytes) != 2 || got.Span != second {
+		t.Errorf("%d flows of two in %d ns", len(got.ByBytes), got.Span)
+	}
+}
+
 func TestAMillionFlowsCostAFewMegabytes(t *testing.T) {
 	m := watching()
 	var before, after runtime.MemStats
