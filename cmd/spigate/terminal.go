@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -11,14 +13,16 @@ import (
 
 // terminal is a terminal on which a live view is drawn, and from which keys are
 // read one by one. Raw mode is two bits: golang.org/x/term would be a module for
-// that. Signals stay as they are, so Ctrl-C ends as everywhere.
+// that. Signals stay as they are, so Ctrl-C ends as everywhere, and Ctrl-Z stops.
 type terminal struct {
-	out, in *os.File
-	was     unix.Termios
-	keys    chan byte
-	resized chan os.Signal
-	done    chan struct{} // closed when nobody reads keys any more
-	stop    context.CancelFunc
+	out, in   *os.File
+	was       unix.Termios
+	keys      chan byte
+	resized   chan os.Signal
+	suspended chan os.Signal // Ctrl-Z: whoever draws calls suspend
+	halt      func()         // stops the process until it is continued
+	done      chan struct{}  // closed when nobody reads keys any more
+	stop      context.CancelFunc
 }
 
 // What a terminal is told: another screen, no cursor, lines that are cut and do
@@ -35,23 +39,67 @@ func openTerminal(ctx context.Context, out any) (*terminal, bool) {
 	if !ok {
 		return nil, false
 	}
-	t := &terminal{out: f, in: keyboard(f), keys: make(chan byte), resized: make(chan os.Signal, 1), done: make(chan struct{})}
+	t := &terminal{
+		out: f, in: keyboard(f), keys: make(chan byte), halt: haltProcess,
+		resized: make(chan os.Signal, 1), suspended: make(chan os.Signal, 1),
+	}
 	mode, err := unix.IoctlGetTermios(int(t.in.Fd()), unix.TCGETS)
 	if err != nil {
 		return nil, false
 	}
 	t.was = *mode
+	if t.enter(ctx) != nil {
+		return nil, false
+	}
+	signal.Notify(t.resized, syscall.SIGWINCH)
+	signal.Notify(t.suspended, syscall.SIGTSTP)
+	return t, true
+}
+
+// enter changes the terminal, and reads keys until ctx ends or leave is called.
+func (t *terminal) enter(ctx context.Context) error {
+	mode := t.was
 	mode.Lflag &^= unix.ICANON | unix.ECHO
 	// A read waits for a tenth of a second, so that whoever reads sees the end.
 	mode.Cc[unix.VMIN], mode.Cc[unix.VTIME] = 0, 1
-	if unix.IoctlSetTermios(int(t.in.Fd()), unix.TCSETS, mode) != nil {
-		return nil, false
+	// In the background this stops the process, until it is in front again.
+	if err := unix.IoctlSetTermios(int(t.in.Fd()), unix.TCSETS, &mode); err != nil {
+		return fmt.Errorf("terminal: %w", err)
 	}
 	ctx, t.stop = context.WithCancel(ctx)
-	signal.Notify(t.resized, syscall.SIGWINCH)
-	go t.read(ctx)
-	f.WriteString(screenOn)
-	return t, true
+	t.done = make(chan struct{})
+	go t.read(ctx, t.done)
+	t.out.WriteString(screenOn)
+	return nil
+}
+
+// leave makes the terminal what it was. Nobody reads keys after that: a read that
+// began in the terminal's own mode would wait for a whole line.
+func (t *terminal) leave() {
+	t.stop()
+	<-t.done
+	t.out.WriteString(screenOff)
+	_ = unix.IoctlSetTermios(int(t.in.Fd()), unix.TCSETS, &t.was)
+}
+
+// suspend gives the terminal back, stops, and takes it over again when the process
+// is continued. What was drawn is gone then.
+func (t *terminal) suspend(ctx context.Context) error {
+	t.leave()
+	signal.Stop(t.suspended)
+	t.halt()
+	signal.Notify(t.suspended, syscall.SIGTSTP)
+	return t.enter(ctx)
+}
+
+// haltProcess does what SIGTSTP does by default: it stops the process, unless no
+// shell is there that could continue it. A signal to the thread itself is taken
+// before the call returns; one to the process might be taken later by another
+// thread, when it is caught again.
+func haltProcess() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	_ = unix.Tgkill(unix.Getpid(), unix.Gettid(), unix.SIGTSTP)
 }
 
 // keyboard is the file from which the keys of a terminal come: the terminal
@@ -64,9 +112,9 @@ func keyboard(out *os.File) *os.File {
 	return os.Stdin
 }
 
-// read passes keys on until ctx ends.
-func (t *terminal) read(ctx context.Context) {
-	defer close(t.done)
+// read passes keys on until ctx ends, and closes done.
+func (t *terminal) read(ctx context.Context, done chan<- struct{}) {
+	defer close(done)
 	var b [1]byte
 	for ctx.Err() == nil {
 		n, err := unix.Read(int(t.in.Fd()), b[:])
@@ -92,11 +140,9 @@ func (t *terminal) height() int {
 	return int(size.Row)
 }
 
-// close gives the terminal back as it was.
+// close gives the terminal back for good.
 func (t *terminal) close() {
-	t.stop()
-	<-t.done
 	signal.Stop(t.resized)
-	t.out.WriteString(screenOff)
-	_ = unix.IoctlSetTermios(int(t.in.Fd()), unix.TCSETS, &t.was)
+	signal.Stop(t.suspended)
+	t.leave()
 }

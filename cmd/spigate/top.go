@@ -95,11 +95,11 @@ func (a *app) top(flags topFlags, args []string) (*topper, error) {
 // run draws until it is told to end.
 func (t *topper) run(ctx context.Context) error {
 	var keys chan byte
-	var resized chan os.Signal
+	var resized, suspended chan os.Signal
 	if t.bold() && !t.json && t.count == 0 {
 		if term, ok := openTerminal(ctx, t.out.w); ok {
 			defer term.close()
-			t.term, keys, resized = term, term.keys, term.resized
+			t.term, keys, resized, suspended = term, term.keys, term.resized, term.suspended
 		}
 	}
 	if t.term == nil && t.count == 0 && !t.json {
@@ -121,6 +121,10 @@ func (t *topper) run(ctx context.Context) error {
 		case <-resized:
 			again = false
 			t.draw()
+		case <-suspended:
+			if err := t.term.suspend(ctx); err != nil {
+				return err
+			}
 		case key := <-keys:
 			if key == 'q' || key == 'Q' {
 				return nil

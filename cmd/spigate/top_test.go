@@ -188,6 +188,50 @@ func TestTopOnATerminalTakesKeysAndGivesItBackAsItWas(t *testing.T) {
 	}
 }
 
+// Ctrl-Z gives the terminal to the shell as it was, and fg takes it over again.
+func TestATerminalIsGivenBackWhileTheProcessIsStopped(t *testing.T) {
+	master, slave := pseudoTerminal(t, 40)
+	mode := func() unix.Termios {
+		t.Helper()
+		m, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return *m
+	}
+	before := mode()
+	term, ok := openTerminal(t.Context(), slave)
+	if !ok {
+		t.Fatal("it is a terminal")
+	}
+	raw := mode()
+	stopped := 0
+	term.halt = func() {
+		stopped++
+		if m := mode(); m != before {
+			t.Errorf("while it is stopped the terminal is %+v, it was %+v", m, before)
+		}
+	}
+	for range 2 {
+		if err := term.suspend(t.Context()); err != nil || mode() != raw {
+			t.Fatalf("afterwards it is %+v, %v", mode(), err)
+		}
+		master.WriteString("x")
+		if key := <-term.keys; key != 'x' {
+			t.Errorf("key %q", key)
+		}
+	}
+	term.close()
+	if m := mode(); m != before || stopped != 2 {
+		t.Errorf("it is left as %+v, stopped %d times", m, stopped)
+	}
+	w := &watcher{t: t, master: master}
+	for range 3 {
+		w.until(screenOn)
+		w.until(screenOff)
+	}
+}
+
 // A picture is no higher than the terminal: the rest would scroll it away.
 func TestTopFitsTheTerminalAlsoWhenItsSizeChanges(t *testing.T) {
 	master, slave := pseudoTerminal(t, 7)
