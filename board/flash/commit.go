@@ -31,48 +31,64 @@ type Committed struct {
 // all that there would be to boot. If they could not be put back, the error says
 // so. live must not use the Store.
 func (s *Store) Commit(text []byte, note Note, live Live) (Committed, error) {
+	return s.CommitOver(Image{}, text, note, live)
+}
+
+// CommitOver is Commit for a configuration that is kept in another place too:
+// found is what stands there and the next start would boot, whatever the
+// confirmed slot has. It becomes a revision in the same change: all or nothing.
+// Without text found is what is confirmed.
+func (s *Store) CommitOver(found Image, text []byte, note Note, live Live) (Committed, error) {
 	note.Confirm = 0
-	return s.change(text, note, live, Candidate, Running, Confirmed)
+	return s.change(found, text, note, live, true)
 }
 
 // Try is Commit without the confirmed slot, which the next start boots until
 // Confirm: note.Confirm is how long that may take. ErrNothingConfirmed if there
 // would be nothing to boot until then.
 func (s *Store) Try(text []byte, note Note, live Live) (Committed, error) {
-	return s.change(text, note, live, Candidate, Running)
+	return s.TryOver(Image{}, text, note, live)
 }
 
-func (s *Store) change(text []byte, note Note, live Live, slots ...Slot) (Committed, error) {
+// TryOver is to Try what CommitOver is to Commit: found becomes the confirmed
+// slot's, once live has come to its end.
+func (s *Store) TryOver(found Image, text []byte, note Note, live Live) (Committed, error) {
+	return s.change(found, text, note, live, false)
+}
+
+func (s *Store) change(found Image, text []byte, note Note, live Live, good bool) (Committed, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next, has := s.look()
+	over := len(found.Text) > 0 && !has[Confirmed].is(found.Text)
+	if over {
+		found.Sequence = next
+		next++
+		if err := check(found); err != nil {
+			return Committed{}, err
+		}
+	}
 	image := Image{text, next, note}
 	if err := check(image); err != nil {
 		return Committed{}, err
 	}
-	if !slices.Contains(slots, Confirmed) && !has[Confirmed].whole {
+	if !good && !over && !has[Confirmed].whole {
 		return Committed{}, ErrNothingConfirmed
 	}
 	t := &transaction{Store: s, has: has}
-	if slices.Contains(slots, Confirmed) && !has[Confirmed].is(text) {
-		t.archive(has[Confirmed], "")
-	}
-	if pending(has) && !has[Running].is(text) {
-		t.archive(has[Running], FateReplaced)
-	}
-	for _, slot := range slots {
-		if !has[slot].is(text) {
-			t.want(slot, image)
-		}
-	}
+	boots := t.plan(found, image, good, over)
 	if err := t.stage(); err != nil {
 		return Committed{}, err
+	}
+	slots := []Slot{Candidate, Running, Confirmed}
+	if !good { // a crash in between leaves what was found, and nothing that waits
+		slots = []Slot{Candidate, Confirmed, Running}
 	}
 	if err := t.run(live, slots); err != nil {
 		return Committed{}, err
 	}
 	s.prune()
-	out := Committed{Sequence: next, Pending: !slices.Contains(slots, Confirmed) && !has[Confirmed].is(text)}
+	out := Committed{Sequence: next, Pending: string(boots) != string(text)}
 	for slot := range t.wanted {
 		out.Written = append(out.Written, slot)
 	}
@@ -81,6 +97,36 @@ func (s *Store) change(text []byte, note Note, live Live, slots ...Slot) (Commit
 		out.Sequence = 0
 	}
 	return out, nil
+}
+
+// plan notes what is to be written, and returns what the confirmed slot has then.
+func (t *transaction) plan(found, image Image, good, over bool) (boots []byte) {
+	has, text := t.has, image.Text
+	if over || good && !has[Confirmed].is(text) {
+		t.archive(has[Confirmed], "")
+	}
+	if pending(has) && !has[Running].is(text) {
+		t.archive(has[Running], FateReplaced)
+	}
+	if over && good && string(found.Text) != string(text) {
+		t.archive(held{image: found, whole: true}, "")
+	}
+	if !has[Candidate].is(text) {
+		t.want(Candidate, image)
+	}
+	if over || !has[Running].is(text) { // it is to be newer than what was found
+		t.want(Running, image)
+	}
+	switch {
+	case good && (over || !has[Confirmed].is(text)):
+		t.want(Confirmed, image)
+	case over && !good:
+		t.want(Confirmed, found)
+		return found.Text
+	case !good:
+		return has[Confirmed].image.Text
+	}
+	return text
 }
 
 // transaction is a change under way.
@@ -151,8 +197,8 @@ func (t *transaction) stageIn(path string, file []byte) error {
 // run gives all that is staged its name. The revisions come before what they are
 // copies of is replaced.
 func (t *transaction) run(live Live, slots []Slot) error {
-	for _, slot := range slots {
-		if slot == Running {
+	for i, slot := range slots {
+		if i == 1 { // behind the candidate
 			if err := t.goLive(live); err != nil {
 				return t.abort(err)
 			}

@@ -202,13 +202,21 @@ func lives(t testing.TB) map[string]life {
 	must(t, open(t, full).Commit, oldText, flash.Note{})
 	try := func(s *flash.Store) error { _, err := s.Try([]byte(newText), window, nothing); return err }
 	return map[string]life{
-		"try":             {settled, try, false},
-		"try another":     {tried, try, false},
-		"confirm":         {waits, func(s *flash.Store) error { _, err := s.Confirm(); return err }, true},
-		"undo":            {waits, func(s *flash.Store) error { _, err := s.Undo(flash.FateNotConfirmed); return err }, false},
-		"commit it":       {waits, func(s *flash.Store) error { _, err := s.Commit([]byte(newText), flash.Note{}, nothing); return err }, true},
-		"commit another":  {tried, func(s *flash.Store) error { _, err := s.Commit([]byte(newText), flash.Note{}, nothing); return err }, true},
-		"a full history":  {full, func(s *flash.Store) error { _, err := s.Commit([]byte(newText), flash.Note{}, nothing); return err }, true},
+		"try":            {settled, try, false},
+		"try another":    {tried, try, false},
+		"confirm":        {waits, func(s *flash.Store) error { _, err := s.Confirm(); return err }, true},
+		"undo":           {waits, func(s *flash.Store) error { _, err := s.Undo(flash.FateNotConfirmed); return err }, false},
+		"commit it":      {waits, func(s *flash.Store) error { _, err := s.Commit([]byte(newText), flash.Note{}, nothing); return err }, true},
+		"commit another": {tried, func(s *flash.Store) error { _, err := s.Commit([]byte(newText), flash.Note{}, nothing); return err }, true},
+		"a full history": {full, func(s *flash.Store) error { _, err := s.Commit([]byte(newText), flash.Note{}, nothing); return err }, true},
+		"commit over": {tried, func(s *flash.Store) error {
+			_, err := s.CommitOver(flash.Image{Text: []byte("edited = 1\n")}, []byte(newText), flash.Note{}, nothing)
+			return err
+		}, true},
+		"try over": {tried, func(s *flash.Store) error { // what was found is what is booted
+			_, err := s.TryOver(flash.Image{Text: []byte(newText)}, []byte("tried = 1\n"), window, nothing)
+			return err
+		}, true},
 		"archive":         {settled, func(s *flash.Store) error { return s.Archive([]byte(newText), flash.Note{}) }, false},
 		"undo after that": {tried, func(s *flash.Store) error { _, err := s.Undo(flash.FateRestarted); return err }, false},
 	}

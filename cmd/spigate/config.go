@@ -40,9 +40,11 @@ replaced. Files that the configuration names are relative to where it is kept.
 With --confirm it is rolled back by itself when that time is over, unless "spigate
 config confirm" comes before: it may be what locks you out. The daemon sees to
 that, whatever becomes of this command. Until then the next start boots what was
-before, so a crash or a power cut rolls back, too. Another apply ends the time: it
-is then for good, or has its own --confirm with the same way back. What takes
-effect at the next start only is refused with --confirm: it could not go back.
+before, so a crash or a power cut rolls back, too; a FILE that the router itself
+boots, and that was edited in place, has what ran before again until then. Another
+apply ends the time: it is then for good, or has its own --confirm with the same
+way back. What takes effect at the next start only, or is what the next start boots
+anyway, is refused with --confirm: it could not go back.
 
 The answer says what became of the sessions of NAT, IPsec ALG, virtual servers and
 tunnels: kept as they were; cleared, for what they need is gone; refused, for that

@@ -162,7 +162,7 @@ func attend(ctx context.Context, a attended) error {
 			ready = nil
 			a.log.Info("ready", "config", a.booted.File, "socket", a.booted.Control.Socket)
 			a.super.ready(a.booted.Control.Socket)
-			aside(func() { a.keeper.Started(a.log) })
+			aside(a.daemon.Started)
 		case <-hup:
 			aside(a.reload)
 		case <-busy:

@@ -19,11 +19,19 @@ func (d *Daemon) KeepIn(k Keeper) { d.keeper, d.views.daemon = k, d }
 // configuration with parts of another are neither, and nobody has checked them.
 // The order, and what a crash or a failure in between leaves, is the Keeper's.
 func (d *Daemon) applyConfig(n control.ConfigNew) (control.ConfigApplied, error) {
-	if !d.changing.TryLock() {
+	if !d.mayChange() {
 		return control.ConfigApplied{}, errChanging()
 	}
 	defer d.changing.Unlock()
 	return d.apply(n)
+}
+
+// mayChange takes changing, unless somebody else is changing the configuration.
+// Started does not change it, and is waited for.
+func (d *Daemon) mayChange() bool {
+	d.starting.Lock()
+	defer d.starting.Unlock()
+	return d.changing.TryLock()
 }
 
 // errChanging is what of two who want to change it the second is told.
@@ -51,7 +59,8 @@ func (d *Daemon) apply(n control.ConfigNew) (control.ConfigApplied, error) {
 		out.Applied = control.AppliedNextStart
 		live = func() (func() error, error) { return nil, nil }
 	}
-	kept, err := d.keeper.Commit(n.Text, flash.Note{Time: now, By: short(n.By, flash.MaxBy), Comment: short(n.Comment, flash.MaxComment), Confirm: n.Confirm}, live)
+	note := flash.Note{Time: now, By: short(n.By, flash.MaxBy), Comment: short(n.Comment, flash.MaxComment), Confirm: n.Confirm}
+	kept, err := d.keeper.Commit(n.Text, note, d.wayBack(old).Source.Octets(), live)
 	if errors.Is(err, flash.ErrNothingConfirmed) {
 		err = &control.Error{Message: err.Error() + ": apply it without a time to confirm", Code: control.CodeNeedsStart}
 	}
@@ -70,6 +79,10 @@ func (d *Daemon) apply(n control.ConfigNew) (control.ConfigApplied, error) {
 	for _, w := range warnings {
 		w.File = fileOf(n.File, d.keeper.Path(), w.File)
 		out.Warnings = append(out.Warnings, control.ConfigFinding(w))
+	}
+	if kept.PutBack {
+		out.Warnings = append(out.Warnings, control.ConfigFinding{File: d.keeper.Path(), Line: 1, Col: 1,
+			Text: "has what ran before again, for a restart would not roll back else: confirm writes this text there"})
 	}
 	return out, nil
 }

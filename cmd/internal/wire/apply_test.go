@@ -33,7 +33,7 @@ func newApplied(t *testing.T) *applied {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := keeper.Commit([]byte(a.text), flash.Note{}, func() (func() error, error) { return nil, nil }); err != nil {
+	if _, err := keeper.Commit([]byte(a.text), flash.Note{}, nil, func() (func() error, error) { return nil, nil }); err != nil {
 		t.Fatal(err)
 	}
 	a.daemon = &Daemon{views: newViews(a.config), chassis: a.router.Chassis, log: silent}
@@ -102,10 +102,10 @@ type blocking struct {
 	begun, end chan struct{}
 }
 
-func (b blocking) Commit(text []byte, note flash.Note, live flash.Live) (Kept, error) {
+func (b blocking) Commit(text []byte, note flash.Note, back []byte, live flash.Live) (Kept, error) {
 	b.begun <- struct{}{}
 	<-b.end
-	return b.Keeper.Commit(text, note, live)
+	return b.Keeper.Commit(text, note, back, live)
 }
 
 func TestOfTwoAppliesAtOnceOneIsRefused(t *testing.T) {

@@ -38,6 +38,7 @@ type Daemon struct {
 	group    *task.Group
 	keeper   Keeper
 
+	starting sync.Mutex // held while Started runs; taken before changing
 	changing sync.Mutex // held while the configuration changes; guards what follows
 	ended    bool       // Run is giving back what the daemon has
 	time     Timepiece

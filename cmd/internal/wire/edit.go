@@ -37,7 +37,7 @@ func (v *views) EditConfig(e control.ConfigEdit) (control.ConfigEdited, error) {
 	if v.daemon == nil {
 		return control.ConfigEdited{}, errKeepsNone()
 	}
-	if !v.daemon.changing.TryLock() {
+	if !v.daemon.mayChange() {
 		return control.ConfigEdited{}, errChanging()
 	}
 	defer v.daemon.changing.Unlock()

@@ -23,8 +23,10 @@ type Keeper interface {
 	Path() string
 	// Commit keeps a text that has been checked; live applies it meanwhile. An
 	// error means that nothing has changed, or says what has. With note.Confirm
-	// the next start finds what it would have found before, until Confirm.
-	Commit(text []byte, note flash.Note, live flash.Live) (Kept, error)
+	// the next start finds what it would have found before, until Confirm; if that
+	// is this very text, it finds back, which a rollback would make run again, or
+	// it is an error. Without text back is not known.
+	Commit(text []byte, note flash.Note, back []byte, live flash.Live) (Kept, error)
 	// Confirm makes what waits for it what the next start finds.
 	Confirm() (flash.Image, error)
 	// Undo gives up what waits for its confirmation. Whatever the error, the next
@@ -41,6 +43,7 @@ type Kept struct {
 	Written  bool   // false: the text was there already
 	Sequence uint64 // of what was written; 0: nothing was
 	Pending  bool   // it waits for its confirmation
+	PutBack  bool   // Path had the text already, and has what ran before until Confirm
 }
 
 // Shown is a text that is kept.

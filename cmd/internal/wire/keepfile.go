@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -113,24 +114,22 @@ func giveUp(s *flash.Store, log *slog.Logger) {
 // Path implements Keeper.
 func (f *file) Path() string { return f.path }
 
-// Commit implements Keeper. The file keeps its mode, and a link stays one.
-func (f *file) Commit(text []byte, note flash.Note, live flash.Live) (Kept, error) {
+// Commit implements Keeper. The file keeps its mode, and a link stays one. What an
+// operator has written into it since becomes the history's with it, not before.
+func (f *file) Commit(text []byte, note flash.Note, back []byte, live flash.Live) (Kept, error) {
 	s, err := f.store()
 	if err != nil {
 		return Kept{}, err
 	}
-	if err := f.adopt(s); err != nil {
+	found, err := f.found()
+	if err != nil {
 		return Kept{}, err
 	}
 	if note.Confirm > 0 {
-		done, err := s.Try(text, note, live)
-		if err == nil {
-			f.waits.Store(done.Pending)
-		}
-		return Kept{len(done.Written) > 0, done.Sequence, done.Pending}, err
+		return f.try(s, found, text, note, back, live)
 	}
 	changed := false
-	done, err := s.Commit(text, note, func() (func() error, error) {
+	done, err := s.CommitOver(found, text, note, func() (func() error, error) {
 		var undo func() error
 		var err error
 		changed, undo, err = f.replace(text, live)
@@ -140,6 +139,26 @@ func (f *file) Commit(text []byte, note flash.Note, live flash.Live) (Kept, erro
 		f.waits.Store(false)
 	}
 	return Kept{Written: changed, Sequence: done.Sequence}, err
+}
+
+// try is Commit with a time to confirm. An operator who has edited the file in
+// place applies what the next start would boot: until that is confirmed the file
+// gets back what ran before.
+func (f *file) try(s *flash.Store, found flash.Image, text []byte, note flash.Note, back []byte, live flash.Live) (Kept, error) {
+	putBack := bytes.Equal(found.Text, text) && len(back) > 0 && !bytes.Equal(back, text)
+	if putBack {
+		found = flash.Image{Text: back, Note: flash.Note{Comment: "what ran before"}}
+		taken := live
+		live = func() (func() error, error) {
+			_, undo, err := f.replace(back, taken)
+			return undo, err
+		}
+	}
+	done, err := s.TryOver(found, text, note, live)
+	if err == nil {
+		f.waits.Store(done.Pending)
+	}
+	return Kept{Written: len(done.Written) > 0, Sequence: done.Sequence, Pending: done.Pending, PutBack: putBack}, err
 }
 
 // replace writes the file; undo puts back what it was and what ran.
@@ -173,17 +192,14 @@ func (f *file) replace(text []byte, live flash.Live) (changed bool, undo func() 
 	}, nil
 }
 
-// adopt gives the history what an operator has written into the file since.
-func (f *file) adopt(s *flash.Store) error {
+// found is what the next start would boot, whoever has written it; without text
+// if the history cannot take it.
+func (f *file) found() (flash.Image, error) {
 	text, note, err := f.read()
-	if err != nil {
-		return err
+	if len(text) > flash.MaxText {
+		text = nil
 	}
-	if i, err := s.Read(flash.Confirmed); err == nil && bytes.Equal(i.Text, text) || len(text) == 0 || len(text) > flash.MaxText {
-		return nil
-	}
-	_, err = s.Commit(text, note, func() (func() error, error) { return nil, nil })
-	return err
+	return flash.Image{Text: text, Note: note}, err
 }
 
 // read returns what is in the file. Nobody knows who wrote it.
@@ -274,5 +290,14 @@ func (f *file) Revisions() ([]revision, error) {
 			return append(list[:i:i], append([]revision{found}, list[i:]...)...), nil
 		}
 	}
-	return list, nil
+	if slices.ContainsFunc(list, func(r revision) bool { return r.state == control.RevisionConfirmed }) {
+		return list, nil
+	}
+	// The slot is damaged, or somebody has removed it: the file is there all the same.
+	list = slices.DeleteFunc(list, func(r revision) bool { return r.state == control.RevisionCandidate && bytes.Equal(r.Text, text) })
+	at := slices.IndexFunc(list, func(r revision) bool { return r.numbered() })
+	if at < 0 {
+		at = len(list)
+	}
+	return slices.Insert(list, at, found), nil
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -133,17 +134,28 @@ func (s *slots) runs() flash.Slot {
 func (s *slots) Path() string { return s.store.Path(flash.Running) }
 
 // Commit implements Keeper.
-func (s *slots) Commit(text []byte, note flash.Note, live flash.Live) (Kept, error) {
+func (s *slots) Commit(text []byte, note flash.Note, back []byte, live flash.Live) (Kept, error) {
 	keep := s.store.Commit
 	if note.Confirm > 0 {
 		keep = s.store.Try
+		i, err := s.store.Read(flash.Confirmed)
+		if err == nil && bytes.Equal(i.Text, text) && len(back) > 0 && !bytes.Equal(back, text) {
+			return Kept{}, errBootsAlready(s.store.Path(flash.Confirmed))
+		}
 	}
 	done, err := keep(text, note, live)
 	if err == nil {
 		s.waits.Store(done.Pending)
 		s.atFactory.Store(s.atFactory.Load() && done.Pending)
 	}
-	return Kept{len(done.Written) > 0, done.Sequence, done.Pending}, err
+	return Kept{Written: len(done.Written) > 0, Sequence: done.Sequence, Pending: done.Pending}, err
+}
+
+// errBootsAlready is said where the factory configuration runs although there is
+// a slot: that one cannot wait for its confirmation.
+func errBootsAlready(path string) error {
+	return &control.Error{Code: control.CodeNeedsStart, Message: fmt.Sprintf(
+		"%s: the next start takes this very text already, so it would not be rolled back: apply it without a time to confirm", path)}
 }
 
 // Confirm implements Keeper.

@@ -23,7 +23,7 @@ func (w *world) life() (*Daemon, error) {
 		return nil, err
 	}
 	text := w.config.Source.Octets()
-	if _, err := keeper.Commit(text, flash.Note{}, func() (func() error, error) { return nil, nil }); err != nil {
+	if _, err := keeper.Commit(text, flash.Note{}, nil, func() (func() error, error) { return nil, nil }); err != nil {
 		return nil, err
 	}
 	w.daemon = &Daemon{views: newViews(w.config), chassis: w.chassis, log: slog.New(w.log)}

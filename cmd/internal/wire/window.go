@@ -71,13 +71,20 @@ func (d *Daemon) mayWait(confirm time.Duration, tables []string) error {
 	return nil
 }
 
+// wayBack is what a rollback would make run again, when old runs.
+func (d *Daemon) wayBack(old *configs.Config) *configs.Config {
+	if w := d.window.Load(); w != nil {
+		return w.back
+	}
+	return old
+}
+
 // opened ends the window that there was and begins the next, if there is one.
 func (d *Daemon) opened(n control.ConfigNew, kept Kept, old *configs.Config) {
-	before := d.window.Load()
-	if before != nil {
+	old = d.wayBack(old)
+	if before := d.window.Load(); before != nil {
 		before.stop()
 		d.window.Store(nil)
-		old = before.back
 		d.log.Info("config: what waited for its confirmation was replaced", "by", n.By)
 	}
 	if !kept.Pending {
@@ -88,6 +95,19 @@ func (d *Daemon) opened(n control.ConfigNew, kept Kept, old *configs.Config) {
 	w.stop = d.time.After(n.Confirm, func() { d.expired(w) })
 	d.window.Store(w)
 	d.log.Info("config: applied, to be confirmed", "by", n.By, "comment", n.Comment, "confirm", n.Confirm, "or", "it is rolled back")
+}
+
+// Started is to be called when the router runs what was booted: what the last
+// start has left waiting is given up then. An apply that came before has seen to
+// that itself, and what it has left waiting is nobody else's.
+func (d *Daemon) Started() {
+	d.starting.Lock()
+	defer d.starting.Unlock()
+	d.changing.Lock()
+	defer d.changing.Unlock()
+	if d.window.Load() == nil && !d.ended {
+		d.keeper.Started(d.log)
+	}
 }
 
 // expired rolls back what nobody has confirmed. If that fails it is tried again:
@@ -143,7 +163,7 @@ func (d *Daemon) endWindow() {
 
 // confirmConfig makes what runs the configuration for good.
 func (d *Daemon) confirmConfig(by string) (control.ConfigConfirmed, error) {
-	if !d.changing.TryLock() {
+	if !d.mayChange() {
 		return control.ConfigConfirmed{}, errChanging()
 	}
 	defer d.changing.Unlock()
@@ -169,7 +189,7 @@ func errNotPending() error {
 
 // rollbackConfig applies an earlier configuration.
 func (d *Daemon) rollbackConfig(number int, by string) (control.ConfigApplied, error) {
-	if !d.changing.TryLock() {
+	if !d.mayChange() {
 		return control.ConfigApplied{}, errChanging()
 	}
 	defer d.changing.Unlock()
