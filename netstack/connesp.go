@@ -32,7 +32,7 @@ func (r *Router) bindESP(e flow.Entry, inside, remote frame.Addr, now int64) (_ 
 		e.Owner.ID = h.ID()
 		return e, true
 	}
-	return e, h.BindAlso(e.Owner.ID, func(session uint64) bool { return !r.flows.Owns(r.owner(flow.OwnerESP, session)) })
+	return e, h.BindAlso(e.Owner.ID, func(session uint64) bool { return r.flows.Vacant(r.owner(flow.OwnerESP, session)) })
 }
 
 // removeESP takes the flows of sessions of the IPsec ALG off the fast path. The

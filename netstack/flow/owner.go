@@ -41,11 +41,16 @@ func (t *Table) RemoveOwner(o Owner, now int64) {
 	}
 }
 
-// Owns reports whether o has a flow.
-func (t *Table) Owns(o Owner) bool {
+// Vacant reports whether o has no flow, and gets none that was decided before: if
+// so, an Insert with an epoch taken before is refused, as behind RemoveOwner.
+func (t *Table) Vacant(o Owner) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.owners[o] != 0
+	if t.owners[o] != 0 {
+		return false
+	}
+	t.epoch.Add(1)
+	return true
 }
 
 // removeSome takes a slice of o's flows out, appends their reports, and reports

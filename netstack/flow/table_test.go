@@ -262,3 +262,17 @@ func TestEntriesComeBackFromWalkAsTheyWentIn(t *testing.T) {
 		return true
 	})
 }
+
+func TestAnOwnerThatIsVacantGetsNothingThatWasDecidedBefore(t *testing.T) {
+	tab := open(t, Config{})
+	e := entryFor(t, tab, espFrame(0), ownerA)
+	epoch := tab.Epoch()
+	if !tab.Vacant(ownerA) || tab.Insert(e, epoch, 0) || !tab.Vacant(ownerA) {
+		t.Error("a flow that was decided before is there")
+	}
+	insert(t, tab, e, 0)
+	epoch = tab.Epoch()
+	if tab.Vacant(ownerA) || tab.Epoch() != epoch {
+		t.Error("it has a flow, and others are kept away")
+	}
+}

@@ -60,8 +60,8 @@ const MostAlso = 32
 // in the fast path: ESP has no ports, so all SPIs between two addresses are one
 // connection, and each pair of them a session of the IPsec ALG. It returns false if
 // the connection has ended, as Bind does, or has MostAlso of them already; those of
-// which over says that they have no flows any more make room. over is called with
-// the connection locked.
+// which over says that they have no flows any more, nor get one that was decided
+// before it was asked, make room. over is called with the connection locked.
 func (h Hit) BindAlso(session uint64, over func(session uint64) bool) bool {
 	c := h.conn
 	c.mu.Lock()
