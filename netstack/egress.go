@@ -127,7 +127,7 @@ func (r *Router) encrypt(j *job, now int64) {
 		defer route.Release()
 		mtu = r.mtu(frame.Interface(route.NICID()))
 	}
-	got := r.esp.Send(j.sel, j.flow, j.buf, j.off, j.n, mtu, now)
+	got := r.esp.Send(j.sel, j.flow, j.buf, j.off, j.n, mtu, j.watched, now)
 	if got.Acquire {
 		r.keyer.Acquire(j.sel.Name)
 	}
@@ -188,7 +188,7 @@ func (r *Router) waited(selector string) {
 		return
 	}
 	now := r.now()
-	b, ok := r.esp.Release(s, now)
+	b, mark, ok := r.esp.Release(s, now)
 	if !ok {
 		return
 	}
@@ -197,7 +197,7 @@ func (r *Router) waited(selector string) {
 	if p.Parse(b) != drop.None {
 		return
 	}
-	p.now = now
+	p.now, p.watched = now, mark
 	f, _ := r.ports.out.of(p)
 	if q, ok := tunnels.QuotedFlow(&p.Packet); ok && s.Choice(f) == nil {
 		f = q.Reversed()

@@ -372,8 +372,9 @@ func (r *Router) waitsForSA(j *job, now int64) {
 	if k := r.watch.traces.Packet(j.watched >> trace.MarkShift); k != nil {
 		k.Add(trace.Event{At: now, Hook: "tunnel", Step: "seal", Verdict: Held.String(), Says: "it waits for a security association", Rule: "VR29", Kind: ObjectSelector, Name: j.sel.Name})
 		k.Change(func(fate *trace.Fate) bool {
+			sealed := fate.End == EndSealed.String() // another worker was faster
 			fate.End, fate.Selector, fate.Waits = EndHeld.String(), j.sel.Name, false
-			return true
+			return !sealed
 		})
 	}
 }

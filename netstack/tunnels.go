@@ -87,7 +87,7 @@ func (r *Router) sweepTunnels(now int64) {
 	r.ports.sweep(now)
 	r.esp.Sweep(now, func(e tunnels.Event) {
 		if e.Kind == tunnels.HeldDropped {
-			r.drops.Count(drop.NoSA, nil, now)
+			r.drops.CountOf(drop.Dropped{Reason: drop.NoSA, At: now, Mark: e.Mark})
 			return
 		}
 		r.keyer.Event(e)

@@ -113,7 +113,7 @@ func (w *watch) refresh(sweeps int32) {
 // keptHome picks the flows that the router forwards by itself, so that their
 // packets can be seen: those that a filter chooses, as they come or as they leave.
 // Who filters nothing out must not bring all traffic back, so that picks none.
-func (w *watch) keptHome() func(flow.Entry) bool {
+func (w *watch) keptHome() func(flow.Entry, frame.Interface) bool {
 	var filters []*filter.Expr
 	add := func(e *filter.Expr) {
 		if e != nil {
@@ -125,8 +125,9 @@ func (w *watch) keptHome() func(flow.Entry) bool {
 	if len(filters) == 0 {
 		return nil
 	}
-	return func(e flow.Entry) bool {
+	return func(e flow.Entry, out frame.Interface) bool {
 		came, leaves := packetsOfFlow(&e)
+		leaves.Out = out
 		for _, f := range filters {
 			if f.Match(&came) || f.Match(&leaves) {
 				return true

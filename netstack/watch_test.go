@@ -167,9 +167,9 @@ func TestFlowsThatAreLookedAtStayAtHome(t *testing.T) {
 	if home := w.r.watch.keptHome(); home != nil {
 		t.Error("who leaves nothing out keeps nothing")
 	}
-	for match, want := range map[string]bool{"host 192.0.2.11": true, "src port 2000 and host 203.0.113.3": true, "tcp": false, "port 443": true, "host 192.0.2.12": false} {
+	for match, want := range map[string]bool{"host 192.0.2.11": true, "src port 2000 and host 203.0.113.3": true, "tcp": false, "port 443": true, "host 192.0.2.12": false, "out wan": true, "out lan": false} {
 		w.traced("t", match, 5)
-		if home := w.r.watch.keptHome(); home == nil || home(e) != want {
+		if home := w.r.watch.keptHome(); home == nil || home(e, wanIf) != want {
 			t.Errorf("%s: want %v", match, want)
 		}
 		w.r.RemoveTrace("t")

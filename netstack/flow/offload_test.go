@@ -337,7 +337,9 @@ func TestFlowsThatAreKeptHomeComeBackAndStay(t *testing.T) {
 	insert(t, g.Table, e, 0)
 	g.busy(t, b)
 	g.want(t, b, "back-end")
-	g.KeepHome(func(f Entry) bool { return f.Key == e.Key && f.Addr == e.Addr })
+	g.KeepHome(func(f Entry, out frame.Interface) bool {
+		return f.Key == e.Key && f.Addr == e.Addr && out == g.hops[e.Hop].Load().at.out
+	})
 	g.sweep()
 	for range 4 {
 		for range DefaultOffloadAfter {
@@ -345,7 +347,7 @@ func TestFlowsThatAreKeptHomeComeBackAndStay(t *testing.T) {
 		}
 		g.sweep()
 	}
-	g.KeepHome(func(Entry) bool { return false })
+	g.KeepHome(func(Entry, frame.Interface) bool { return false })
 	g.busy(t, b)
 	g.want(t, b, "back-end")
 	g.faultless(t)

@@ -13,7 +13,7 @@ type offloading struct {
 	after uint64
 	idle  uint8
 	told  func(in, out frame.Interface, packets, bytes uint64)
-	home  func(Entry) bool // which flows are kept at home; nil: none
+	home  func(Entry, frame.Interface) bool // which flows are kept at home; nil: none
 
 	late map[uint32]Report // what to tell of records that retired before their ref was released
 
@@ -126,8 +126,9 @@ func (t *Table) sweepAway(i uint32, r *record, n Carried) {
 // KeepHome says which flows the table forwards by itself from now on, however busy
 // they are: whoever looks at packets one by one sees none of those that the back-end
 // forwards. What that has comes back with the next Sweep. nil: none is kept. home is
-// called with the table's lock held: it must be quick and call nothing of it.
-func (t *Table) KeepHome(home func(Entry) bool) {
+// given a flow and the interface that its packets leave by; it is called with the
+// table's lock held: it must be quick and call nothing of it.
+func (t *Table) KeepHome(home func(e Entry, out frame.Interface) bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.offload.home = home
@@ -135,7 +136,7 @@ func (t *Table) KeepHome(home func(Entry) bool) {
 
 // keptHome reports whether a live flow is one of these. Table.mu is held.
 func (t *Table) keptHome(r *record) bool {
-	return t.offload.home != nil && r.state == stateLive && t.offload.home(t.entry(t.cur, r.slots[t.parity], r))
+	return t.offload.home != nil && r.state == stateLive && t.offload.home(t.entry(t.cur, r.slots[t.parity], r), t.hops[r.hop].Load().at.out)
 }
 
 // offer gives a flow to the back-end, if it takes it. Table.mu is held.

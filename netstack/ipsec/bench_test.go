@@ -33,7 +33,7 @@ func TestTheWayOfAPacketAllocatesNothing(t *testing.T) {
 		n := testing.AllocsPerRun(200, func() {
 			copy(mem[off:], p)
 			l := near.db.Policies().Out(f)
-			r := near.db.Send(l.Selector, f, mem, off, len(p), 1500, 0)
+			r := near.db.Send(l.Selector, f, mem, off, len(p), 1500, 0, 0)
 			if r.Verdict != Pass {
 				t.Fatal(r.Verdict)
 			}
@@ -74,7 +74,7 @@ func BenchmarkSend(b *testing.B) {
 		f := udpFlow("10.1.1.9", "192.168.15.2")
 		for b.Loop() {
 			copy(mem[off:], p)
-			if r := near.db.Send(near.db.Policies().Out(f).Selector, f, mem, off, size, 1500, 0); r.Verdict != Pass {
+			if r := near.db.Send(near.db.Policies().Out(f).Selector, f, mem, off, size, 1500, 0, 0); r.Verdict != Pass {
 				b.Fatal(r.Verdict)
 			}
 		}
@@ -86,7 +86,7 @@ func BenchmarkSend(b *testing.B) {
 func BenchmarkReceive(b *testing.B) {
 	each(b, func(b *testing.B, s Suite, size int) {
 		near, far, sel, mem, off := hot(b, s, size)
-		r := near.db.Send(sel, udpFlow("10.1.1.9", "192.168.15.2"), mem, off, size, 1500, 0)
+		r := near.db.Send(sel, udpFlow("10.1.1.9", "192.168.15.2"), mem, off, size, 1500, 0, 0)
 		sealed := append([]byte(nil), mem[r.Start:r.End]...)
 		in := far.db.Find(0x1001, addr("198.51.100.200"))
 		work := make([]byte, len(sealed))

@@ -24,6 +24,7 @@ type bundle struct {
 
 	mu    sync.Mutex
 	held  []byte // nil: none
+	mark  uint32 // of held, its sender's own
 	since int64
 	over  bool // no selector has it any more: nothing may wait in it
 }
@@ -83,7 +84,7 @@ func (b *bundle) wish(now int64) bool {
 }
 
 // hold keeps a copy of the packet if none waits and there is room.
-func (b *bundle) hold(p []byte, total *atomic.Int64, now int64) bool {
+func (b *bundle) hold(p []byte, mark uint32, total *atomic.Int64, now int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.held != nil || b.over {
@@ -93,33 +94,32 @@ func (b *bundle) hold(p []byte, total *atomic.Int64, now int64) bool {
 		total.Add(-n)
 		return false
 	}
-	b.held, b.since = append([]byte(nil), p...), now
+	b.held, b.mark, b.since = append([]byte(nil), p...), mark, now
 	return true
 }
 
 // release gives the packet back, if it has not waited too long.
-func (b *bundle) release(total *atomic.Int64, now int64) ([]byte, bool) {
+func (b *bundle) release(total *atomic.Int64, now int64) (p []byte, mark uint32, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	p := b.held
-	if p == nil {
-		return nil, false
+	if p = b.held; p == nil {
+		return nil, 0, false
 	}
 	total.Add(-int64(len(p)))
 	b.held = nil
-	return p, now-b.since < int64(heldFor)
+	return p, b.mark, now-b.since < int64(heldFor)
 }
 
 // expire drops a packet that has waited too long.
-func (b *bundle) expire(total *atomic.Int64, now int64) bool {
+func (b *bundle) expire(total *atomic.Int64, now int64) (mark uint32, over bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.held == nil || now-b.since < int64(heldFor) {
-		return false
+		return 0, false
 	}
 	total.Add(-int64(len(b.held)))
 	b.held = nil
-	return true
+	return b.mark, true
 }
 
 // end lets go of what waits, for good.

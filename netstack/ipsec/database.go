@@ -19,15 +19,15 @@ type Sent struct {
 // f. See SA.Seal for the memory around it and for mtu. Without an SA the first
 // packet is kept until there is one (Held, then Release), later ones are lost
 // (NoSA); one of them is told to Acquire it (VR29, Q17). Manual policies have
-// nobody to ask.
-func (db *Database) Send(s *Selector, f Flow, b []byte, off, n, mtu int, now int64) (r Sent) {
+// nobody to ask. mark is the caller's own, given back with a packet that was kept.
+func (db *Database) Send(s *Selector, f Flow, b []byte, off, n, mtu int, mark uint32, now int64) (r Sent) {
 	defer func() { db.sent[r.Verdict].Add(1) }()
 	if s.bundle == nil {
 		return Sent{Verdict: SelectorDiscard}
 	}
 	sa := s.bundle.pick(f)
 	if sa == nil {
-		return db.miss(s, b, off, n, now)
+		return db.miss(s, b, off, n, mark, now)
 	}
 	r = db.seal(s, sa, f, b, off, n, mtu, now)
 	switch r.Verdict {
@@ -61,24 +61,24 @@ func (db *Database) seal(s *Selector, sa *SA, f Flow, b []byte, off, n, mtu int,
 
 func headerLen(p []byte) int { return int(p[0]&0xf) * 4 }
 
-func (db *Database) miss(s *Selector, b []byte, off, n int, now int64) Sent {
+func (db *Database) miss(s *Selector, b []byte, off, n int, mark uint32, now int64) Sent {
 	if db.policies.Load().isManual(s.Policy) {
 		s.bundle.misses.Add(1)
 		return Sent{Verdict: NoSA}
 	}
 	r := Sent{Verdict: NoSA, Acquire: s.bundle.wish(now)}
-	if off >= 0 && n >= 0 && off+n <= len(b) && s.bundle.hold(b[off:off+n], &db.held, now) {
+	if off >= 0 && n >= 0 && off+n <= len(b) && s.bundle.hold(b[off:off+n], mark, &db.held, now) {
 		r.Verdict = Held
 	}
 	return r
 }
 
 // Release gives back the packet that waited for an SA of the selector, for the
-// caller to Send. ok is false if there is none, or it waited longer than five
+// caller to Send, and its mark. ok is false if there is none, or it waited longer than five
 // seconds.
-func (db *Database) Release(s *Selector, now int64) (packet []byte, ok bool) {
+func (db *Database) Release(s *Selector, now int64) (packet []byte, mark uint32, ok bool) {
 	if s.bundle == nil {
-		return nil, false
+		return nil, 0, false
 	}
 	return s.bundle.release(&db.held, now)
 }
@@ -187,6 +187,7 @@ type Event struct {
 	SA        *SA      // nil for HeldDropped
 	Selectors []string // whose it is
 	Why       Why
+	Mark      uint32 // HeldDropped: the packet's
 }
 
 // Sweep does what time does: soft and hard lifetimes, packets that wait, SPIs
@@ -205,15 +206,18 @@ func (db *Database) sweep(now int64) (out []Event) {
 	for sa := range db.all {
 		if why, over := sa.ended(now); over {
 			db.drop(sa)
-			out = append(out, Event{SAEnded, sa, sa.selectors, why})
+			out = append(out, Event{Kind: SAEnded, SA: sa, Selectors: sa.selectors, Why: why})
 		} else if why, soft := sa.softened(now); soft && !sa.asked {
 			sa.asked = true
-			out = append(out, Event{RekeyWanted, sa, sa.selectors, why})
+			out = append(out, Event{Kind: RekeyWanted, SA: sa, Selectors: sa.selectors, Why: why})
 		}
 	}
 	for _, s := range db.policies.Load().selectors {
-		if s.bundle != nil && s.bundle.expire(&db.held, now) {
-			out = append(out, Event{Kind: HeldDropped, Selectors: []string{s.Name}})
+		if s.bundle == nil {
+			continue
+		}
+		if mark, over := s.bundle.expire(&db.held, now); over {
+			out = append(out, Event{Kind: HeldDropped, Selectors: []string{s.Name}, Mark: mark})
 		}
 	}
 	for spi, since := range db.reserved {

@@ -80,7 +80,7 @@ func (g *gate) send(p []byte, now int64) (Sent, []byte) {
 		return Sent{Verdict: l.Verdict}, nil
 	}
 	b, off := room(p)
-	r := g.db.Send(l.Selector, FlowOf(&view), b, off, len(p), 1500, now)
+	r := g.db.Send(l.Selector, FlowOf(&view), b, off, len(p), 1500, 0, now)
 	return r, b[r.Start:r.End]
 }
 

@@ -35,14 +35,14 @@ func TestThePacketThatFindsNoSAWaitsAndTheNextAreLost(t *testing.T) {
 	if i := s.Info(); !i.Holds || i.NoSA != 5 {
 		t.Errorf("%+v", i)
 	}
-	if p, ok := g.db.Release(s, now+2*second); !ok || !bytes.Equal(p, first) {
+	if p, _, ok := g.db.Release(s, now+2*second); !ok || !bytes.Equal(p, first) {
 		t.Errorf("released %v", ok)
 	}
-	if _, ok := g.db.Release(s, now); ok {
+	if _, _, ok := g.db.Release(s, now); ok {
 		t.Error("released twice")
 	}
 	g.send(first, now)
-	if p, ok := g.db.Release(s, now+6*second); ok {
+	if p, _, ok := g.db.Release(s, now+6*second); ok {
 		t.Errorf("after six seconds nobody wants it: % x", p)
 	}
 	g.send(first, now)

@@ -51,7 +51,7 @@ func (f foretelling) compare(t *testing.T, now int64, want Verdict) {
 		t.Fatalf("foretelling has changed\n%s to\n%s", before, after)
 	}
 	b, off := room(f.p)
-	did := f.db.Send(s, flow, b, off, len(f.p), 1500, now)
+	did := f.db.Send(s, flow, b, off, len(f.p), 1500, 0, now)
 	if would.Verdict != want || did.Verdict != want || would.SA != did.SA || would.MTU != did.MTU || want == Pass && would.To != did.To {
 		t.Errorf("at %d s: foretold %+v, it became %+v, want %v", now/second, would, did, want)
 	}

@@ -66,7 +66,7 @@ func TestAReloadLeavesSAsOfTheSameSelectorsAlone(t *testing.T) {
 				t.Error("they are still there")
 			}
 			b, off := room(udpPacket(60))
-			if r := g.db.Send(old, udpFlow("10.1.1.9", "192.168.15.2"), b, off, 60, 0, 0); r.Verdict != NoSA {
+			if r := g.db.Send(old, udpFlow("10.1.1.9", "192.168.15.2"), b, off, 60, 0, 0, 0); r.Verdict != NoSA {
 				t.Errorf("somebody who looked it up before: %v", r.Verdict)
 			}
 		})

@@ -152,7 +152,7 @@ func (g *gate) release(name string) {
 	if !ok {
 		return
 	}
-	if p, ok := g.db.Release(s, g.w.now); ok {
+	if p, _, ok := g.db.Release(s, g.w.now); ok {
 		g.seal(p)
 	}
 }
@@ -176,7 +176,7 @@ func (g *gate) seal(p []byte) {
 	}
 	b := make([]byte, ipsec.Headroom+len(p)+ipsec.Tailroom)
 	copy(b[ipsec.Headroom:], p)
-	s := g.db.Send(l.Selector, f, b, ipsec.Headroom, len(p), 0, g.w.now)
+	s := g.db.Send(l.Selector, f, b, ipsec.Headroom, len(p), 0, 0, g.w.now)
 	if s.Acquire {
 		g.keys.Acquire(l.Selector.Name)
 	}
