@@ -192,7 +192,7 @@ func (g *gateway) seal(src, dst string) []byte {
 	copy(p[16:], to[:])
 	p[25] = 8 // the length of UDP
 	s, _ := g.router.IPsec().Policies().Selector("lan")
-	got := g.router.IPsec().Send(s, tunnels.Flow{Src: from, Dst: to, Proto: frame.ProtoUDP, Ports: true}, b, tunnels.Headroom, 28, 1500, g.router.Now())
+	got := g.router.IPsec().Send(s, tunnels.Flow{Src: from, Dst: to, Proto: frame.ProtoUDP, Ports: true}, b, tunnels.Headroom, 28, 1500, 0, g.router.Now())
 	if got.Verdict != tunnels.Pass {
 		g.t.Fatal(got.Verdict)
 	}
