@@ -156,18 +156,20 @@ func TestACaptureIsEndedByItsID(t *testing.T) {
 
 func TestThereAreOnlySoManyCapturesAtATime(t *testing.T) {
 	o := newOperated(t)
-	for i := range capture.Max {
-		o.gather(t, control.Looking{ID: string(rune('a' + i))})
+	var ends [capture.Max]func() control.CaptureEnd
+	for i := range ends {
+		_, ends[i] = o.gather(t, control.Looking{ID: string(rune('a' + i))})
 	}
 	var refused *control.Error
 	_, err := o.client.Capture(t.Context(), control.Filter{}, io.Discard)
 	if !errors.As(err, &refused) || refused.Code != control.CodeBusy {
 		t.Error(err)
 	}
-	for i := range capture.Max {
+	for i, end := range ends {
 		if err := o.client.EndCapture(t.Context(), string(rune('a'+i))); err != nil {
 			t.Error(err)
 		}
+		end() // its reader has gone before the test's context ends
 	}
 	if _, err := o.client.Capture(t.Context(), control.Filter{Looking: control.Looking{VLAN: "nowhere"}}, io.Discard); !control.IsNotFound(err) {
 		t.Error(err)
