@@ -6,7 +6,9 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strings"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -86,20 +88,36 @@ func (t *terminal) leave() {
 // is continued. What was drawn is gone then.
 func (t *terminal) suspend(ctx context.Context) error {
 	t.leave()
-	signal.Stop(t.suspended)
 	t.halt()
-	signal.Notify(t.suspended, syscall.SIGTSTP)
 	return t.enter(ctx)
 }
 
 // haltProcess does what SIGTSTP does by default: it stops the process, unless no
-// shell is there that could continue it. A signal to the thread itself is taken
-// before the call returns; one to the process might be taken later by another
-// thread, when it is caught again.
+// shell is there that could continue it, where SIGSTOP would be for ever. Go keeps
+// its handler of this signal when nobody is notified any more, so the default is
+// asked of the kernel, and put back. A signal to the thread itself is taken before
+// the call returns: one to the process might be taken by another thread when it is
+// handled again.
 func haltProcess() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	_ = unix.Tgkill(unix.Getpid(), unix.Gettid(), unix.SIGTSTP)
+	// The kernel's struct sigaction, which is no larger; all zero it is SIG_DFL.
+	var byDefault, was [8]uintptr
+	if setAction(&byDefault, &was) {
+		_ = unix.Tgkill(unix.Getpid(), unix.Gettid(), unix.SIGTSTP)
+		setAction(&was, &byDefault)
+	}
+}
+
+// setAction sets what SIGTSTP does, and tells what it did.
+func setAction(to, was *[8]uintptr) bool {
+	signals := uintptr(8) // bytes of a set of them
+	if strings.HasPrefix(runtime.GOARCH, "mips") {
+		signals = 16
+	}
+	_, _, failed := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGTSTP),
+		uintptr(unsafe.Pointer(to)), uintptr(unsafe.Pointer(was)), signals, 0, 0)
+	return failed == 0
 }
 
 // keyboard is the file from which the keys of a terminal come: the terminal

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"os/exec"
+	"os/signal"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -229,6 +232,40 @@ func TestATerminalIsGivenBackWhileTheProcessIsStopped(t *testing.T) {
 	for range 3 {
 		w.until(screenOn)
 		w.until(screenOff)
+	}
+}
+
+// The process that stops is this test in another one: in a group of its own, with
+// a parent that could continue it, as a shell's jobs are.
+func TestAProcessThatCatchesCtrlZStopsUntilItIsContinued(t *testing.T) {
+	const stops = "SPIGATE_TEST_STOPS"
+	if os.Getenv(stops) != "" {
+		caught := make(chan os.Signal, 1)
+		signal.Notify(caught, unix.SIGTSTP)
+		for range 2 {
+			haltProcess()
+			unix.Kill(unix.Getpid(), unix.SIGTSTP)
+			<-caught // it is caught again
+		}
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), stops+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		var status unix.WaitStatus
+		if _, err := unix.Wait4(cmd.Process.Pid, &status, unix.WUNTRACED, nil); err != nil || !status.Stopped() || status.StopSignal() != unix.SIGTSTP {
+			t.Fatalf("it did not stop: %#x, %v", status, err)
+		}
+		if err := cmd.Process.Signal(unix.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 
