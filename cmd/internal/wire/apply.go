@@ -82,7 +82,7 @@ func (d *Daemon) apply(n control.ConfigNew) (control.ConfigApplied, error) {
 	}
 	if kept.PutBack {
 		out.Warnings = append(out.Warnings, control.ConfigFinding{File: d.keeper.Path(), Line: 1, Col: 1,
-			Text: "has what ran before again, for a restart would not roll back else: confirm writes this text there"})
+			Text: "has what ran before again, so that a restart rolls back, too: confirm writes this text there"})
 	}
 	return out, nil
 }
