@@ -1,6 +1,7 @@
 package netstack
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -128,12 +129,14 @@ func (w *watch) keptHome() func(flow.Entry, frame.Interface) bool {
 	return func(e flow.Entry, out frame.Interface) bool {
 		came, leaves := packetsOfFlow(&e)
 		leaves.Out = out
-		for _, f := range filters {
-			if f.Match(&came) || f.Match(&leaves) {
-				return true
-			}
+		picked := func(f *filter.Expr) bool { return f.Match(&came) || f.Match(&leaves) }
+		if slices.ContainsFunc(filters, picked) {
+			return true
 		}
-		return false
+		// Of ESP in UDP the flow does not say the SPI: its packets may have the one
+		// that is looked for, and are looked at.
+		came.AnySPI, leaves.AnySPI = came.Encapsulates(), leaves.Encapsulates()
+		return (came.AnySPI || leaves.AnySPI) && slices.ContainsFunc(filters, picked)
 	}
 }
 

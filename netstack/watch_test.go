@@ -176,6 +176,24 @@ func TestFlowsThatAreLookedAtStayAtHome(t *testing.T) {
 	}
 }
 
+// The SPI of ESP in UDP is not known of a flow: whoever looks for one looks at all.
+func TestFlowsOfESPInUDPComeHomeForAnSPI(t *testing.T) {
+	w := newWorld(t)
+	for match, want := range map[string]bool{"spi c0ffee01": true, "not spi c0ffee01": true, "spi c0ffee01 and tcp": false, "spi c0ffee01 and not host 192.0.2.11 and not host 203.0.113.3": false} {
+		w.traced("t", match, 5)
+		home := w.r.watch.keptHome()
+		e := flow.Entry{Key: flow.Key{Src: client1, Dst: server, ID: flow.PortsID(40000, 4500), Proto: frame.ProtoUDP, In: lanIf}, Side: flow.Source, Addr: natAddr, Port: 2000}
+		if home(e, wanIf) != want {
+			t.Errorf("%s: want %v", match, want)
+		}
+		e.Key.ID = flow.PortsID(40000, 443)
+		if other := strings.HasPrefix(match, "not"); home(e, wanIf) != other {
+			t.Errorf("%s: want %v for another port", match, other)
+		}
+		w.r.RemoveTrace("t")
+	}
+}
+
 // All lanes pass packets while traces and captures come and go, and somebody reads
 // both. What is at stake is the race detector's to say.
 func TestLanesPassWhileOthersLookOn(t *testing.T) {

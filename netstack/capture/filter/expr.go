@@ -84,7 +84,7 @@ func (n *node) match(p *Packet) bool {
 	case opFragment:
 		return p.Fragment
 	case opSPI:
-		return p.SPI == n.spi
+		return p.AnySPI || p.SPI == n.spi
 	case opIn:
 		return p.In == n.iface
 	case opOut:

@@ -19,6 +19,13 @@ type Packet struct {
 	Ported           bool   // it has ports, and they are in this piece
 	SrcPort, DstPort uint16 // host byte order
 	SPI              uint32 // host byte order; 0: none
+	AnySPI           bool   // it stands for packets of every SPI
+}
+
+// Encapsulates reports whether the ports are those of ESP in UDP (RFC 3948): the
+// SPI is then in the packet, and not in what is known of its flow.
+func (p *Packet) Encapsulates() bool {
+	return p.Proto == frame.ProtoUDP && p.Ported && (p.SrcPort == natT || p.DstPort == natT)
 }
 
 const (
@@ -76,7 +83,7 @@ func (p *Packet) ipv4(b []byte) {
 	switch p.Proto {
 	case frame.ProtoTCP, frame.ProtoUDP:
 		p.Ported, p.SrcPort, p.DstPort = true, binary.BigEndian.Uint16(t), binary.BigEndian.Uint16(t[2:])
-		if p.Proto == frame.ProtoUDP && (p.SrcPort == natT || p.DstPort == natT) && len(t) >= udpHeader+4 {
+		if p.Encapsulates() && len(t) >= udpHeader+4 {
 			p.SPI = binary.BigEndian.Uint32(t[udpHeader:]) // 0: IKE
 		}
 	case frame.ProtoESP:
