@@ -78,7 +78,7 @@ func (c *configurer) applyFile(cmd *cobra.Command, name string) error {
 			return usagef("--%w", err)
 		}
 	}
-	if n.Text, err = readConfig(cmd, name); err != nil {
+	if n.Text, err = readText(cmd, name, control.MaxConfig); err != nil {
 		return err
 	}
 	done, err := control.NewClient(c.socket).ApplyConfig(cmd.Context(), n)
@@ -102,8 +102,9 @@ func (c *configurer) applied(done control.ConfigApplied, err error) error {
 	return err
 }
 
-// readConfig reads what is to be applied, and not more than can be.
-func readConfig(cmd *cobra.Command, name string) ([]byte, error) {
+// readText reads a file, or stdin for -, and a byte more than can be taken: who
+// takes it says that it is too long.
+func readText(cmd *cobra.Command, name string, most int64) ([]byte, error) {
 	in := cmd.InOrStdin()
 	if name != "-" {
 		f, err := os.Open(name)
@@ -113,7 +114,7 @@ func readConfig(cmd *cobra.Command, name string) ([]byte, error) {
 		defer f.Close()
 		in = f
 	}
-	text, err := io.ReadAll(io.LimitReader(in, control.MaxConfig+1))
+	text, err := io.ReadAll(io.LimitReader(in, most+1))
 	if err == nil && len(text) == 0 {
 		err = errors.New(name + ": is empty")
 	}

@@ -141,7 +141,7 @@ func (c *configurer) compare(cmd *cobra.Command, args []string) error {
 	}
 	if len(args) == 1 {
 		var err error
-		if text, err = readConfig(cmd, args[0]); err != nil {
+		if text, err = readText(cmd, args[0], control.MaxConfig); err != nil {
 			return errTrouble(err)
 		}
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -68,7 +67,7 @@ type imported struct {
 }
 
 func (im *importing) run(cmd *cobra.Command, name string) error {
-	text, err := readImport(cmd, name)
+	text, err := readText(cmd, name, dialect.MaxText)
 	if err != nil {
 		return err
 	}
@@ -93,24 +92,6 @@ func (im *importing) run(cmd *cobra.Command, name string) error {
 		return &coded{exitConfigInvalid, errReported}
 	}
 	return nil
-}
-
-// readImport reads the text, and not much more than is looked at.
-func readImport(cmd *cobra.Command, name string) ([]byte, error) {
-	in := cmd.InOrStdin()
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		in = f
-	}
-	text, err := io.ReadAll(io.LimitReader(in, dialect.MaxText+1))
-	if err == nil && len(text) == 0 {
-		err = errors.New(name + ": is empty")
-	}
-	return text, err
 }
 
 // tell says what was found: rows on stdout, or lines on stderr.
