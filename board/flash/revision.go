@@ -109,28 +109,6 @@ func (s *Store) readRevision(n uint64) (Image, error) {
 	return i, err
 }
 
-// Archive makes a text a revision that was not the router's own: what stood in a
-// file before an apply replaced it.
-func (s *Store) Archive(text []byte, note Note) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	next, has := s.look()
-	image := Image{text, next, note}
-	if err := check(image); err != nil {
-		return err
-	}
-	t := &transaction{Store: s, has: has}
-	t.archive(held{image: image, whole: true}, note.Fate)
-	if err := t.stage(); err != nil {
-		return err
-	}
-	if err := t.goLive(func() (func() error, error) { return nil, nil }); err != nil {
-		return t.abort(err)
-	}
-	s.prune()
-	return nil
-}
-
 // compress returns the file of a revision: that of a slot, in gzip's form, which
 // zcat reads on a rescue console.
 func compress(i Image) []byte {

@@ -217,7 +217,6 @@ func lives(t testing.TB) map[string]life {
 			_, err := s.TryOver(flash.Image{Text: []byte(newText)}, []byte("tried = 1\n"), window, nothing)
 			return err
 		}, true},
-		"archive":         {settled, func(s *flash.Store) error { return s.Archive([]byte(newText), flash.Note{}) }, false},
 		"undo after that": {tried, func(s *flash.Store) error { _, err := s.Undo(flash.FateRestarted); return err }, false},
 	}
 }
